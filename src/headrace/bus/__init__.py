@@ -1,0 +1,1 @@
+"""The bus: durable, replayable topics behind one Protocol."""

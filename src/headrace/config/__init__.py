@@ -1,0 +1,1 @@
+"""Loads a project: assembles every component's model, merges, lints, and points at file:line."""

@@ -1,0 +1,1 @@
+"""Connectors: how the outside world's files and streams become messages."""

@@ -1,0 +1,1 @@
+"""The lake: bronze, silver and the ops tables, committed together."""

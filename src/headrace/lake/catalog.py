@@ -1,0 +1,64 @@
+"""Attaching DuckLake catalogs: the one place that knows how Headrace opens them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import duckdb
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXTENSIONS = ("ducklake", "sqlite_scanner")
+FORMAT_VERSION = 1
+
+
+def connect(*, threads: int = 2, memory_limit: str = "1GiB") -> duckdb.DuckDBPyConnection:
+    """Return an in-memory DuckDB with DuckLake and SQLite loaded, UTC, never looking for extensions on a network.
+
+    The signed extension binaries come from PyPI wheels (`duckdb-extension-*`) and are installed once per user.
+    """
+    import duckdb_extensions
+
+    connection = duckdb.connect(
+        config={
+            "threads": threads,
+            "memory_limit": memory_limit,
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
+    )
+    for name in EXTENSIONS:
+        try:
+            connection.execute(f"LOAD {name}")
+        except duckdb.IOException:
+            duckdb_extensions.import_extension(name, con=connection)
+            connection.execute(f"LOAD {name}")
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def attach_statement(
+    alias: str, catalog: Path, data: Path, *, read_only: bool = False, snapshot: int | None = None
+) -> str:
+    """Return the ATTACH of a DuckLake catalog in SQLite by the rules of DESIGN §7.
+
+    WAL and a busy timeout keep readers fast beside a writer; OVERRIDE_DATA_PATH lets a moved project folder open; no
+    row is ever inlined into the catalog. With `snapshot`, the attach sees that version for ever and is read-only.
+    """
+    options = [
+        f"DATA_PATH {_literal(str(data.resolve()))}",
+        "OVERRIDE_DATA_PATH true",
+        "META_JOURNAL_MODE 'WAL'",
+        "META_BUSY_TIMEOUT 10000",
+        "DATA_INLINING_ROW_LIMIT 0",
+    ]
+    if snapshot is not None:
+        options.append(f"SNAPSHOT_VERSION {snapshot}")
+    if read_only or snapshot is not None:
+        options.append("READ_ONLY")
+    return f"ATTACH {_literal(f'ducklake:sqlite:{catalog.resolve()}')} AS {alias} ({', '.join(options)})"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,1 @@
+"""Secrets are references, resolved late and never shown."""
