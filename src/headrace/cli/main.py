@@ -1,0 +1,140 @@
+"""`headrace`: the table of verbs, and the one place where errors become exit codes.
+
+A verb is the module `headrace.cli.<verb>` with `run`: a function with typer parameters, or a `typer.Typer` where the
+verb has verbs of its own. It is imported when it is called, so that `headrace --help` pays for none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from headrace import __version__
+from headrace.errors import ExternalError, HeadraceError, InternalError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Verb(NamedTuple):
+    """A line of the table: what is typed, where it lives, what the help says."""
+
+    name: str
+    module: str
+    help: str
+
+
+VERBS = (
+    Verb("init", "headrace.cli.init", "Start a project: a source, its schema, sample events, a mart."),
+    Verb("check", "headrace.cli.check", "Lint every file of the project; all faults at once."),
+    Verb("schema", "headrace.cli.schema", "Print the JSON Schema of a source file, for editors."),
+    Verb("up", "headrace.cli.up", "Run the project: bus, tick and builds, until Ctrl-C."),
+    Verb("publish", "headrace.cli.publish", "Send events from a file or stdin to a source, durably."),
+    Verb("status", "headrace.cli.status", "Show each source: its ledger, balance, lag and freshness."),
+    Verb("query", "headrace.cli.query", "Run one SELECT over gold, silver, bronze and ops."),
+    Verb("quarantine", "headrace.cli.quarantine", "List and show the messages that failed."),
+    Verb("build", "headrace.cli.build", "Build gold with dbt; publish it when its tests pass."),
+    Verb("undo", "headrace.cli.undo", "Publish the previous version of gold again."),
+)
+
+USER_EXIT = 2
+
+_LEADS = ((ExternalError, "external", "unavailable"), (InternalError, "internal", "internal error"))
+
+
+class _Verbs(TyperGroup):
+    """Lists verbs from the table, and imports only the one that runs."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name, command, rest = super().resolve_command(ctx, args)
+        verb = next((verb for verb in VERBS if verb.name == name), None)
+        return name, command if verb is None else _load(verb), rest
+
+
+def _load(verb: Verb) -> Any:
+    run = import_module(verb.module).run
+    if not isinstance(run, typer.Typer):
+        app = typer.Typer(add_completion=False, rich_markup_mode=None)
+        app.command(name=verb.name)(run)
+        run = app
+    command = typer.main.get_command(run)
+    command.name = verb.name
+    return command
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"headrace {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[  # noqa: ARG001
+        bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """A data platform for event streams: one YAML file a source, from topic to published gold, with the proof."""
+
+
+def _command() -> Any:
+    app = typer.Typer(
+        cls=_Verbs, name="headrace", add_completion=False, no_args_is_help=True, rich_markup_mode=None, callback=_root
+    )
+    group: Any = typer.main.get_group(app)
+    for verb in VERBS:
+        group.add_command(TyperCommand(verb.name, help=verb.help, rich_markup_mode=None))
+    return group
+
+
+def kind_and_lead(error: HeadraceError) -> tuple[str, str]:
+    """Return who must act (`user`, `external`, `internal`) and the word that a message starts with."""
+    for family, kind, lead in _LEADS:
+        if isinstance(error, family):
+            return kind, lead
+    return "user", "error"
+
+
+def report(error: HeadraceError, *, as_json: bool) -> None:
+    """Show an error: JSON on stdout, or text on stderr with its place and its fix on lines of their own."""
+    kind, lead = kind_and_lead(error)
+    if as_json:
+        import json
+
+        document = {"error": {"message": error.message, "at": error.at, "fix": error.fix, "kind": kind}}
+        typer.echo(json.dumps(document, indent=2))
+        return
+    typer.echo(f"{lead}: {error.message}", err=True)
+    if error.at:
+        typer.echo(f"  at:  {error.at}", err=True)
+    if error.fix:
+        typer.echo(f"  fix: {error.fix}", err=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line. Exits 0, 1 (a check found something), 2 (someone must act) or 130 (Ctrl-C)."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    as_json = "--json" in (given[: given.index("--")] if "--" in given else given)
+    try:
+        _command()(args=given, prog_name="headrace")
+    except HeadraceError as error:
+        report(error, as_json=as_json)
+        sys.exit(USER_EXIT)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as bug:  # noqa: BLE001 - the outermost edge: a bug is shown as one, never as a wall of text
+        if os.environ.get("HEADRACE_DEBUG"):
+            raise
+        error = InternalError(
+            f"{type(bug).__name__}: {bug}",
+            fix="this is a bug of Headrace; HEADRACE_DEBUG=1 shows where, and please report it",
+        )
+        report(error, as_json=as_json)
+        sys.exit(USER_EXIT)

@@ -1,0 +1,73 @@
+"""The one seam through which a verb speaks: a JSON document, or text for a terminal of 80 columns.
+
+With `--json` exactly one document goes to stdout and notes are silent; each verb's docstring gives its shape. Without it,
+text goes to stdout and notes (progress, hints) to stderr, so that stdout can be piped.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from rich.console import Console
+
+
+class Output:
+    """Shows a verb's result; made once a verb, from its `--json`."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self._console: Console | None = None
+
+    @property
+    def console(self) -> Console:
+        """A rich console on stdout, made when text is first needed; plain where stdout is not a terminal."""
+        if self._console is None:
+            from rich.console import Console
+
+            # Where the width is unknown (a pipe), lines stay whole: cutting them would lose what a script greps for.
+            width = None if sys.stdout.isatty() else 200
+            self._console = Console(highlight=False, soft_wrap=not sys.stdout.isatty(), width=width)
+        return self._console
+
+    def show(self, document: Mapping[str, Any], text: Callable[[], None]) -> None:
+        """Print the document as JSON, or call `text`, which speaks through `line` and `table`."""
+        if self.as_json:
+            typer.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+        else:
+            text()
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Print a line of text, its brackets as they are."""
+        self.console.print(text, style=style or None, markup=False)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
+        """Print rows under headers; columns named in `right` hold numbers. None is shown as a dash."""
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for column in columns:
+            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text("-" if cell is None else _cell(cell)) for cell in row))
+        self.console.print(table)
+
+    def note(self, text: str) -> None:
+        """Print a line for the person at the terminal, on stderr; silent with --json."""
+        if not self.as_json:
+            typer.echo(text, err=True)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return str(value)
