@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
-from headrace.durations import Duration
+from headrace import words
+from headrace.durations import Duration, format_duration
 from headrace.spec import Spec
+from headrace.stages.base import Outcome
+from headrace.stages.rejections import in_row_order, none_rejected, rejections
+
+_NAIVE = pa.timestamp("us")  # UTC without its name: no time zone database is needed to compute or print it
 
 
 class LateSpec(Spec):
@@ -36,3 +44,51 @@ class LateSpec(Spec):
         default="accept",
         description="What happens to an event from further in the future than future_window.",
     )
+
+
+@dataclass(frozen=True)
+class Late:
+    """The stage: sets aside, or lets by, what came outside of its windows. Rows without an event time stay."""
+
+    spec: LateSpec
+
+    def __call__(self, batch: pa.RecordBatch) -> Outcome:
+        """Take a batch with INGEST_TIME and EVENT_TIME; the columns stay as they are."""
+        event, ingest = (batch.column(name).cast(_NAIVE) for name in (words.EVENT_TIME, words.INGEST_TIME))
+        spec = self.spec
+        stays = pa.repeat(True, len(batch))
+        parts = []
+        if spec.too_late == "quarantine" and spec.window is not None:
+            # The window is taken from the ingest time, which is near now; lateness itself could overflow.
+            late = pc.fill_null(pc.less(event, pc.subtract(ingest, _duration(spec.window))), False)
+            stays = pc.and_not(stays, late)
+            if pc.any(late).as_py():
+                parts.append(_reject(batch, late, event, "too_late", "before", spec.window))
+        if spec.too_early == "quarantine" and spec.future_window is not None:
+            early = pc.fill_null(pc.greater(event, pc.add(ingest, _duration(spec.future_window))), False)
+            stays = pc.and_not(stays, early)
+            if pc.any(early).as_py():
+                parts.append(_reject(batch, early, event, "too_early", "after", spec.future_window))
+        if not parts:
+            return Outcome(batch, none_rejected(), none_rejected())
+        return Outcome(batch.filter(stays), in_row_order(parts), none_rejected())
+
+
+def _reject(
+    batch: pa.RecordBatch, mask: pa.Array, event: pa.Array, code: str, side: str, window: timedelta
+) -> pa.RecordBatch:
+    value = pc.strftime(event.filter(mask), "%Y-%m-%dT%H:%M:%SZ")
+    reason = pc.binary_join_element_wise(
+        "the event time",
+        value,
+        f"lies more than {format_duration(window)} {side} the ingest time",
+        pc.strftime(batch.column(words.INGEST_TIME).cast(_NAIVE).filter(mask), "%Y-%m-%dT%H:%M:%SZ"),
+        " ",
+    )
+    rows = batch.column(words.ROW).filter(mask)
+    quoted = pc.binary_join_element_wise('"', value, '"', "")
+    return rejections(rows, stage="late", code=code, reason=reason, value=quoted)
+
+
+def _duration(window: timedelta) -> pa.Scalar:
+    return pa.scalar(window, pa.duration("us"))
