@@ -1,0 +1,70 @@
+"""References inside one schema: `$ref` to a pointer, a `$defs` entry or an anchor, never to another document."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from headrace.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_ONE = (
+    "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
+    "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
+)  # fmt: skip
+_LIST = ("allOf", "anyOf", "items", "oneOf", "prefixItems")
+_MAP = ("$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties")
+
+
+def subschemas(schema: object, at: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every schema object within a schema, itself first, each with its JSON pointer.
+
+    Only places where JSON Schema expects a schema are entered: a property named `type` is not a type.
+    """
+    if not isinstance(schema, dict):
+        return
+    yield at, schema
+    for word in _ONE:
+        if isinstance(schema.get(word), dict):
+            yield from subschemas(schema[word], f"{at}/{word}")
+    for word in _LIST:
+        if isinstance(schema.get(word), list):
+            for index, item in enumerate(schema[word]):
+                yield from subschemas(item, f"{at}/{word}/{index}")
+    for word in _MAP:
+        if isinstance(schema.get(word), dict):
+            for key, item in schema[word].items():
+                yield from subschemas(item, f"{at}/{word}/{key}")
+
+
+def target(reference: str, root: Mapping[str, Any]) -> Any:
+    """Return what a local reference points at.
+
+    Raises:
+        ContractError: it points outside of the schema, or at nothing.
+    """
+    if not reference.startswith("#"):
+        raise ContractError(
+            f"$ref {reference!r} points outside of the schema",
+            fix="copy the schema it names into '$defs' and refer to it as '#/$defs/<name>'",
+        )
+    pointer = unquote(reference[1:])
+    if not pointer:
+        return root
+    if not pointer.startswith("/"):
+        for _, schema in subschemas(root):
+            if schema.get("$anchor") == pointer or schema.get("$id") == reference or schema.get("id") == reference:
+                return schema
+        raise ContractError(f"$ref {reference!r} names no anchor of the schema", fix=f"add '$anchor: {pointer}'")
+    node: Any = root
+    for part in pointer[1:].split("/"):
+        word = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(node, dict) and word in node:
+            node = node[word]
+        elif isinstance(node, list) and word.isdigit() and int(word) < len(node):
+            node = node[int(word)]
+        else:
+            raise ContractError(f"$ref {reference!r} points at nothing", fix="check its spelling, or add it to '$defs'")
+    return node
