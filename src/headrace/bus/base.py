@@ -60,9 +60,11 @@ class Bus(Protocol):
     replayable: bool
 
     def publish(self, topic: str, messages: pa.RecordBatch) -> Published:
-        """Take messages (columns `payload` binary and, optionally, `attributes` map) and return once they would survive a
-        crash and a power cut. All or none. Raises `SpaceError` where the disk is full and `BusError` where the bus cannot
-        be reached: then nothing was taken."""
+        """Take messages, and return once they would survive a crash and a power cut.
+
+        Columns: `payload` (binary) and, optionally, `attributes` (map of string to string). All or none: `SpaceError`
+        where the disk is full and `BusError` where the bus cannot be reached mean that nothing was taken.
+        """
         ...
 
     def subscribe(self, subscription: Subscription) -> None:

@@ -1,0 +1,253 @@
+"""The file of one topic: made whole or not at all, opened for many processes, SQLite's errors mapped once."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import secrets
+import shutil
+import sqlite3
+import threading
+from typing import TYPE_CHECKING
+
+from headrace.errors import BusError, HeadraceError, InputError, InternalError, SpaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from headrace.bus.deliveries import Deliveries
+
+TOPIC = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?")
+"""What a topic may be called (fullmatch): a source id, and possibly a second word after a dot (`orders.dead`)."""
+
+FORMAT = 1
+PAGE_BYTES = 8192
+WAL_BYTES = 64 << 20  # write-ahead log between checkpoints; a checkpoint is one more fsync and one more write
+BUSY_TIMEOUT_SECS = 30.0
+NEARLY_FULL_BYTES = 1 << 20
+
+# `data` comes last, so that reading the other columns of a chunk never follows its overflow pages.
+_TABLES = """
+CREATE TABLE topic(
+    only INTEGER PRIMARY KEY CHECK (only = 1), format INTEGER NOT NULL, name TEXT NOT NULL, epoch TEXT NOT NULL,
+    next_offset INTEGER NOT NULL, last_ingest_time INTEGER NOT NULL
+);
+CREATE TABLE chunks(
+    first_offset INTEGER PRIMARY KEY, rows INTEGER NOT NULL, bytes INTEGER NOT NULL, ingest_time INTEGER NOT NULL,
+    checksum INTEGER NOT NULL, data BLOB NOT NULL
+);
+CREATE TABLE subscriptions(
+    name TEXT PRIMARY KEY, filter TEXT NOT NULL, max_deliveries INTEGER NOT NULL, dead_letter_topic TEXT NOT NULL,
+    cursor INTEGER NOT NULL
+);
+CREATE TABLE nacks(
+    subscription TEXT NOT NULL, first_offset INTEGER NOT NULL, end_offset INTEGER NOT NULL, times INTEGER NOT NULL,
+    PRIMARY KEY (subscription, first_offset)
+) WITHOUT ROWID;
+"""
+
+
+def topic_path(folder: Path, topic: str) -> Path:
+    """Return the file of a topic; raises `InputError` for a name that is not one, such as a path."""
+    if not TOPIC.fullmatch(topic):
+        raise InputError(
+            f"{topic!r} is not the name of a topic",
+            fix="use lower-case letters, digits and _, starting with a letter",
+        )
+    return folder / f"{topic}.db"
+
+
+class TopicFile:
+    """Two connections to a topic's file: `writing` fsyncs each commit, `noting` leaves that to the next one that does.
+
+    Any thread may use either; each is one at a time. `deliveries` belong to the readers of this file as it was opened:
+    a file that was deleted and made again is another TopicFile, with another epoch.
+    """
+
+    def __init__(self, path: Path, topic: str, max_bytes: int) -> None:
+        self.path = path
+        self.topic = topic
+        self.epoch = ""
+        self.deliveries: dict[str, Deliveries] = {}
+        self._locks = (threading.RLock(), threading.RLock())
+        self._max_bytes = max_bytes
+        with self._mapped():
+            self._inode = path.stat().st_ino
+            self._writer, self._reader = self._connect("FULL"), self._connect("NORMAL")
+            known, self.epoch = self._reader.execute("SELECT format, epoch FROM topic").fetchone() or (0, "")
+        if known != FORMAT:
+            self.close()
+            raise BusError(
+                f"the topic file has format {known}, and this version of Headrace reads {FORMAT}",
+                at=str(path),
+                fix="upgrade Headrace: pip install -U headrace",
+            )
+
+    @classmethod
+    def make(cls, path: Path, topic: str) -> None:
+        """Make the file of a topic, durably, unless it is there; processes that do so at once agree on one.
+
+        The file appears whole, under a lock: a crash leaves none, and a stale write-ahead log of a deleted file, which
+        SQLite would replay into the new one, goes first.
+        """
+        with _mapped(path, 0):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with (path.parent / ".create.lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if path.exists():
+                    return
+                draft = path.with_name(f".{path.name}.draft")
+                for stale in (draft, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
+                    stale.unlink(missing_ok=True)
+                with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+                    connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+                    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+                    connection.execute("PRAGMA journal_mode=WAL")
+                    connection.executescript("BEGIN;" + _TABLES)
+                    row = (FORMAT, topic, secrets.token_hex(4))
+                    connection.execute("INSERT INTO topic VALUES (1, ?, ?, ?, 0, 0)", row)
+                    connection.execute("COMMIT")
+                _fsync(draft)
+                draft.rename(path)
+                _fsync(path.parent)
+
+    def is_current(self) -> bool:
+        """Say whether the file at the path is still the one that was opened."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Run one transaction that is durable once this returns, or had no effect at all."""
+        with self._locks[0], self._mapped(), _transaction(self._writer):
+            yield self._writer
+        if not self.is_current():
+            raise BusError("the topic file was removed during a publish, and the messages with it", at=str(self.path))
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[sqlite3.Connection]:
+        """Run one transaction that survives a crash of the process, and is durable with the next one that is."""
+        with self._locks[1], self._mapped(), _transaction(self._reader):
+            yield self._reader
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Read, each statement what was last committed."""
+        with self._locks[1], self._mapped():
+            yield self._reader
+
+    def close(self) -> None:
+        """Close both connections."""
+        with self._locks[0], self._locks[1]:
+            self._writer.close()
+            self._reader.close()
+
+    def _connect(self, synchronous: str) -> sqlite3.Connection:
+        # mode=rw: a file that was removed in between must not come back empty
+        uri = f"{self.path.resolve().as_uri()}?mode=rw"
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=BUSY_TIMEOUT_SECS, isolation_level=None, check_same_thread=False
+        )
+        connection.execute(f"PRAGMA synchronous={synchronous}")
+        connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone does not reach the platter
+        connection.execute(f"PRAGMA wal_autocheckpoint={WAL_BYTES // PAGE_BYTES}")
+        connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
+        if self._max_bytes:
+            connection.execute(f"PRAGMA max_page_count={max(1, self._max_bytes // PAGE_BYTES)}")
+        return connection
+
+    def _mapped(self) -> contextlib.AbstractContextManager[None]:
+        return _mapped(self.path, self._max_bytes)
+
+
+@contextlib.contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextlib.contextmanager
+def _mapped(path: Path, max_bytes: int) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into our errors; the only place that knows theirs."""
+    try:
+        yield
+    except HeadraceError:
+        raise
+    except sqlite3.DataError as error:
+        raise InputError(f"a message is too large for the bus: {error}", at=str(path)) from error
+    except sqlite3.Error as error:
+        raise _named(path, error, max_bytes) from error
+    except OSError as error:
+        if error.errno in {28, 122}:  # ENOSPC, EDQUOT
+            raise _full(path, max_bytes) from error
+        raise BusError(
+            f"the bus cannot be written: {error.strerror or error}",
+            at=str(path),
+            fix=f"see that you may write there: ls -ld {path.parent}",
+        ) from error
+
+
+def _named(path: Path, error: sqlite3.Error, max_bytes: int) -> HeadraceError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    base = code & 0xFF
+    at = str(path)
+    if base == sqlite3.SQLITE_FULL:
+        return _full(path, max_bytes)
+    if base == sqlite3.SQLITE_IOERR and _free_bytes(path) < NEARLY_FULL_BYTES:
+        return _full(path, 0)
+    if base in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or "no such table" in str(error):
+        return BusError(
+            f"the topic file is damaged: {error}",
+            at=at,
+            fix=f"move it away: mv {path} {path}.damaged; a new one is made, and what was committed is safe in bronze: "
+            "publish again only what was not",
+        )
+    if base in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return BusError(
+            f"other processes kept the topic busy for {BUSY_TIMEOUT_SECS:.0f} seconds",
+            at=at,
+            fix=f"see who holds it: fuser {path}",
+        )
+    if base in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR}:
+        return BusError(
+            f"the topic file cannot be used: {error}", at=at, fix=f"see that you may write there: ls -ld {path.parent}"
+        )
+    return InternalError(f"the bus failed in an unforeseen way: {error}", at=at)
+
+
+def _full(path: Path, max_bytes: int) -> SpaceError:
+    if max_bytes and _free_bytes(path) >= NEARLY_FULL_BYTES:
+        return SpaceError(
+            f"the topic has reached its limit of {max_bytes:,} bytes; nothing was taken",
+            at=str(path),
+            fix="let its subscribers catch up (headrace up), or raise the limit",
+        )
+    return SpaceError(
+        "the disk is full; nothing was taken", at=str(path), fix=f"free some space: df -h {path.parent}, then try again"
+    )
+
+
+def _free_bytes(path: Path) -> int:
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return NEARLY_FULL_BYTES
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
