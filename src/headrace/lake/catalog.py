@@ -18,8 +18,6 @@ def connect(*, threads: int = 2, memory_limit: str = "1GiB") -> duckdb.DuckDBPyC
 
     The signed extension binaries come from PyPI wheels (`duckdb-extension-*`) and are installed once per user.
     """
-    import duckdb_extensions
-
     connection = duckdb.connect(
         config={
             "threads": threads,
@@ -28,14 +26,21 @@ def connect(*, threads: int = 2, memory_limit: str = "1GiB") -> duckdb.DuckDBPyC
             "autoload_known_extensions": "false",
         }
     )
+    load_extensions(connection)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Load DuckLake and SQLite into a connection, from the wheels where this user has never loaded them before."""
+    import duckdb_extensions
+
     for name in EXTENSIONS:
         try:
             connection.execute(f"LOAD {name}")
         except duckdb.IOException:
             duckdb_extensions.import_extension(name, con=connection)
             connection.execute(f"LOAD {name}")
-    connection.execute("SET TimeZone = 'UTC'")
-    return connection
 
 
 def attach_statement(
