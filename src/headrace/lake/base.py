@@ -1,0 +1,124 @@
+"""The seam to the lake: files staged by any thread, then one transaction that names them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence, Set
+    from pathlib import Path
+
+    import numpy as np
+    import pyarrow as pa
+
+    from headrace.lake.tables import Table
+    from headrace.stages.dataset import Dataset
+    from headrace.stages.merge import Contended
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A durable data file that no snapshot names yet."""
+
+    table: str
+    path: Path
+    rows: int
+    event_date: dt.date | None = None
+    hashes: np.ndarray | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Removal:
+    """Rows of a silver table to take out, by their sequence numbers, and the event dates that they lie in."""
+
+    table: str
+    seqs: tuple[int, ...]
+    dates: tuple[dt.date, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """All that one source's batch does to the lake; committed whole or not at all.
+
+    `ops` holds rows for the ops tables by table name, in `tables.OPS` layouts.
+    """
+
+    source: str
+    files: tuple[StagedFile, ...]
+    removals: tuple[Removal, ...] = ()
+    ops: Mapping[str, pa.Table] = field(default_factory=dict)
+
+
+class Known(NamedTuple):
+    """What silver already knows of some keys.
+
+    `rows`: the silver rows (all columns) of the keys asked for, and maybe others. `superseded`: which of the digests
+    asked for belong to rows that were superseded before.
+    """
+
+    rows: pa.Table
+    superseded: frozenset[bytes]
+
+
+class Position(NamedTuple):
+    """How far a source is committed on one partition: the next offset, and how many messages its positions say it took.
+
+    `next_offset` is None on a bus without offsets.
+    """
+
+    source: str
+    topic: str
+    partition: str
+    next_offset: int | None
+    accepted: int
+
+
+class Lake(Protocol):
+    """Bronze, silver and ops, changed only by `commit`.
+
+    `stage` and `discard` may be called from any thread; all else belongs to one thread, the writer's.
+    """
+
+    def stage(self, table: Table, rows: pa.Table, name: str, hashes: np.ndarray | None = None) -> list[StagedFile]:
+        """Write rows as durable files, one per partition value; `name` makes their names unique and recognisable.
+
+        `hashes` (per row, of the key) keep the lake's knowledge of keys up to date once the files are committed.
+        """
+        ...
+
+    def discard(self, files: Sequence[StagedFile]) -> None:
+        """Remove staged files that will never be committed."""
+        ...
+
+    def commit(self, changes: Sequence[Change]) -> int:
+        """Make all changes visible in one transaction, and return the new snapshot.
+
+        When it returns, everything named survives a power cut. When it raises, nothing has changed, and the staged
+        files are still there for another try.
+        """
+        ...
+
+    def maybe_stored(self, dataset: Dataset, hashes: np.ndarray) -> np.ndarray:
+        """Return a boolean per key hash (`merge.key_hash_sql`): False means surely not in silver."""
+        ...
+
+    def known(self, dataset: Dataset, contended: Contended) -> Known:
+        """Return what silver knows of the keys and digests of these rows."""
+        ...
+
+    def deploy(self, datasets: Sequence[Dataset]) -> None:
+        """Create or extend silver tables for these contracts. Raises `ContractError` where a change is not additive."""
+        ...
+
+    def positions(self) -> list[Position]:
+        """Return the committed position of every source and partition."""
+        ...
+
+    def maintain(self, keep: Set[int], budget_secs: float) -> Mapping[str, int]:
+        """Compact, expire and clean up for about this long; return what was done, by kind.
+
+        Snapshots in `keep`, the latest, and those under a live lease stay readable.
+        """
+        ...

@@ -1,0 +1,336 @@
+"""The embedded lake: DuckLake with its catalog in SQLite and Parquet beside it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace import words
+from headrace.errors import InternalError, LakeError, SpaceError
+from headrace.lake import evolution, tables
+from headrace.lake.base import Change, Known, Position, StagedFile
+from headrace.lake.catalog import attach_statement, connect
+from headrace.lake.knowledge import Knowledge
+from headrace.lake.lock import FileLock
+from headrace.lake.maintenance import Maintenance
+from headrace.lake.parquet import disk_error, make_folder, sync_file, sync_folder, write_durably
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping, Sequence, Set
+    from pathlib import Path
+
+    from headrace.lake.tables import Table
+    from headrace.stages.dataset import Dataset
+    from headrace.stages.merge import Contended
+
+CATALOG = "catalog.db"
+DATA = "data"
+
+
+class DuckLake:
+    """The one writer of a lake's folder; a second one, in whatever process, is refused with `BusyError`.
+
+    Every statement on the catalog runs in the thread that constructed it. `stage` and `discard` touch files only.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._data = folder / DATA
+        self._lock = FileLock(
+            folder / "writer.lock",
+            what="another headrace is writing this environment",
+            fix="Stop it first (Ctrl-C, or `headrace status` to see it), or work with another --env.",
+        )
+        self._thread = threading.get_ident()
+        make_folder(self._data)
+        self._connection = connect()
+        with _mapped(str(folder)):
+            self._connection.execute(attach_statement("lake", folder / CATALOG, self._data))
+            self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
+            for table in tables.FIXED:
+                self._create(table)
+        self._knowledge = Knowledge(self._query)
+
+    def close(self) -> None:
+        """Give up the connection and the writer's lock."""
+        self._connection.close()
+        self._lock.release()
+
+    # ---- files -----------------------------------------------------------------------------------------------------
+
+    def stage(self, table: Table, rows: pa.Table, name: str, hashes: np.ndarray | None = None) -> list[StagedFile]:
+        """Write rows as durable files, one per partition value."""
+        staged: list[StagedFile] = []
+        for values, part, where in _parts(table, rows):
+            folder = self._data / table.schema_name / table.table_name
+            for column, value in zip(table.partition, values, strict=True):
+                folder /= f"{column}={value}"
+            path = folder / f"{name}.parquet"
+            try:
+                write_durably(part, path)
+            except (LakeError, SpaceError):
+                self.discard(staged)
+                raise
+            date = values[0] if table.partition == (words.EVENT_DATE,) else None
+            part_hashes = None if hashes is None else (hashes if where is None else hashes[where])
+            staged.append(StagedFile(table.name, path, len(part), date, part_hashes))
+        return staged
+
+    def discard(self, files: Sequence[StagedFile]) -> None:
+        """Remove staged files that will never be committed."""
+        for each in files:
+            each.path.unlink(missing_ok=True)
+
+    # ---- the commit ------------------------------------------------------------------------------------------------
+
+    def commit(self, changes: Sequence[Change]) -> int:
+        """Make all changes visible in one transaction: the checkpoint of every source in it."""
+        self._check_thread()
+        ops = self._stage_ops(changes)
+        files: dict[str, list[str]] = {}
+        for each in (*(file for change in changes for file in change.files), *ops):
+            files.setdefault(each.table, []).append(str(each.path))
+        try:
+            with _mapped("commit"), self._transaction():
+                for table, paths in files.items():
+                    self._add_files(table, paths)
+                for change in changes:
+                    for removal in change.removals:
+                        self._remove(removal.table, removal.seqs, removal.dates)
+        except BaseException:
+            self.discard(ops)
+            raise
+        self._knowledge.remember(changes)
+        return self.snapshot()
+
+    def _stage_ops(self, changes: Sequence[Change]) -> list[StagedFile]:
+        rows: dict[str, list[pa.Table]] = {}
+        name = ""
+        for change in changes:
+            for table, part in change.ops.items():
+                rows.setdefault(table, []).append(part)
+                name = name or str(part["batch_id"][0])
+        staged: list[StagedFile] = []
+        try:
+            for table, parts in rows.items():
+                staged += self.stage(tables.BY_NAME[table], pa.concat_tables(parts), f"{name}-{time.time_ns():x}")
+        except (LakeError, SpaceError):
+            self.discard(staged)
+            raise
+        return staged
+
+    def _add_files(self, table: str, paths: Sequence[str]) -> None:
+        schema, name = table.split(".")
+        hive = "true" if self._is_partitioned(table) else "false"
+        self._connection.execute(
+            f"CALL ducklake_add_data_files('lake', '{name}', ?, schema => '{schema}', hive_partitioning => {hive}, "
+            "allow_missing => true)",
+            [list(paths)],
+        )
+
+    def _remove(self, table: str, seqs: Sequence[int], dates: Sequence[dt.date]) -> None:
+        if not seqs:
+            return
+        schema, name = table.split(".")
+        days = ", ".join(f"DATE '{date}'" for date in dates)
+        numbers = ", ".join(map(str, seqs))
+        self._connection.execute(
+            f'DELETE FROM lake.{schema}."{name}" '
+            f'WHERE "{words.EVENT_DATE}" IN ({days}) AND "{words.SEQ}" IN ({numbers})'
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Run a transaction; the files that DuckLake itself wrote in it are made durable before it commits."""
+        started = time.time_ns()
+        self._connection.execute("BEGIN")
+        try:
+            yield
+            sync_written_files(self._data, started)
+            self._connection.execute("COMMIT")
+        except BaseException:
+            self._rollback()
+            raise
+
+    def _rollback(self) -> None:
+        try:
+            self._connection.execute("ROLLBACK")
+        except duckdb.Error:
+            return  # a failed COMMIT has already rolled back
+
+    # ---- what silver knows -----------------------------------------------------------------------------------------
+
+    def maybe_stored(self, dataset: Dataset, hashes: np.ndarray) -> np.ndarray:
+        """Return a boolean per key hash: False means surely not in silver."""
+        return self._knowledge.maybe_stored(dataset, hashes)
+
+    def known(self, dataset: Dataset, contended: Contended) -> Known:
+        """Return the silver rows of these keys, and which of their digests lost before."""
+        self._check_thread()
+        with _mapped("silver"):
+            return self._knowledge.known(dataset, contended)
+
+    # ---- tables ----------------------------------------------------------------------------------------------------
+
+    def deploy(self, datasets: Sequence[Dataset]) -> None:
+        """Create or extend silver tables for these contracts; all of them, or none."""
+        self._check_thread()
+        for dataset in datasets:
+            table = tables.silver(dataset)
+            existing = self._columns(table)
+            if existing is not None:
+                evolution.decide(table.name, existing, table.columns)
+        with _mapped("deploy"), self._transaction():
+            for dataset in datasets:
+                table = tables.silver(dataset)
+                existing = self._columns(table)
+                if existing is None:
+                    self._create(table)
+                    continue
+                for step in evolution.decide(table.name, existing, table.columns):
+                    empty = pa.table({"c": pa.array([], step.type)})
+                    kind = self._connection.execute("DESCRIBE SELECT c FROM empty").fetchall()[0][1]
+                    del empty
+                    path = column_sql_path(step.path)
+                    self._connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {path} {kind}")
+
+    def deployed(self, digest: str) -> bool:
+        """Return whether this deployment is recorded already."""
+        found = self._query(f"SELECT 1 AS one FROM lake.{tables.DEPLOYMENTS.name} WHERE digest = '{digest}' LIMIT 1")
+        return len(found) > 0
+
+    def _create(self, table: Table) -> None:
+        self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{table.schema_name}")
+        if self._columns(table) is not None:
+            return
+        layout = table.columns.empty_table()
+        self._connection.register("layout", layout)
+        self._connection.execute(f"CREATE TABLE {table.sql} AS SELECT * FROM layout LIMIT 0")
+        self._connection.unregister("layout")
+        if table.partition:
+            columns = ", ".join(f'"{column}"' for column in table.partition)
+            self._connection.execute(f"ALTER TABLE {table.sql} SET PARTITIONED BY ({columns})")
+
+    def _columns(self, table: Table) -> pa.Schema | None:
+        try:
+            return self._query(f"SELECT * FROM {table.sql} LIMIT 0").schema
+        except duckdb.CatalogException:
+            return None
+
+    def _is_partitioned(self, table: str) -> bool:
+        fixed = tables.BY_NAME.get(table)
+        return bool(fixed.partition) if fixed else True
+
+    # ---- positions and upkeep --------------------------------------------------------------------------------------
+
+    def snapshot(self) -> int:
+        """Return the latest snapshot."""
+        return int(self._connection.execute("FROM lake.current_snapshot()").fetchall()[0][0])
+
+    def positions(self) -> list[Position]:
+        """Return the committed position of every source and partition."""
+        rows = self._connection.execute(
+            'SELECT source, topic, "partition", max(next_offset), sum(accepted)::BIGINT '
+            f"FROM lake.{tables.POSITIONS.name} GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        return [Position(*row) for row in rows]
+
+    def next_seqs(self) -> dict[str, int]:
+        """Return the next sequence number of every source that has one."""
+        rows = self._connection.execute(
+            f"SELECT source, max(next_seq) FROM lake.{tables.BATCHES.name} GROUP BY ALL"
+        ).fetchall()
+        return dict(rows)
+
+    def taken(self, source: str, message_ids: Sequence[str]) -> frozenset[str]:
+        """Return which of these messages are in bronze already: how a bus without offsets is read without doubles."""
+        asked = pa.table({"message_id": pa.array(list(message_ids), pa.string())})
+        found = self._query(
+            f"SELECT message_id FROM {tables.BRONZE.sql} SEMI JOIN asked USING (message_id) WHERE source = '{source}'",
+            asked=asked,
+        )
+        return frozenset(found["message_id"].to_pylist())
+
+    def maintain(self, keep: Set[int], budget_secs: float) -> Mapping[str, int]:
+        """Compact, expire and clean up in the writer's thread, for about this long."""
+        self._check_thread()
+        with _mapped("maintenance"):
+            return Maintenance(self._connection, self._folder).run(keep, budget_secs, self._transaction)
+
+    # ---- plumbing --------------------------------------------------------------------------------------------------
+
+    def _query(self, sql: str, **inputs: pa.RecordBatch | pa.Table) -> pa.Table:
+        for name, table in inputs.items():
+            self._connection.register(name, table)
+        try:
+            return self._connection.execute(sql).to_arrow_table()
+        finally:
+            for name in inputs:
+                self._connection.unregister(name)
+
+    def _check_thread(self) -> None:
+        if threading.get_ident() != self._thread:
+            raise InternalError("the lake was touched by a thread that is not its writer")
+
+
+def sync_written_files(data: Path, since_ns: int) -> None:
+    """Make durable what DuckLake wrote under `data` since then: deletes and compacted files, which it never fsyncs.
+
+    DuckLake's own names start with `ducklake-`; ours never do, and are durable already.
+    """
+    slack = 2_000_000_000  # file systems stamp files with a coarse clock
+    for path in data.rglob("ducklake-*.parquet"):
+        if path.stat().st_mtime_ns >= since_ns - slack:
+            sync_file(path)
+            sync_folder(path.parent)
+
+
+def column_sql_path(path: Sequence[str]) -> str:
+    """Return the SQL of a column or of a field in a struct column, from its names."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in path)
+
+
+def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[tuple[object, ...], pa.Table, np.ndarray | None]]:
+    """Yield the rows of each partition value without the partition columns, and where they stood (None: all)."""
+    if not len(rows):
+        return
+    if not table.partition:
+        yield (), rows, None
+        return
+    body = rows.drop_columns(list(table.partition))
+    values = rows.select(list(table.partition))
+    combinations = values.group_by(list(table.partition)).aggregate([])
+    if len(combinations) == 1:
+        yield tuple(combinations.to_pylist()[0].values()), body, None
+        return
+    for each in combinations.to_pylist():
+        mask: pa.ChunkedArray | None = None
+        for column, value in each.items():
+            equal = pc.equal(values[column], pa.scalar(value, values[column].type))
+            mask = equal if mask is None else pc.and_(mask, equal)
+        where = np.flatnonzero(mask.to_numpy())
+        yield tuple(each.values()), body.take(pa.array(where)), where
+
+
+@contextmanager
+def _mapped(what: str) -> Iterator[None]:
+    """Map the driver's exceptions, once, to who must act."""
+    try:
+        yield
+    except duckdb.Error as problem:
+        text = str(problem)
+        if "No space left" in text or "disk is full" in text or "Quota exceeded" in text:
+            raise SpaceError("the disk is full", at=what, fix="Free some space: work goes on by itself.") from problem
+        raise LakeError(
+            f"the lake refused: {text}", at=what, fix="Run `headrace status`; if it stays, restart."
+        ) from problem
+    except OSError as problem:
+        raise disk_error(problem, what) from problem

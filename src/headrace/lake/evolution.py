@@ -1,0 +1,56 @@
+"""Schema evolution, decided purely: what a table has, what a contract wants, what to do about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from headrace.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True)
+class AddColumn:
+    """Add a column, or a field of a struct (`path` has its names from the outside in); older rows read null."""
+
+    path: tuple[str, ...]
+    type: pa.DataType
+
+
+def decide(table: str, existing: pa.Schema, wanted: pa.Schema) -> list[AddColumn]:
+    """Return the additions that make `existing` hold `wanted`.
+
+    A column that the contract no longer names stays and reads null from then on. Raises `ContractError` where a column
+    would change its type: rows already written keep theirs, so that needs a new column.
+    """
+    return list(_additions(table, (), existing, wanted))
+
+
+def _additions(
+    table: str, path: tuple[str, ...], existing: pa.Schema | pa.StructType, wanted: pa.Schema | pa.StructType
+) -> Iterator[AddColumn]:
+    has = {field.name: field.type for field in existing}
+    for field in wanted:
+        here = (*path, field.name)
+        if field.name not in has:
+            yield AddColumn(here, field.type)
+        elif pa.types.is_struct(field.type) and pa.types.is_struct(has[field.name]):
+            yield from _additions(table, here, has[field.name], field.type)
+        elif not _same(has[field.name], field.type):
+            raise ContractError(
+                f"column {'.'.join(here)} of {table} is {has[field.name]}, and the contract now says {field.type}",
+                at=table,
+                fix=f"Give the new type a new name (such as {field.name}_v2): rows already written keep the old one.",
+            )
+
+
+def _same(one: pa.DataType, other: pa.DataType) -> bool:
+    if pa.types.is_list(one) and pa.types.is_list(other):
+        return _same(one.value_type, other.value_type)
+    if pa.types.is_struct(one) and pa.types.is_struct(other):
+        return {field.name: field.type for field in one} == {field.name: field.type for field in other}
+    return bool(one == other)

@@ -1,0 +1,121 @@
+"""What the writer knows of the keys in silver: filters in memory, confirmed by the tables."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace import words
+from headrace.lake import tables
+from headrace.lake.base import Change, Known
+from headrace.lake.keys import Filter, KeyIndex
+from headrace.stages.canonical import column_sql
+from headrace.stages.merge import key_hash_sql
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator, Sequence
+
+    from headrace.stages.dataset import Dataset
+    from headrace.stages.merge import Contended
+
+
+class Knowledge:
+    """Answers the merge's questions about silver. `query` runs SQL on the writer's connection, tables by name.
+
+    A filter is built from a scan the first time a dataset is asked about, and follows every commit from then on.
+    """
+
+    def __init__(self, query: Callable[..., pa.Table]) -> None:
+        self._query = query
+        self._indexes: dict[str, KeyIndex] = {}
+        self._superseded: dict[str, Filter] = {}
+
+    def remember(self, changes: Sequence[Change]) -> None:
+        """Keep the filters up to date with what was just committed."""
+        for change in changes:
+            for file in change.files:
+                index = self._indexes.get(file.table)
+                if index is not None and file.event_date is not None and file.hashes is not None:
+                    index.add(file.event_date, file.hashes)
+            lost = change.ops.get(tables.SUPERSEDED.name)
+            if lost is not None:
+                for dataset in pc.unique(lost["dataset"]).to_pylist():
+                    if dataset in self._superseded:
+                        part = lost.filter(pc.equal(lost["dataset"], dataset))
+                        self._superseded[dataset].add(_digest_hashes(part["digest"].to_pylist()))
+
+    def maybe_stored(self, dataset: Dataset, hashes: np.ndarray) -> np.ndarray:
+        """Return a boolean per key hash: False means surely not in silver."""
+        if not dataset.key:
+            return np.zeros(len(hashes), dtype=bool)
+        return self._index(dataset).probe(hashes)[0]
+
+    def known(self, dataset: Dataset, contended: Contended) -> Known:
+        """Return the silver rows of these keys, and which of their digests lost before."""
+        table = tables.silver(dataset)
+        suspects = contended.rows.filter(pa.array(contended.maybe_stored))
+        if not len(suspects):
+            return Known(self._query(f"SELECT * FROM {table.sql} LIMIT 0"), frozenset())
+        hashes = self._query(f"SELECT {key_hash_sql(dataset.key)} AS h FROM suspects", suspects=suspects)[
+            "h"
+        ].to_numpy()
+        _, dates = self._index(dataset).probe(hashes)
+        if not dates:
+            return Known(self._query(f"SELECT * FROM {table.sql} LIMIT 0"), frozenset())
+        days = ", ".join(f"DATE '{date}'" for date in sorted(dates))
+        same = " AND ".join(f"s.{column_sql(path)} = k.{column_sql(path)}" for path in dataset.key)
+        # First only the keys, which are narrow; then whole rows by number, which file statistics find quickly.
+        found = self._query(
+            f'SELECT s."{words.SEQ}" AS seq FROM {table.sql} s SEMI JOIN suspects k ON {same} '
+            f'WHERE s."{words.EVENT_DATE}" IN ({days})',
+            suspects=suspects,
+        )
+        rows = self._query(
+            f'SELECT * FROM {table.sql} s SEMI JOIN found ON s."{words.SEQ}" = found.seq '
+            f'WHERE s."{words.EVENT_DATE}" IN ({days})',
+            found=found,
+        )
+        return Known(rows, self._lost_before(dataset, contended.digests))
+
+    def _lost_before(self, dataset: Dataset, digests: Sequence[bytes]) -> frozenset[bytes]:
+        if dataset.name not in self._superseded:
+            scanned = self._query(f"SELECT digest FROM {tables.SUPERSEDED.sql} WHERE dataset = '{dataset.name}'")
+            self._superseded[dataset.name] = Filter(len(scanned))
+            self._superseded[dataset.name].add(_digest_hashes(scanned["digest"].to_pylist()))
+        maybe = self._superseded[dataset.name].probe(_digest_hashes(digests))
+        asked = pa.table({"digest": pa.array([digests[i] for i in np.flatnonzero(maybe)], pa.binary())})
+        if not len(asked):
+            return frozenset()
+        found = self._query(
+            f"SELECT DISTINCT digest FROM {tables.SUPERSEDED.sql} SEMI JOIN asked USING (digest) "
+            f"WHERE dataset = '{dataset.name}'",
+            asked=asked,
+        )
+        return frozenset(found["digest"].to_pylist())
+
+    def _index(self, dataset: Dataset) -> KeyIndex:
+        table = tables.silver(dataset)
+        if table.name not in self._indexes:
+            name = table.sql
+            days = self._query(
+                f'SELECT "{words.EVENT_DATE}" AS day, count(*) AS rows FROM {name} GROUP BY ALL ORDER BY ALL'
+            )
+
+            def scan() -> Iterator[tuple[dt.date, np.ndarray]]:
+                for day in days["day"].to_pylist():
+                    hashes = self._query(
+                        f"SELECT {key_hash_sql(dataset.key)} AS h FROM {name} "
+                        f"WHERE \"{words.EVENT_DATE}\" = DATE '{day}'"
+                    )
+                    yield day, hashes["h"].to_numpy()
+
+            self._indexes[table.name] = KeyIndex(scan, sum(days["n"].to_pylist()))
+        return self._indexes[table.name]
+
+
+def _digest_hashes(digests: Sequence[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(digests), dtype="<u8")[::2].copy()

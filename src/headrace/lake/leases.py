@@ -1,0 +1,70 @@
+"""Leases: a reader that pins a snapshot says so, and expiry leaves the snapshot alone.
+
+A lease is a row in a small SQLite file beside the catalog; it ends with its holder, or when its heartbeat stops.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+import uuid
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HEARTBEAT_SECS = 10.0
+DEAD_AFTER_SECS = 60.0
+_TABLE = "CREATE TABLE IF NOT EXISTS leases (id TEXT PRIMARY KEY, snapshot INTEGER NOT NULL, beat REAL NOT NULL)"
+
+
+@contextmanager
+def hold(folder: Path, snapshot: int) -> Iterator[None]:
+    """Keep a snapshot of the lake in `folder` readable while the block runs, however long that takes."""
+    lease = uuid.uuid4().hex
+    path = folder / "leases.db"
+    _beat(path, lease, snapshot)
+    stopped = threading.Event()
+
+    def keep() -> None:
+        while not stopped.wait(HEARTBEAT_SECS):
+            _beat(path, lease, snapshot)
+
+    keeper = threading.Thread(target=keep, name="lease", daemon=True)
+    keeper.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        keeper.join()
+        with closing(_open(path)) as leases, leases:
+            leases.execute("DELETE FROM leases WHERE id = ?", (lease,))
+
+
+def live(folder: Path, now: float | None = None) -> frozenset[int]:
+    """Return the snapshots that somebody reads; leases whose heartbeat stopped no longer count."""
+    path = folder / "leases.db"
+    if not path.exists():
+        return frozenset()
+    since = (time.time() if now is None else now) - DEAD_AFTER_SECS
+    with closing(_open(path)) as leases, leases:
+        leases.execute("DELETE FROM leases WHERE beat < ?", (since,))
+        return frozenset(row[0] for row in leases.execute("SELECT snapshot FROM leases"))
+
+
+def _beat(path: Path, lease: str, snapshot: int) -> None:
+    with closing(_open(path)) as leases, leases:
+        leases.execute(
+            "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat",
+            (lease, snapshot, time.time()),
+        )
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, timeout=10)
+    connection.execute(_TABLE)
+    return connection

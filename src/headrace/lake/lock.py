@@ -1,0 +1,33 @@
+"""One process at a time: an advisory lock on a file, gone with the process that held it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from typing import TYPE_CHECKING
+
+from headrace.errors import BusyError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class FileLock:
+    """Held from construction to `release`; never survives its process, however that ends."""
+
+    def __init__(self, path: Path, *, what: str, fix: str) -> None:
+        """Take the lock, or raise `BusyError` that names the holder's process id."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as problem:
+            holder = os.pread(self._handle, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._handle)
+            raise BusyError(f"{what} (process {holder})", at=str(path), fix=fix) from problem
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, str(os.getpid()).encode(), 0)
+
+    def release(self) -> None:
+        """Let others take it."""
+        os.close(self._handle)

@@ -1,0 +1,173 @@
+"""The lake's tables: their names, columns and partitions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from headrace import words
+
+if TYPE_CHECKING:
+    from headrace.stages.dataset import Dataset
+
+INSTANT = pa.timestamp("us", "UTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of the lake: `schema.name`, its columns, and the columns that partition it by value."""
+
+    name: str
+    columns: pa.Schema
+    partition: tuple[str, ...] = ()
+
+    @property
+    def schema_name(self) -> str:
+        """The schema: bronze, silver or ops."""
+        return self.name.split(".")[0]
+
+    @property
+    def table_name(self) -> str:
+        """The name within its schema."""
+        return self.name.split(".")[1]
+
+    @property
+    def sql(self) -> str:
+        """The name as SQL over the attached lake."""
+        return f'lake.{self.schema_name}."{self.table_name}"'
+
+
+BRONZE = Table(
+    "bronze.messages",
+    pa.schema(
+        [
+            ("source", pa.string()),
+            ("seq", pa.int64()),
+            *((field.name, field.type) for field in words.message_schema()),
+            ("ingest_date", pa.date32()),
+        ]
+    ),
+    partition=("source", "ingest_date"),
+)
+"""Every accepted message as it came. `seq` numbers a source's messages from 0, without gaps, in commit order."""
+
+POSITIONS = Table(
+    "ops.positions",
+    pa.schema(
+        [
+            ("batch_id", pa.string()),
+            ("source", pa.string()),
+            ("topic", pa.string()),
+            ("partition", pa.string()),
+            ("next_offset", pa.int64()),
+            ("accepted", pa.int64()),
+        ]
+    ),
+)
+"""A row per batch and partition: where it ended, and how many messages its positions say it took."""
+
+BATCHES = Table(
+    "ops.batches",
+    pa.schema(
+        [
+            ("batch_id", pa.string()),
+            ("source", pa.string()),
+            ("deployment", pa.string()),
+            ("code_version", pa.string()),
+            ("first_seq", pa.int64()),
+            ("next_seq", pa.int64()),
+            ("contracts", pa.map_(pa.string(), pa.string())),
+            ("warned", pa.map_(pa.string(), pa.int64())),
+            ("touched", pa.list_(pa.struct([("dataset", pa.string()), ("event_date", pa.date32())]))),
+            ("oldest_ingest_time", INSTANT),
+            ("committed_at", INSTANT),
+        ]
+    ),
+)
+"""A row per batch: what it ran under (deployment, code, a contract version per dataset) and what it touched."""
+
+LEDGER = Table(
+    "ops.ledger",
+    pa.schema(
+        [
+            ("batch_id", pa.string()),
+            ("source", pa.string()),
+            ("dataset", pa.string()),
+            ("contract_version", pa.string()),
+            ("accepted", pa.int64()),
+            *((fate.value, pa.int64()) for fate in words.Fate),
+        ]
+    ),
+)
+"""Deltas per batch, dataset and contract version; they add up, and may be negative."""
+
+QUARANTINE = Table(
+    "ops.quarantine",
+    pa.schema(
+        [
+            ("id", pa.string()),
+            ("source", pa.string()),
+            ("dataset", pa.string()),
+            ("seq", pa.int64()),
+            ("partition", pa.string()),
+            ("offset", pa.int64()),
+            ("ingest_time", INSTANT),
+            ("stage", pa.string()),
+            ("code", pa.string()),
+            ("reason", pa.string()),
+            ("path", pa.string()),
+            ("value", pa.string()),
+            ("contract_version", pa.string()),
+            ("fingerprint", pa.string()),
+            ("status", pa.string()),
+            ("batch_id", pa.string()),
+        ]
+    ),
+)
+"""A row per message that failed; `id` is its message id, and its bytes are in bronze."""
+
+SUPERSEDED = Table(
+    "ops.superseded",
+    pa.schema(
+        [
+            ("dataset", pa.string()),
+            ("digest", pa.binary()),
+            ("event_id", pa.string()),
+            ("seq", pa.int64()),
+            ("contract_version", pa.string()),
+            ("batch_id", pa.string()),
+        ]
+    ),
+    partition=("dataset",),
+)
+"""Each (key, version, payload) that lost to another: what makes its redelivery a duplicate for ever."""
+
+DEPLOYMENTS = Table(
+    "ops.deployments",
+    pa.schema(
+        [("digest", pa.string()), ("deployed_at", INSTANT), ("code_version", pa.string()), ("files", pa.string())]
+    ),
+)
+"""The project's files as `up` took them: `files` is a JSON object of path to text."""
+
+FIXED = (BRONZE, POSITIONS, BATCHES, LEDGER, QUARANTINE, SUPERSEDED, DEPLOYMENTS)
+BY_NAME = {table.name: table for table in FIXED}
+
+
+def silver(dataset: Dataset) -> Table:
+    """Return the silver table of a dataset: contract columns, envelope, the unknown fields if lenient, event date."""
+    columns = [
+        *dataset.contract.arrow_schema(),
+        pa.field(words.EVENT_ID, pa.string()),
+        pa.field(words.EVENT_TIME, INSTANT),
+        pa.field(words.INGEST_TIME, INSTANT),
+        pa.field(words.SEQ, pa.int64()),
+        pa.field(words.SCHEMA_VERSION, pa.string()),
+        pa.field(words.TRACE_ID, pa.string()),
+    ]
+    if dataset.contract.validation == "lenient":
+        columns.append(pa.field(words.EXTRA, pa.string()))
+    columns.append(pa.field(words.EVENT_DATE, pa.date32()))
+    return Table(f"silver.{dataset.name}", pa.schema(columns), partition=(words.EVENT_DATE,))

@@ -1,0 +1,135 @@
+"""The winner and fates of a key (DESIGN §8), whatever the batches, held against a plain Python model of the rule."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter, defaultdict
+
+import numpy as np
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace import words
+from headrace.contracts.load import load_contract
+from headrace.stages.dataset import Dataset
+from headrace.stages.merge import Merge
+
+CONTRACT = load_contract(
+    "orders",
+    {
+        "type": "object",
+        "required": ["id"],
+        "properties": {
+            "id": {"type": "string"},
+            "version": {"type": "integer"},
+            "amount": {"type": "number"},
+            "address": {"type": "object", "properties": {"city": {"type": "string"}}},
+        },
+    },
+)
+MERGES = {
+    versioned: Merge(Dataset("orders", CONTRACT, key=("id",), version_by="version" if versioned else None))
+    for versioned in (True, False)
+}
+EPOCH = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
+
+messages = st.lists(
+    st.tuples(
+        st.sampled_from(["a", "b", "c"]),
+        st.one_of(st.none(), st.integers(0, 2)),
+        st.sampled_from([None, 0.0, 1.5]),
+        st.sampled_from([None, "Oslo"]),
+    ),
+    max_size=25,
+)
+cuts = st.lists(st.integers(0, 25), max_size=5)
+
+
+def rows(messages, first_seq):
+    body = [
+        {
+            "id": key,
+            "version": version,
+            "amount": amount,
+            "address": None if city is None else {"city": city},
+            words.ROW: at,
+            words.EVENT_ID: f"m{first_seq + at}",
+            words.INGEST_TIME: EPOCH,
+            words.SEQ: first_seq + at,
+            words.TRACE_ID: None,
+            words.SCHEMA_VERSION: CONTRACT.version,
+            words.EVENT_TIME: EPOCH,
+        }
+        for at, (key, version, amount, city) in enumerate(messages)
+    ]
+    instant = pa.timestamp("us", "UTC")
+    schema = pa.schema(
+        [
+            *CONTRACT.arrow_schema(),
+            (words.ROW, pa.int32()),
+            (words.EVENT_ID, pa.string()),
+            (words.INGEST_TIME, instant),
+            (words.SEQ, pa.int64()),
+            (words.TRACE_ID, pa.string()),
+            (words.SCHEMA_VERSION, pa.string()),
+            (words.EVENT_TIME, instant),
+        ]
+    )
+    return pa.RecordBatch.from_pylist(body, schema=schema)
+
+
+def model(messages, versioned):
+    """Return the winner's sequence number per key and the totals, straight from the text of the rule."""
+    by_key = defaultdict(lambda: defaultdict(list))
+    for seq, message in enumerate(messages):
+        by_key[message[0]][message].append(seq)
+    totals, winners = Counter(), {}
+    for key, pairs in by_key.items():
+        def rank(pair, pairs=pairs):
+            version = pair[1] if versioned and pair[1] is not None else -1
+            return (version, min(pairs[pair]))
+
+        winner = max(pairs, key=rank)
+        winners[key] = min(pairs[winner])
+        totals["silver"] += 1
+        totals["superseded"] += len(pairs) - 1
+        totals["duplicate"] += sum(map(len, pairs.values())) - len(pairs)
+    return winners, +totals
+
+
+def live(messages, cuts, versioned):
+    """Return the same from the merge, batch by batch over a silver held in memory."""
+    merge = MERGES[versioned]
+    silver = rows([], 0).to_struct_array().to_pylist()
+    lost, totals = set(), Counter()
+    borders = sorted({0, len(messages), *(cut for cut in cuts if cut < len(messages))})
+    for start, end in zip(borders, borders[1:], strict=False):
+        batch = rows(messages[start:end], start)
+        stored = pa.Table.from_pylist(silver, schema=batch.schema).append_column(
+            words.EVENT_DATE, pa.array([EPOCH.date()] * len(silver), pa.date32())
+        )
+        hashes = merge.hashes(batch)
+        contended = merge.contend(batch, hashes, np.isin(hashes, merge.hashes(stored)))
+        merged = merge(contended, stored, frozenset(lost))
+        silver = [row for row in silver if row[words.SEQ] not in merged.removed_seqs] + merged.inserted.to_pylist()
+        if merged.superseded is not None:
+            lost |= set(merged.superseded["digest"].to_pylist())
+        for delta in merged.deltas.values():
+            totals.update({fate.value: n for fate, n in delta.items()})
+    return {row["id"]: row[words.SEQ] for row in silver}, +totals
+
+
+@given(messages, cuts, st.booleans())
+def test_any_batching_gives_the_fates_of_the_rule(messages, cuts, versioned):
+    assert live(messages, cuts, versioned) == model(messages, versioned)
+
+
+@given(messages, st.randoms(use_true_random=False), cuts)
+def test_with_a_version_that_orders_all_any_order_gives_the_same_silver_values(messages, random, cuts):
+    distinct = [(key, at, amount, city) for at, (key, _, amount, city) in enumerate(messages)]
+    shuffled = list(distinct)
+    random.shuffle(shuffled)
+    (whole, totals), (other, other_totals) = live(distinct, cuts, True), live(shuffled, cuts, True)
+    assert {distinct[seq] for seq in whole.values()} == {shuffled[seq] for seq in other.values()}
+    assert totals == other_totals
