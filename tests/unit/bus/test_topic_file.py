@@ -1,0 +1,68 @@
+"""The file of a topic: made once, synced before an ack, its errors ours."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from headrace.bus.topic_file import TopicFile, topic_path
+
+
+@pytest.fixture
+def path(tmp_path):
+    return topic_path(tmp_path, "orders")
+
+
+def test_what_is_acked_is_synced_and_what_is_noted_is_not_waited_for(path):
+    TopicFile.make(path, "orders")
+    file = TopicFile(path, "orders", 0)
+    with file.writing() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    with file.noting() as connection:
+        assert connection.execute("PRAGMA synchronous").fetchone() == (1,)
+    file.close()
+
+
+def test_makers_at_once_agree_on_one_file(path):
+    epochs = []
+
+    def make() -> None:
+        TopicFile.make(path, "orders")
+        file = TopicFile(path, "orders", 0)
+        epochs.append(file.epoch)
+        file.close()
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(epochs) == 8
+    assert len(set(epochs)) == 1
+
+
+def test_a_draft_left_by_a_crash_is_no_topic(path):
+    path.with_name(".orders.db.draft").write_bytes(b"half")
+    TopicFile.make(path, "orders")
+    file = TopicFile(path, "orders", 0)
+    assert len(file.epoch) == 8
+    file.close()
+    assert not path.with_name(".orders.db.draft").exists()
+
+
+def test_a_transaction_that_fails_leaves_nothing(path):
+    TopicFile.make(path, "orders")
+    file = TopicFile(path, "orders", 0)
+
+    def fail() -> None:
+        with file.writing() as connection:
+            connection.execute("UPDATE topic SET next_offset = 9")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    with file.reading() as connection:
+        assert connection.execute("SELECT next_offset FROM topic").fetchone() == (0,)
+    file.close()
