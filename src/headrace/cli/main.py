@@ -50,7 +50,7 @@ _LEADS = ((ExternalError, "external", "unavailable"), (InternalError, "internal"
 class _Verbs(TyperGroup):
     """Lists verbs from the table, and imports only the one that runs."""
 
-    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+    def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
@@ -77,7 +77,7 @@ def _show_version(wanted: bool) -> None:
 
 
 def _root(
-    version: Annotated[  # noqa: ARG001
+    version: Annotated[
         bool, typer.Option("--version", help="Show the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
@@ -129,12 +129,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(USER_EXIT)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as bug:  # noqa: BLE001 - the outermost edge: a bug is shown as one, never as a wall of text
+    except Exception as bug:  # the outermost edge: a bug is shown as one, never as a wall of text
         if os.environ.get("HEADRACE_DEBUG"):
             raise
-        error = InternalError(
+        internal = InternalError(
             f"{type(bug).__name__}: {bug}",
             fix="this is a bug of Headrace; HEADRACE_DEBUG=1 shows where, and please report it",
         )
-        report(error, as_json=as_json)
+        report(internal, as_json=as_json)
         sys.exit(USER_EXIT)

@@ -1,7 +1,7 @@
 """The options that every verb shares, and how a verb opens its project.
 
-    def run(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
-        shop = open_project(project, env)
+A verb is `def run(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:` and starts with
+`shop = open_project(project, env)`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one seam through which a verb speaks: a JSON document, or text for a terminal of 80 columns.
 
-With `--json` exactly one document goes to stdout and notes are silent; each verb's docstring gives its shape. Without it,
-text goes to stdout and notes (progress, hints) to stderr, so that stdout can be piped.
+With `--json` exactly one document goes to stdout and notes are silent; each verb's docstring gives its shape. Without
+it, text goes to stdout and notes (progress, hints) to stderr, so that stdout can be piped.
 """
 
 from __future__ import annotations

@@ -1,0 +1,210 @@
+"""A project: its folder, loaded and checked, as the runtime takes it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from headrace.config.faults import Fault, did_you_mean
+from headrace.config.files import PROJECT_FILE, Document, inside, read_yaml
+from headrace.config.project_file import EnvironmentSpec, ProjectFile
+from headrace.config.settings import Settings, layered, said_by_environ
+from headrace.config.source import Layers, Read, Source, read_source
+from headrace.config.validation import Origin, validated
+from headrace.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONNECTORS = "connectors"
+ENVIRONMENT_VARIABLE = "HEADRACE_ENV"
+
+
+@dataclass(frozen=True)
+class Project:
+    """Everything that the files of a project say, in one environment.
+
+    `state` is the folder of this environment's embedded state; it need not exist yet. `bindings` map URIs to what they
+    stand for here. `sources` is ordered by id. `settings` holds what a source gets that says nothing itself. `shared`
+    holds the files of connectors/ that start with `_`, by name. `digest` changes whenever what a tick does may change:
+    it covers headrace.yaml, the source files, their schemas, the environment and HEADRACE_ settings.
+    """
+
+    root: Path
+    name: str
+    environment: str
+    state: Path
+    bindings: Mapping[str, str]
+    sources: Mapping[str, Source]
+    settings: Settings
+    shared: Mapping[str, Any]
+    digest: str
+
+    def source(self, source_id: str) -> Source:
+        """Return a source by its id. Raises ConfigError with the nearest id where there is none."""
+        if source_id not in self.sources:
+            hint = did_you_mean(source_id, self.sources) or f"write {CONNECTORS}/{source_id}.yaml"
+            raise ConfigError(f"no source '{source_id}'", at=f"{CONNECTORS}/", fix=hint)
+        return self.sources[source_id]
+
+
+@dataclass(frozen=True)
+class Assembled:
+    """What came of a project's files: the project where it loads, what each file was read as, and every fault."""
+
+    project: Project | None
+    spec: ProjectFile | None
+    project_document: Document | None
+    bindings: Mapping[str, str]
+    reads: tuple[Read, ...]
+    shared: tuple[Document, ...]
+    faults: tuple[Fault, ...]
+
+
+def load_project(root: Path, environment: str | None = None) -> Project:
+    """Return the project in a folder. Raises ConfigError with the first fault that keeps it from loading."""
+    assembled = assemble(root, environment, os.environ)
+    if assembled.project is None:
+        raise next(fault for fault in assembled.faults if fault.severity == "error").as_error()
+    return assembled.project
+
+
+def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) -> Assembled:
+    """Read every file of a project once. Raises ConfigError only where the environment asked for does not exist."""
+    root = root.resolve()
+    try:
+        document = read_yaml(root / PROJECT_FILE, PROJECT_FILE)
+    except ConfigError as error:
+        return Assembled(None, None, None, {}, (), (), (_as_fault(error),))
+    if not isinstance(document.value, dict):
+        fault = Fault("error", PROJECT_FILE, 1, "the project file is a mapping", "start it with `name: my-platform`")
+        return Assembled(None, None, document, {}, (), (), (fault,))
+    spec, faults = validated(ProjectFile, document.value, Origin(document))
+    meant = spec or ProjectFile(name="project")
+    name = _environment(meant, environment, environ, faults, document)
+    here = meant.environment(name)
+    bindings = {**meant.bindings, **here.bindings}
+    layers = _layers(root, meant, here, name, bindings, document, said_by_environ(environ))
+    reads: list[Read] = []
+    shared: list[Document] = []
+    for path in _connectors(root):
+        file = f"{CONNECTORS}/{path.name}"
+        try:
+            if not inside(path, (root, *layers.bound)):
+                raise ConfigError("the file is a link that leaves the project", at=f"{file}:1", fix="copy it here")
+            read = read_yaml(path, file)
+        except ConfigError as error:
+            faults.append(_as_fault(error))
+            continue
+        if path.name.startswith("_"):
+            shared.append(read)
+            continue
+        override = here.sources.get(path.stem, {})
+        mine = replace(layers, override=override, override_key=(*layers.override_key, path.stem))
+        reads.append(read_source(read, path, mine))
+        faults.extend(reads[-1].faults)
+    faults += _duplicates(reads)
+    faults += _unknown_overrides(here, name, root, document)
+    project = None
+    if spec is not None and not any(fault.severity == "error" for fault in faults):
+        sources = sorted((read.source for read in reads if read.source is not None), key=lambda source: source.id)
+        project = Project(
+            root=root,
+            name=spec.name,
+            environment=name,
+            state=root / ".headrace" / name,
+            bindings=MappingProxyType(bindings),
+            sources=MappingProxyType({source.id: source for source in sources}),
+            settings=Settings(**layered(layers.below, layers.above)),
+            shared=MappingProxyType({Path(read.file).stem: read.value for read in shared}),
+            digest=_digest(root, name, reads, layers.above),
+        )
+    return Assembled(project, spec, document, bindings, tuple(reads), tuple(shared), tuple(faults))
+
+
+def _layers(
+    root: Path, spec: ProjectFile, here: EnvironmentSpec, name: str, bindings: Mapping[str, str], document: Document,
+    environ: Mapping[str, Any],
+) -> Layers:  # fmt: skip
+    return Layers(
+        root=root,
+        bound=tuple(folder for target in bindings.values() if (folder := bound_folder(root, target)) is not None),
+        below=spec.defaults.said(),
+        above=layered(here.overrides.said(), environ),
+        override={},
+        override_document=document,
+        override_key=("environments", name, "sources"),
+    )
+
+
+def bound_folder(root: Path, target: str) -> Path | None:
+    """Return the local folder that a binding's target names, or None where it is another URI."""
+    if target.startswith("file://"):
+        target = target.removeprefix("file://")
+    return None if "://" in target or not target or "\0" in target else (root / target).resolve()
+
+
+def _environment(
+    spec: ProjectFile, asked: str | None, environ: Mapping[str, str], faults: list[Fault], document: Document
+) -> str:
+    name = asked if asked is not None else environ.get(ENVIRONMENT_VARIABLE)
+    if name is not None:
+        if name not in spec.names():
+            at = "--env" if asked is not None else f"${ENVIRONMENT_VARIABLE}"
+            raise ConfigError(f"no environment '{name}'", at=at, fix=did_you_mean(name, spec.names()))
+        return name
+    if spec.default() not in spec.names():
+        fix = did_you_mean(spec.default(), spec.names())
+        message = f"the default_environment '{spec.default()}' is not among the environments"
+        faults.append(Origin(document).error(("default_environment",), message, fix))
+    return spec.default()
+
+
+def _connectors(root: Path) -> list[Path]:
+    folder = root / CONNECTORS
+    return sorted(path for path in folder.glob("*") if path.suffix in {".yaml", ".yml"} and not path.is_dir())
+
+
+def _duplicates(reads: list[Read]) -> list[Fault]:
+    first: dict[str, str] = {}
+    faults: list[Fault] = []
+    for read in reads:
+        value = read.origin.document.value
+        source_id = value.get("source_id") if isinstance(value, dict) else None
+        if not isinstance(source_id, str):
+            continue
+        if source_id in first:
+            message = f"the source_id '{source_id}' is taken by {first[source_id]}"
+            faults.append(read.origin.error(("source_id",), message, "give each source an id of its own"))
+        first.setdefault(source_id, read.origin.document.file)
+    return faults
+
+
+def _unknown_overrides(here: EnvironmentSpec, name: str, root: Path, document: Document) -> list[Fault]:
+    known = {path.stem for path in _connectors(root)}
+    return [
+        Origin(document).error(
+            ("environments", name, "sources", source_id), f"no source '{source_id}'", did_you_mean(source_id, known)
+        )
+        for source_id in here.sources
+        if source_id not in known
+    ]
+
+
+def _digest(root: Path, environment: str, reads: list[Read], above: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(f"{environment}\0{sorted(above.items())}\0".encode())
+    files = {PROJECT_FILE, *(read.origin.document.file for read in reads)}
+    files |= {file for read in reads for file in read.schema_files}
+    for file in sorted(files):
+        content = hashlib.sha256((root / file).read_bytes()).hexdigest()
+        digest.update(f"{file}\0{content}\0".encode())
+    return digest.hexdigest()
+
+
+def _as_fault(error: ConfigError) -> Fault:
+    file, _, line = error.at.rpartition(":")
+    return Fault("error", file, int(line), error.message, error.fix)

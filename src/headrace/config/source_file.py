@@ -1,0 +1,169 @@
+"""The shape of `connectors/<source_id>.yaml`: every component's Spec, assembled.
+
+Two forms mean the same: the full one (`ingestion: schema: processing: serving: monitoring:`) and the flat one, with
+`pattern:` and the other keys of `ingestion:` at the top and `schema_file:` for `schema: {file: …}`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from headrace.config.settings import BatchRows, Evolution, FreshnessSecs, SlaMinutes, TimeZone, Validation
+from headrace.connectors.ingestion import PLANNED, IngestionSpec
+from headrace.durations import Duration
+from headrace.spec import Spec
+from headrace.stages.late import LateSpec
+from headrace.stages.merge import DeduplicationSpec
+from headrace.stages.quality import RuleSpec
+from headrace.warehouse.gold import GoldStep
+from headrace.words import IDENTIFIER
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FLAT_SCHEMA = "schema_file"
+
+
+def _identifier(text: str) -> str:
+    if not IDENTIFIER.fullmatch(text):
+        raise ValueError(f"{text!r} cannot be a name: a lower-case letter, then letters, digits and _, at most 63")
+    return text
+
+
+class SchemaSpec(Spec):
+    """The contract of a source's events, and how strictly it is held."""
+
+    file: str | None = Field(
+        default=None, description="The contract: JSON Schema or the `fields` form.", examples=["schemas/orders.json"]
+    )
+    inline: dict[str, Any] | None = Field(default=None, description="The contract itself, in place of a file.")
+    validation: Validation | None = Field(
+        default=None, description="strict quarantines an event with unknown fields; lenient keeps them in _extra."
+    )
+    evolution: Evolution | None = Field(
+        default=None, description="Which changes of the schema are allowed.", json_schema_extra=PLANNED
+    )
+
+    @model_validator(mode="after")
+    def _one_of(self) -> Self:
+        if self.file is not None and self.inline is not None:
+            raise ValueError("give `file` or `inline`, not both")
+        return self
+
+
+class EnrichSpec(Spec):
+    """Add columns from a table of reference data."""
+
+    lookup: str = Field(min_length=1, description="A seed of the dbt project, or a source.", examples=["countries"])
+    on: str = Field(min_length=1, description="The field that is looked up.", examples=["country_code"])
+
+
+class DataQualitySpec(Spec):
+    """Rules that an event must meet beyond its contract."""
+
+    rules: tuple[RuleSpec, ...] = Field(description="Each on a field, or an expression over several.")
+
+
+class SilverStep(Spec):
+    """One step of `bronze_to_silver`; exactly one of the keys is given."""
+
+    deduplication: DeduplicationSpec | None = None
+    late: LateSpec | None = None
+    enrich: EnrichSpec | None = Field(default=None, json_schema_extra=PLANNED)
+    data_quality: DataQualitySpec | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError(f"a step of bronze_to_silver has exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+class ProcessingSpec(Spec):
+    """What happens to events between bronze and gold."""
+
+    bronze_to_silver: tuple[SilverStep, ...] = Field(default=(), description="Deduplication, late data, quality.")
+    silver_to_gold: tuple[GoldStep, ...] = Field(default=(), description="The steps of the dataset's gold model.")
+    freshness_secs: FreshnessSecs | None = Field(
+        default=None, description="How soon after an event arrives a commit is due (default 1.0)."
+    )
+    batch_rows: BatchRows | None = Field(
+        default=None, description="How many messages one batch holds at most (default 50,000)."
+    )
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        for name in ("deduplication", "late"):
+            if sum(getattr(step, name) is not None for step in self.bronze_to_silver) > 1:
+                raise ValueError(f"`{name}` is given twice in bronze_to_silver; keep one")
+        return self
+
+
+class ServingSpec(Spec):
+    """Who may read what this source becomes."""
+
+    third_party_api: bool = Field(default=False, description="Partners, through the API.", json_schema_extra=PLANNED)
+    reporting: bool = Field(default=False, description="Dashboards and reports.", json_schema_extra=PLANNED)
+    ml_features: bool = Field(default=False, description="The feature store.", json_schema_extra=PLANNED)
+
+
+class MonitoringSpec(Spec):
+    """What is watched, and who is told."""
+
+    sla_minutes: SlaMinutes | None = Field(default=None, description="How old the newest data may be.", examples=[60])
+    alert_email: str | None = Field(
+        default=None, pattern=r"^[^@\s]+@[^@\s]+$", description="Who is told.", json_schema_extra=PLANNED
+    )
+    metrics: tuple[str, ...] = Field(
+        default=(), description="What is measured.", examples=[["record_count"]], json_schema_extra=PLANNED
+    )
+
+
+class SourceFile(Spec):
+    """One source: where its events come from, and all that happens to them."""
+
+    source_id: Annotated[str, AfterValidator(_identifier)] = Field(
+        description="The source's name; also the name of its file.", examples=["orders"]
+    )
+    display_name: str | None = Field(default=None, description="What people call it.")
+    description: str | None = Field(default=None, description="What it holds, in a sentence.")
+    owner: str | None = Field(default=None, description="The team that answers for it.", examples=["commerce-team"])
+    ingestion: IngestionSpec = Field(description="Where messages come from and what they look like.")
+    schema_: SchemaSpec | None = Field(default=None, alias="schema", description="The contract of the events.")
+    event_time: str | None = Field(default=None, description="The field that says when an event happened.")
+    timezone: TimeZone | None = Field(default=None, description="The IANA zone of times that carry none (default UTC).")
+    dedup_window: Duration | None = Field(
+        default=None, description="How far back a key is remembered (default: for ever).", json_schema_extra=PLANNED
+    )
+    processing: ProcessingSpec = Field(default=ProcessingSpec(), description="What happens between bronze and gold.")
+    serving: ServingSpec = Field(default=ServingSpec(), description="Who may read the result.")
+    monitoring: MonitoringSpec = Field(default=MonitoringSpec(), description="What is watched, and who is told.")
+
+
+def is_flat(source: Mapping[str, Any]) -> bool:
+    """Whether a source file has the keys of `ingestion:` at its top."""
+    return "ingestion" not in source
+
+
+def full_form(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a source file in its full form; every key is kept, and a key that fits nowhere stays where it is."""
+    full = dict(source)
+    if is_flat(source):
+        keys = [key for key in source if key in IngestionSpec.model_fields]
+        full["ingestion"] = {key: full.pop(key) for key in keys}
+    if FLAT_SCHEMA in full and not isinstance(full.get("schema", {}), dict):
+        return full
+    if FLAT_SCHEMA in full and "file" not in full.get("schema", {}):
+        full["schema"] = {**full.get("schema", {}), "file": full.pop(FLAT_SCHEMA)}
+    return full
+
+
+def written_key(source: Mapping[str, Any], key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return where a key of the full form stands in the file as it was written."""
+    if key[:1] == ("ingestion",) and is_flat(source):
+        return key[1:]
+    if key[:2] == ("schema", "file") and FLAT_SCHEMA in source:
+        return (FLAT_SCHEMA, *key[2:])
+    return key

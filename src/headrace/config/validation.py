@@ -1,0 +1,168 @@
+"""From pydantic's errors to faults: where in which file, in the words of the file, with what to type."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from headrace.config.faults import Fault, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from headrace.config.files import Document, Key
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_ADVICE = re.compile(r": ((?:did you mean|write|one of|give|use) .*)$", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the keys of a merged value were written: in a file, and for some in the layer that overrides it."""
+
+    document: Document
+    written: Callable[[Key], Key] = lambda key: key
+    over: Document | None = None
+    over_prefix: Key = ()
+    over_written: Callable[[Key], Key] = lambda key: key
+
+    def place(self, key: Key) -> tuple[str, int]:
+        """Return the file and line of a key, or of the nearest one that encloses it."""
+        above = (*self.over_prefix, *self.over_written(key))
+        if self.over is not None and key and self.over.has(above):
+            return self.over.file, self.over.line(above)
+        return self.document.file, self.document.line(self.written(key))
+
+    def error(self, key: Key, message: str, fix: str = "") -> Fault:
+        """Return a fault at this key that keeps the project from loading."""
+        return Fault("error", *self.place(key), message, fix)
+
+    def warning(self, key: Key, message: str, fix: str = "") -> Fault:
+        """Return a fault at this key that does not."""
+        return Fault("warning", *self.place(key), message, fix)
+
+
+def validated(
+    model: type[Model], value: Mapping[str, Any], origin: Origin, more_keys: Sequence[str] = ()
+) -> tuple[Model | None, list[Fault]]:
+    """Return the model of a value, or None and every fault in it; `more_keys` may stand at the top as well."""
+    try:
+        return model.model_validate(value), []
+    except ValidationError as error:
+        details = error.errors(include_url=False, include_input=True)
+    meant: set[str] = set()
+    faults: list[Fault] = []
+    for detail in sorted(details, key=lambda detail: detail["type"] == "missing"):
+        key = _key(value, detail["loc"])
+        message, fix = _words(detail, key, model, more_keys)
+        if detail["type"] == "extra_forbidden" and (near := re.fullmatch(r"did you mean '(.*)'\?", fix)):
+            meant.add(near[1])
+        # A mistyped key is also a missing one: saying it once is enough.
+        if detail["type"] != "missing" or str(key[-1]) not in meant:
+            faults.append(origin.error(key, message, fix))
+    return None, faults
+
+
+def _key(value: Any, location: Sequence[str | int]) -> Key:
+    """Return the location without what pydantic adds to it (the branch of a union), which no file has."""
+    key: list[str | int] = []
+    for position, part in enumerate(location):
+        last = position == len(location) - 1
+        if isinstance(value, dict) and (part in value or last):
+            value = value.get(str(part))
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        key.append(part)
+    return tuple(key)
+
+
+def _words(detail: Any, key: Key, model: type[BaseModel], more_keys: Sequence[str]) -> tuple[str, str]:
+    name = dotted(key)
+    given = detail["input"]
+    match detail["type"]:
+        case "extra_forbidden":
+            known = [*keys_at(model, key[:-1]), *(more_keys if len(key) == 1 else ())]
+            where = f" in {dotted(key[:-1])}" if key[:-1] else ""
+            return f"unknown key '{key[-1]}'{where}", did_you_mean(str(key[-1]), known)
+        case "missing":
+            return f"'{name}' is missing", f"add `{key[-1]}:`"
+        case "literal_error":
+            expected = re.findall(r"'([^']*)'", detail["ctx"]["expected"])
+            return f"{name}: {_shown(given)} is not allowed", _choice(given, expected)
+        case "value_error":
+            text = str(detail["ctx"]["error"])
+            advice = _ADVICE.search(text)
+            said = text[: advice.start()] if advice else text
+            return (f"{name}: {said}" if name else said), advice[1] if advice else ""
+        case "string_pattern_mismatch":
+            return f"{name}: {_shown(given)} does not have the right form", f"it matches {detail['ctx']['pattern']}"
+        case _:
+            said = detail["msg"].removeprefix("Input ").removesuffix(", unable to parse string as an integer")
+            if isinstance(given, dict | list) or given is None:
+                kind = "empty" if given is None else "a mapping" if isinstance(given, dict) else "a list"
+                said = f"{said.replace('valid dictionary or instance of', 'mapping of')}, and it is {kind}"
+            else:
+                said = f"{said}, and it is {_shown(given)}"
+            return (f"{name}: {said}" if name else said), _wanted(detail["type"])
+
+
+def _choice(given: object, expected: Sequence[str]) -> str:
+    advice = did_you_mean(str(given), expected)
+    listed = f"one of: {', '.join(expected)}"
+    return advice if advice.startswith("one of") else f"{advice} {listed}"
+
+
+def _wanted(kind: str) -> str:
+    wanted = {
+        "int": "write a whole number",
+        "float": "write a number",
+        "bool": "write true or false",
+        "string": "write text; quotes make text of a number",
+        "tuple": "write a list: [a, b], or a line for each with - before it",
+        "dict": "write `key: value` lines below it",
+        "model": "write `key: value` lines below it",
+    }
+    return next((text for start, text in wanted.items() if kind.startswith(start)), "")
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def dotted(key: Key) -> str:
+    """Return a key as people write it: `processing.bronze_to_silver[0].late`."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def keys_at(model: type[BaseModel], key: Key) -> tuple[str, ...]:
+    """Return the keys that a mapping at this place may have."""
+    here: Any = model
+    for part in key:
+        if not isinstance(part, int):
+            here = next((_field(kind, part) for kind in _models(here)), None)
+    return tuple(name for kind in _models(here) for name in _names(kind))
+
+
+def _names(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _field(model: type[BaseModel], name: str) -> Any:
+    return next((field.annotation for key, field in model.model_fields.items() if (field.alias or key) == name), None)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Return the models in an annotation: in `tuple[Step, ...]`, `dict[str, Spec | None]`, `Spec`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
