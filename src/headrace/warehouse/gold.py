@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from headrace.errors import ConfigError
 from headrace.spec import Spec
 
 if TYPE_CHECKING:
@@ -93,6 +92,7 @@ def parse_column(text: str, *, named: bool = False) -> str:
     import sqlglot
     from sqlglot import exp
 
+    _refuse_templates(text)
     try:
         tree = sqlglot.parse_one(f"SELECT {text}", read="duckdb")
     except sqlglot.errors.SqlglotError as error:
@@ -112,6 +112,7 @@ def parse_select(text: str) -> frozenset[str]:
     import sqlglot
     from sqlglot import exp
 
+    _refuse_templates(text)
     try:
         trees = sqlglot.parse(text, read="duckdb")
     except sqlglot.errors.SqlglotError as error:
@@ -127,14 +128,18 @@ def parse_select(text: str) -> frozenset[str]:
     return frozenset(tables)
 
 
+def _refuse_templates(text: str) -> None:
+    """dbt renders a model's text as Jinja; a step is SQL, and a mart that needs Jinja is a model of the user's own."""
+    if any(mark in text for mark in ("{{", "{%", "{#")):
+        raise ValueError(f"a step of silver_to_gold is plain SQL, without Jinja: {text!r}")
+
+
 def model_name(dataset: str) -> str:
     """Return the name of the model that `silver_to_gold` makes of a dataset."""
     return f"{dataset}_gold"
 
 
-def model_sql(
-    dataset: str, columns: Iterable[str], steps: Iterable[GoldStep], reference: Callable[[str], str]
-) -> str:
+def model_sql(dataset: str, columns: Iterable[str], steps: Iterable[GoldStep], reference: Callable[[str], str]) -> str:
     """Return the dbt model of a chain of steps: one CTE a step, so that a reader sees the file's own order.
 
     `columns` are the contract's; `reference` turns a join's table into a dbt `ref`, or raises.
@@ -155,9 +160,7 @@ def _step_sql(
         on = ", ".join(map(_quoted, step.join.on))
         table = reference(step.join.table)
         # The left side keeps its plain names: DuckDB renames a column of the right side that has the same name.
-        sql = (
-            f"select l.*, r.* exclude ({on})\n    from {rows} as l {step.join.how} join {table} as r using ({on})"
-        )
+        sql = f"select l.*, r.* exclude ({on})\n    from {rows} as l {step.join.how} join {table} as r using ({on})"
         return sql, known
     if step.aggregate:
         groups = [_group(name, known) for name in step.aggregate.group_by]
@@ -165,15 +168,13 @@ def _step_sql(
         grouping = "\n    group by all" if groups else ""
         names = {*step.aggregate.group_by, *(parse_column(text) for text in step.aggregate.metrics)}
         return f"select\n        {projections}\n    from {rows}{grouping}", names
-    if step.filter is not None:
-        return f"select * from {rows}\n    where {step.filter}", known
-    if step.select is not None:
+    if step.select:
         names = {parse_column(text) for text in step.select}
-        projections = [_group(text, known) if text == DATE else text for text in step.select]
-        return f"select {', '.join(projections)}\n    from {rows}", None if "*" in names else names
+        chosen = ", ".join(_group(text, known) if text == DATE else text for text in step.select)
+        return f"select {chosen}\n    from {rows}", None if "*" in names else names
     if step.sql is not None:
         return f"with input as (select * from {rows})\n    select * from ({step.sql.strip().rstrip(';')})", None
-    raise ConfigError("an empty step of silver_to_gold", fix="remove it, or name join, aggregate, filter, select or sql")
+    return f"select * from {rows}\n    where {step.filter}", known
 
 
 def _group(name: str, known: set[str] | None) -> str:

@@ -1,0 +1,180 @@
+"""Branches: copies of gold's catalog over one shared data path, and the data files that only they name."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.errors import BusyError
+from headrace.warehouse.published import fsync_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+_FILES = """
+SELECT s.path, s.path_is_relative, t.path, t.path_is_relative, f.path, f.path_is_relative
+FROM {table} f JOIN ducklake_table t ON t.table_id = f.table_id JOIN ducklake_schema s ON s.schema_id = t.schema_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class GoldFolder:
+    """Where gold lives under an environment's state.
+
+    `catalogs/<build>.db` never changes once it is published, and `<build>.pin` beside it is locked (shared) by readers.
+    `branch.db` belongs to the one build that holds `build.lock`. All of them share `data/`.
+    """
+
+    path: Path
+
+    @property
+    def data(self) -> Path:
+        """Parquet of every build."""
+        return self.path / "data"
+
+    @property
+    def branch(self) -> Path:
+        """The catalog of the build that is running."""
+        return self.path / "branch.db"
+
+    @property
+    def ledger(self) -> Path:
+        """The file that says what is published."""
+        return self.path / "published.json"
+
+    def catalog(self, build: str) -> Path:
+        """The catalog of a published build."""
+        return self.path / "catalogs" / f"{build}.db"
+
+    def pin(self, build: str) -> Path:
+        """The file that readers of a build lock."""
+        return self.path / "catalogs" / f"{build}.pin"
+
+    def create(self) -> None:
+        """Make the folders."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        (self.path / "catalogs").mkdir(exist_ok=True)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold what only one build or undo at a time may hold; BusyError while another process does."""
+        self.create()
+        with (self.path / "build.lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(
+                    "another build or undo of this environment is running", fix="wait for it, then type this again"
+                ) from error
+            yield
+
+    @contextmanager
+    def pinned(self, build: str) -> Iterator[Path]:
+        """Keep a build's catalog and data in place while reading it, whatever is published meanwhile."""
+        with self.pin(build).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield self.catalog(build)
+
+
+def start_branch(folder: GoldFolder, parent: str | None) -> None:
+    """Make `branch.db` a consistent copy of the parent's catalog; absent, for DuckLake to create, without a parent."""
+    drop_branch(folder)
+    if parent is None:
+        return
+    source = f"file:{folder.catalog(parent)}?mode=ro"
+    with closing(sqlite3.connect(source, uri=True)) as old, closing(sqlite3.connect(folder.branch)) as new:
+        old.backup(new)
+
+
+def drop_branch(folder: GoldFolder) -> None:
+    """Forget the branch. Its data files stay until `sweep`."""
+    _remove_catalog(folder.branch)
+
+
+def make_durable(folder: GoldFolder, parent: str | None) -> int:
+    """Fsync all that the branch names and its parent does not, then the branch itself; return its snapshot.
+
+    DuckLake syncs its catalog, never a Parquet file: without this, a power cut after publishing could leave a catalog
+    that names empty files.
+    """
+    old = data_files(folder.catalog(parent)) if parent else set()
+    folders = set()
+    for name in data_files(folder.branch) - old:
+        path = folder.data / name
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        folders.update([path.parent, *(p for p in path.parent.parents if p.is_relative_to(folder.data))])
+    for path in folders:
+        fsync_folder(path)
+    with closing(sqlite3.connect(folder.branch)) as catalog:
+        # Out of WAL, the catalog is one file that a rename moves whole.
+        catalog.execute("PRAGMA journal_mode = DELETE")
+        (snapshot,) = catalog.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
+    with folder.branch.open("rb") as file:
+        os.fsync(file.fileno())
+    return int(snapshot)
+
+
+def adopt_branch(folder: GoldFolder, build: str) -> None:
+    """Give the branch its name among the catalogs; nothing reads it until the ledger names it."""
+    _remove_catalog(folder.catalog(build))
+    folder.branch.replace(folder.catalog(build))
+    fsync_folder(folder.catalog(build).parent)
+
+
+def data_files(catalog: Path) -> set[str]:
+    """Return the data and delete files that any snapshot of a catalog names, relative to the data path."""
+    names = set()
+    with closing(sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)) as connection:
+        for table in ("ducklake_data_file", "ducklake_delete_file"):
+            for row in connection.execute(_FILES.format(table=table)):
+                parts: list[str] = []
+                for path, relative in zip(row[0::2], row[1::2], strict=True):
+                    parts = [*parts, path] if relative else [path]
+                names.add("".join(parts))
+    return names
+
+
+def sweep(folder: GoldFolder, kept: Mapping[str, object]) -> int:
+    """Remove catalogs that are not kept and not being read, and data files that no remaining catalog names.
+
+    Only under the build lock, when no branch is alive: a file of a running build would look like nobody's.
+    """
+    catalogs = folder.path / "catalogs"
+    for path in sorted(catalogs.glob("*.db")):
+        if path.stem not in kept:
+            _forget_unless_read(folder, path.stem)
+    named = set().union(*(data_files(path) for path in catalogs.glob("*.db")))
+    removed = 0
+    for place, folders, files in os.walk(folder.data, topdown=False):
+        here = folder.data.joinpath(place)
+        for name in files:
+            path = here / name
+            if str(path.relative_to(folder.data)) not in named:
+                path.unlink()
+                removed += 1
+        if here != folder.data and len(folders) + len(files) == 0:
+            here.rmdir()
+    return removed
+
+
+def _forget_unless_read(folder: GoldFolder, build: str) -> None:
+    with folder.pin(build).open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        _remove_catalog(folder.catalog(build))
+        folder.pin(build).unlink(missing_ok=True)
+
+
+def _remove_catalog(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        with contextlib.suppress(FileNotFoundError):
+            path.with_name(path.name + suffix).unlink()

@@ -1,0 +1,193 @@
+"""The embedded warehouse: dbt-duckdb builds gold on a branch of its own DuckLake catalog, published by one rename."""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.errors import BuildError
+from headrace.warehouse.base import BuildReport, Failure, ModelResult, TestResult
+from headrace.warehouse.branch import GoldFolder, adopt_branch, drop_branch, make_durable, start_branch, sweep
+from headrace.warehouse.dbt_project import DbtFolder, write_project
+from headrace.warehouse.published import Entry, read_ledger, write_ledger
+from headrace.warehouse.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from headrace.warehouse.base import Answer, BuildOptions, Inputs
+    from headrace.warehouse.published import Ledger
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class LakeFolder:
+    """Where the lake lies under an environment's state."""
+
+    path: Path
+
+    @property
+    def catalog(self) -> Path:
+        """The DuckLake catalog."""
+        return self.path / "catalog.db"
+
+    @property
+    def data(self) -> Path:
+        """Its Parquet files."""
+        return self.path / "data"
+
+
+class DbtWarehouse:
+    """Gold of one environment, under its state folder. Keeps a dbt process between builds until `close`."""
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        threads: int = 2,
+        memory_limit: str = "1GiB",
+        clock: Callable[[], dt.datetime] = _now,
+    ) -> None:
+        self.lake = LakeFolder(state / "lake")
+        self.gold = GoldFolder(state / "gold")
+        self.dbt = DbtFolder(state / "dbt")
+        self._threads = threads
+        self._memory_limit = memory_limit
+        self._clock = clock
+        self._worker = Worker(self.dbt.logs / "worker.log")
+
+    def __enter__(self) -> DbtWarehouse:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def build(self, inputs: Inputs, lake_snapshot: int | None, options: BuildOptions) -> BuildReport:
+        """See `Warehouse.build`."""
+        started = time.monotonic()
+        with ExitStack() as held:
+            held.enter_context(self.gold.lock())
+            ledger = read_ledger(self.gold.ledger)
+            self._clear(ledger)
+            parent = ledger.current
+            warnings = write_project(self.dbt, inputs, threads=self._threads, memory_limit=self._memory_limit)
+            start_branch(self.gold, parent.build if parent else None)
+            held.callback(drop_branch, self.gold)
+            result = self._worker.run(self._job(ledger, inputs, lake_snapshot, options))
+            failures = tuple(Failure(**failure) for failure in result["failures"])
+            if not failures and options.select and not result["models"] and not result["tests"]:
+                raise BuildError(
+                    f"no model matches --select {' '.join(options.select)}", fix="headrace build shows every model"
+                )
+            published = None
+            if not failures and options.publish and self.gold.branch.exists():
+                published = self._publish(ledger, lake_snapshot, options, result["tables"])
+        return BuildReport(
+            build=ledger.next_build,
+            ok=not failures,
+            lake_snapshot=lake_snapshot,
+            seconds=round(time.monotonic() - started, 3),
+            published=published,
+            models=tuple(ModelResult(**model) for model in result["models"]),
+            tests=tuple(TestResult(**test | {"sample": tuple(test["sample"])}) for test in result["tests"]),
+            failures=failures,
+            warnings=(*warnings, *result.get("warnings", ())),
+        )
+
+    def published(self) -> Entry | None:
+        """See `Warehouse.published`."""
+        return read_ledger(self.gold.ledger).current
+
+    def history(self) -> tuple[Entry, ...]:
+        """See `Warehouse.history`."""
+        return read_ledger(self.gold.ledger).entries
+
+    def undo(self, to: str | None = None, *, dry_run: bool = False) -> Entry:
+        """See `Warehouse.undo`."""
+        with self.gold.lock():
+            ledger = read_ledger(self.gold.ledger).undo(to)
+            if not dry_run:
+                write_ledger(self.gold.ledger, ledger)
+        return ledger.past[-1]
+
+    def query(self, sql: str, *, limit: int | None = None) -> Answer:
+        """See `Warehouse.query`."""
+        from headrace.warehouse.query import Reader
+
+        return Reader(self.gold, self.lake.catalog, self.lake.data).run(sql, limit=limit)
+
+    def lake_snapshots(self) -> frozenset[int]:
+        """See `Warehouse.lake_snapshots`."""
+        return frozenset(entry.lake_snapshot for entry in self.history() if entry.lake_snapshot is not None)
+
+    def recover(self) -> int:
+        """See `Warehouse.recover`."""
+        with self.gold.lock():
+            return self._clear(read_ledger(self.gold.ledger))
+
+    def close(self) -> None:
+        """See `Warehouse.close`."""
+        self._worker.close()
+
+    def _clear(self, ledger: Ledger) -> int:
+        """Drop what a build that died left: its branch, then every file that no kept catalog names."""
+        drop_branch(self.gold)
+        return sweep(self.gold, {entry.build: entry for entry in ledger.entries})
+
+    def _publish(
+        self, ledger: Ledger, lake_snapshot: int | None, options: BuildOptions, tables: dict[str, str]
+    ) -> Entry:
+        build, parent = ledger.next_build, ledger.current
+        snapshot = make_durable(self.gold, parent.build if parent else None)
+        adopt_branch(self.gold, build)
+        complete = lake_snapshot
+        if options.select:
+            complete = parent.complete_snapshot if parent else None
+        entry = Entry(
+            build=build,
+            catalog=self.gold.catalog(build).name,
+            gold_snapshot=snapshot,
+            lake_snapshot=lake_snapshot,
+            complete_snapshot=complete,
+            published_at=self._clock().isoformat(timespec="microseconds"),
+            tables=tables,
+        )
+        write_ledger(self.gold.ledger, ledger.publish(entry))
+        return entry
+
+    def _job(self, ledger: Ledger, inputs: Inputs, lake_snapshot: int | None, options: BuildOptions) -> dict[str, Any]:
+        """Write down what the plugin attaches, and return it with what dbt is asked to do."""
+        import json
+
+        parent = ledger.current
+        touched = options.touched
+        job: dict[str, Any] = {
+            "build": ledger.next_build,
+            "branch": str(self.gold.branch),
+            "gold_data": str(self.gold.data),
+            "lake": str(self.lake.catalog),
+            "lake_data": str(self.lake.data),
+            "lake_snapshot": lake_snapshot,
+            "since": parent.complete_snapshot if parent else None,
+            "touched": None
+            if touched is None
+            else {name: [date.isoformat() for date in dates] for name, dates in touched.items()},
+            "silver": {table.name: [[c.name, c.type] for c in table.columns] for table in inputs.tables},
+        }
+        self.dbt.job.write_text(json.dumps(job), encoding="utf-8")
+        return job | {
+            "project": str(self.dbt.project),
+            "target": str(self.dbt.target),
+            "logs": str(self.dbt.logs),
+            "lock": str(self.gold.path / "worker.lock"),
+            "select": list(options.select),
+            "full_refresh": options.full_refresh,
+            "parent_tables": parent.tables if parent else {},
+        }

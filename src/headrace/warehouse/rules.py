@@ -1,0 +1,102 @@
+"""Quality rules as dbt tests: what a stage checked event by event, checked again over silver as it is."""
+
+from __future__ import annotations
+
+import datetime as dt
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headrace.stages.quality import RuleSpec
+
+EMAIL = r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$"
+
+TEST_MACROS = """\
+{% test headrace_unique(model, columns) %}
+select {% for c in columns %}"{{ c }}", {% endfor %}count(*) as n
+from {{ model }}
+group by all
+having count(*) > 1
+{% endtest %}
+
+{# `condition` holds or is null for every row, as a stage's rule does. #}
+{% test headrace_rule(model, condition, column_name=none) %}
+select * from {{ model }} where not ({{ condition }})
+{% endtest %}
+"""
+
+
+def rule_test(rule: RuleSpec) -> tuple[str, Any]:
+    """Return the column that a rule's test belongs to ("" for the model), and the test as dbt's YAML has it.
+
+    Null passes every rule but `not_null`, as in the stage. A rule of severity `warn` warns here too.
+    """
+    config: dict[str, Any] = {"severity": "warn"} if rule.severity == "warn" else {}
+    column, *steps = _steps(rule.field or "")
+    if not steps and rule.check == "not_null":
+        return column, {"not_null": {"config": config}} if config else "not_null"
+    if not steps and rule.check == "accepted_values" and all(isinstance(value, str) for value in rule.values or ()):
+        return column, {"accepted_values": {"arguments": {"values": list(rule.values or ())}, "config": config}}
+    condition = f"({rule.check})" if rule.is_expression else _over(_quoted(column), steps, rule)
+    test = {"headrace_rule": {"arguments": {"condition": _without_templates(condition)}, "config": config}}
+    return ("" if steps or rule.is_expression else column), test
+
+
+def _over(value: str, steps: list[str], rule: RuleSpec, depth: int = 0) -> str:
+    """Return the condition at the end of a path: for every element where the path passes a list."""
+    if not steps:
+        return _condition(value, rule)
+    if steps[0] == "[]":
+        element = f"e{depth}"
+        inside = _over(element, steps[1:], rule, depth + 1)
+        return f"coalesce(len(list_filter({value}, lambda {element}: not ({inside}))), 0) = 0"
+    return _over(f"{value}.{_quoted(steps[0])}", steps[1:], rule, depth)
+
+
+def _condition(value: str, rule: RuleSpec) -> str:
+    match rule.check:
+        case "not_null":
+            return f"{value} is not null"
+        case "positive_number":
+            return f"{value} > 0"
+        case "valid_email":
+            return f"regexp_matches({value}, {_literal(EMAIL)})"
+        case "regex":
+            return f"regexp_matches({value}, {_literal(rule.pattern or '')})"
+        case "accepted_values":
+            return f"{value} in ({', '.join(map(_literal, rule.values or ()))})"
+        case _:
+            low, high = ("<=", "<=") if rule.inclusive else ("<", "<")
+            bounds = [f"{_literal(rule.min)} {low} {value}"] if rule.min is not None else []
+            bounds += [f"{value} {high} {_literal(rule.max)}"] if rule.max is not None else []
+            return " and ".join(bounds)
+
+
+def _steps(field: str) -> list[str]:
+    steps: list[str] = []
+    for part in field.split("."):
+        name, *elements = part.split("[]")
+        steps += [name] + ["[]"] * len(elements)
+    return steps
+
+
+def _literal(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, dt.datetime):
+        return f"timestamptz '{value.isoformat()}'"
+    if isinstance(value, dt.date):
+        return f"date '{value.isoformat()}'"
+    if isinstance(value, int | float | Decimal):
+        return str(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _without_templates(text: str) -> str:
+    for mark in ("{{", "{%", "{#"):
+        text = text.replace(mark, f"{mark[0]} {mark[1]}")
+    return text

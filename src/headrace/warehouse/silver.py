@@ -1,0 +1,69 @@
+"""From a dataset to the table that the warehouse builds on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headrace.warehouse.base import Column, SilverTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pyarrow as pa
+
+    from headrace.stages.dataset import Dataset
+    from headrace.warehouse.gold import GoldStep
+
+ENVELOPE_DOCS = {
+    "_event_id": "The message that this row is, for `headrace explain`.",
+    "_event_time": "When it happened, by the event itself.",
+    "_ingest_time": "When the bus took the message.",
+    "_seq": "Its place in bronze, per source; the order for ties.",
+    "_schema_version": "The contract version that it met.",
+    "_trace_id": "The trace that its producer gave it.",
+    "_extra": "Fields that the contract does not know, as JSON.",
+    "_event_date": "The UTC date of _event_time; the partition of silver.",
+}
+
+
+def silver_table(
+    dataset: Dataset,
+    *,
+    source_id: str,
+    description: str = "",
+    owner: str = "",
+    sla_minutes: float | None = None,
+    gold: Sequence[GoldStep] = (),
+) -> SilverTable:
+    """Return a dataset as the warehouse sees it: all columns of its silver table, with their DuckDB types and docs."""
+    from headrace.lake.tables import silver
+
+    docs = {column.name: column.description for column in dataset.contract.columns} | ENVELOPE_DOCS
+    fields = list(silver(dataset).columns)
+    types = duckdb_types([field.type for field in fields])
+    columns = tuple(
+        Column(field.name, kind, docs.get(field.name, "")) for field, kind in zip(fields, types, strict=True)
+    )
+    return SilverTable(
+        name=dataset.name,
+        source_id=source_id,
+        columns=columns,
+        key=dataset.key,
+        rules=dataset.rules,
+        description=description,
+        owner=owner,
+        sla_minutes=sla_minutes,
+        gold=tuple(gold),
+    )
+
+
+def duckdb_types(types: Sequence[pa.DataType]) -> list[str]:
+    """Return how DuckDB names Arrow types, asked of DuckDB itself."""
+    import duckdb
+    import pyarrow as pa
+
+    # Positions, not names: two contract columns may differ only in case, which DuckDB would take for one.
+    table = pa.schema([(f"c{place}", kind) for place, kind in enumerate(types)]).empty_table()
+    with duckdb.connect() as connection:
+        connection.register("t", table)
+        return [str(row[1]) for row in connection.execute("DESCRIBE t").fetchall()]
