@@ -157,6 +157,22 @@ def test_what_is_not_messages_is_refused(bus, wrong):
     assert bus.lag("orders", "reader").messages == 0
 
 
+@pytest.mark.parametrize(
+    "name", ["", "..", "../orders", "a/b", "/etc/passwd", ".hidden", "-x", "a\n", "a\0", "é", "a b", "x" * 201]
+)
+def test_a_topic_is_a_name_and_never_a_path(bus, name):
+    with pytest.raises(InputError, match="is not the name of a topic"):
+        bus.publish(name, numbered(1))
+
+
+@pytest.mark.parametrize(
+    "name", ["orders", "orders.dead", "clicks-v1", "Orders_2", "1a", "a..b", "a.db-wal", "x" * 200]
+)
+def test_names_of_cloud_topics_are_fine(bus, name):
+    bus.publish(name, numbered(1))
+    assert bus.lag(name, "reader").messages == 1
+
+
 def test_pull_ends_with_none_and_sees_what_comes_later(bus):
     bus.subscribe(Subscription("orders", "reader"))
     assert bus.pull("orders", "reader", 10, BIG) is None

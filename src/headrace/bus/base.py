@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from headrace.errors import InputError
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
     import pyarrow as pa
+
+TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+"""What a topic may be called (fullmatch); never a path."""
+
+
+def topic_named(name: str) -> str:
+    """Return the name of a topic, or raise `InputError` where it is not one."""
+    if TOPIC.fullmatch(name):
+        return name
+    raise InputError(
+        f"{name!r} is not the name of a topic", fix="use at most 200 letters, digits, '.', '_' and '-', a letter first"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import re
 import secrets
 import shutil
 import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
+from headrace.bus.base import topic_named
 from headrace.errors import BusError, HeadraceError, InputError, InternalError, SpaceError
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headrace.bus.deliveries import Deliveries
-
-TOPIC = re.compile(r"[a-z][a-z0-9_]{0,62}(\.[a-z][a-z0-9_]{0,62})?")
-"""What a topic may be called (fullmatch): a source id, and possibly a second word after a dot (`orders.dead`)."""
 
 FORMAT = 1
 PAGE_BYTES = 8192
@@ -52,12 +49,7 @@ CREATE TABLE nacks(
 
 def topic_path(folder: Path, topic: str) -> Path:
     """Return the file of a topic; raises `InputError` for a name that is not one, such as a path."""
-    if not TOPIC.fullmatch(topic):
-        raise InputError(
-            f"{topic!r} is not the name of a topic",
-            fix="use lower-case letters, digits and _, starting with a letter",
-        )
-    return folder / f"{topic}.db"
+    return folder / f"{topic_named(topic)}.db"
 
 
 class TopicFile:
@@ -77,13 +69,21 @@ class TopicFile:
         with self._mapped():
             self._inode = path.stat().st_ino
             self._writer, self._reader = self._connect("FULL"), self._connect("NORMAL")
-            known, self.epoch = self._reader.execute("SELECT format, epoch FROM topic").fetchone() or (0, "")
+            known, name, self.epoch = self._reader.execute("SELECT format, name, epoch FROM topic").fetchone()
         if known != FORMAT:
             self.close()
             raise BusError(
                 f"the topic file has format {known}, and this version of Headrace reads {FORMAT}",
                 at=str(path),
                 fix="upgrade Headrace: pip install -U headrace",
+            )
+
+        if name != topic:
+            self.close()
+            raise BusError(
+                f"the file holds the topic {name!r}, not {topic!r}",
+                at=str(path),
+                fix="file systems such as that of macOS tell no upper from lower case: rename one of the topics",
             )
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.bus import chunks
@@ -15,6 +15,7 @@ pairs = st.none() | st.dictionaries(st.text(max_size=3), st.text(max_size=3), ma
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.binary(max_size=20), pairs), max_size=30), st.integers(0, 5))
 def test_what_is_encoded_is_decoded(rows, cut):
     sent = pa.record_batch(
