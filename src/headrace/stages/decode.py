@@ -1,0 +1,158 @@
+"""Decode: from a message's bytes to the JSON text of one object, or a reason why not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace import words
+from headrace.stages.base import Outcome
+from headrace.stages.csv_rows import CsvReader, CsvSpec
+from headrace.stages.decode_proof import Prover
+from headrace.stages.json_text import Unreadable, read
+
+if TYPE_CHECKING:
+    from headrace.contracts.contract import Contract
+
+__all__ = ["Decode"]
+
+FIELDS = "fields"
+"""A struct beside `doc`: the document taken apart as the contract lays it out; null where only `doc` is certain."""
+
+_BOM = b"\xef\xbb\xbf"
+_TYPES = {
+    "application/json": "json",
+    "application/x-ndjson": "ndjson",
+    "application/ndjson": "ndjson",
+    "application/jsonl": "ndjson",
+    "text/csv": "csv",
+}
+
+
+class Fault(NamedTuple):
+    """A message of a batch, and why it is rejected."""
+
+    row: int
+    fault: Unreadable
+
+
+class Decode:
+    """Takes messages apart: JSON, NDJSON (one document a message) or CSV (one record a message).
+
+    `kept` has ROW, EVENT_ID, INGEST_TIME, SEQ, TRACE_ID, `doc` and, with a contract, `fields`. A message's attribute
+    `content-type` overrules the source's format. One leading byte order mark is dropped; any other is invalid. What
+    most messages need is proven for a whole batch at once; the rest is read one by one by the exact reader.
+    """
+
+    def __init__(self, message_format: str, contract: Contract | None, csv: CsvSpec, max_depth: int = 100) -> None:
+        self._format = message_format
+        self._max_depth = max_depth
+        self._csv = CsvReader(csv, contract)
+        self._prover = Prover(contract) if contract else None
+
+    def __call__(self, batch: pa.RecordBatch) -> Outcome:
+        """Take a batch of messages (`words.message_schema()` and `seq`) apart."""
+        faults: list[Fault] = []
+        rows = pa.array(range(len(batch)), pa.int32())
+        docs = self._texts(batch, faults)
+        docs = self._from_csv(batch, docs, faults)
+        fields = self._prover(docs) if self._prover else None
+        self._read(docs, fields, faults)
+        bad = {fault.row for fault in faults}
+        attributes = batch.column("attributes")
+        columns = {
+            words.ROW: rows,
+            words.EVENT_ID: batch.column("message_id"),
+            words.INGEST_TIME: batch.column("ingest_time"),
+            words.SEQ: batch.column("seq"),
+            words.TRACE_ID: _trace_ids(attributes),
+            "doc": docs,
+        }
+        if fields is not None:
+            columns[FIELDS] = fields
+        kept = pa.RecordBatch.from_pydict(columns)
+        if bad:
+            kept = kept.filter(pa.array([row not in bad for row in range(len(batch))]))
+        nothing = pa.RecordBatch.from_pylist([], schema=words.rejection_schema())
+        return Outcome(kept, rejections("decode", faults), nothing)
+
+    def _texts(self, batch: pa.RecordBatch, faults: list[Fault]) -> pa.Array:
+        payload = batch.column("payload")
+        marked = pc.starts_with(payload, _BOM)
+        if marked.true_count:
+            payload = pc.if_else(marked, pc.binary_slice(payload, len(_BOM)), payload)
+        try:
+            return payload.cast(pa.string())
+        except pa.ArrowInvalid:
+            texts: list[str | None] = []
+            for row, message in enumerate(payload.to_pylist()):
+                try:
+                    texts.append(message.decode())
+                except UnicodeDecodeError as error:
+                    texts.append(None)
+                    reason = f"not UTF-8 at byte {error.start}: {error.reason}"
+                    faults.append(Fault(row, Unreadable("invalid_utf8", reason)))
+            return pa.array(texts, pa.string())
+
+    def _from_csv(self, batch: pa.RecordBatch, docs: pa.Array, faults: list[Fault]) -> pa.Array:
+        """Replace the texts of CSV messages by the JSON of their records."""
+        attributes = batch.column("attributes")
+        none = attributes.null_count == len(attributes)
+        if none and self._format != "csv":
+            return docs
+        kinds = [None] * len(docs) if none else pc.map_lookup(attributes, "content-type", "first").to_pylist()
+        formats = [self._format_of(kind) for kind in kinds]
+        if "csv" not in formats:
+            return docs
+        headers = [None] * len(docs) if none else pc.map_lookup(attributes, "csv-header", "first").to_pylist()
+        texts = docs.to_pylist()
+        for row, (text, format_, header) in enumerate(zip(texts, formats, headers, strict=True)):
+            if text is None or format_ != "csv":
+                continue
+            try:
+                texts[row] = self._csv.object_text(text, header)
+            except Unreadable as fault:
+                texts[row] = None
+                faults.append(Fault(row, fault))
+        return pa.array(texts, pa.string())
+
+    def _format_of(self, content_type: str | None) -> str:
+        if not content_type:
+            return self._format
+        return _TYPES.get(content_type.partition(";")[0].strip().lower(), self._format)
+
+    def _read(self, docs: pa.Array, fields: pa.Array | None, faults: list[Fault]) -> None:
+        """Read exactly what was not proven."""
+        suspects = docs.is_valid()
+        if fields is not None:
+            suspects = pc.and_(suspects, fields.is_null())
+        rows = pc.indices_nonzero(suspects)
+        for row, text in zip(rows.to_pylist(), docs.take(rows).to_pylist(), strict=True):
+            try:
+                read(text, self._max_depth)
+            except Unreadable as fault:
+                faults.append(Fault(row, fault))
+
+
+def rejections(stage: str, faults: list[Fault]) -> pa.RecordBatch:
+    """Return faults as rows of `words.rejection_schema()`, in the order of their messages."""
+    return pa.RecordBatch.from_pylist(
+        [
+            {"row": row, "stage": stage, "code": fault.code, "reason": str(fault), "path": fault.path,
+             "value": fault.value}
+            for row, fault in sorted(faults, key=lambda each: each[0])
+        ],
+        schema=words.rejection_schema(),
+    )  # fmt: skip
+
+
+def _trace_ids(attributes: pa.MapArray) -> pa.Array:
+    """Return the trace id of each W3C `traceparent`, null where there is none or it is malformed."""
+    if attributes.null_count == len(attributes):
+        return pa.nulls(len(attributes), pa.string())
+    parents = pc.map_lookup(attributes, "traceparent", "first")
+    found = pc.extract_regex(parents, r"^[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-|$)")
+    trace = pc.struct_field(found, "trace")
+    return pc.if_else(pc.equal(trace, "0" * 32), None, trace)

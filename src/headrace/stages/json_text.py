@@ -1,0 +1,182 @@
+"""The exact reader and writer of JSON text: every digit kept, every fault named.
+
+Numbers with a fraction or exponent become `Decimal`, so nothing is rounded between the producer and the contract.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+VALUE_CHARACTERS = 200
+"""How much of an offending value a rejection shows."""
+
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_INT_DIGITS = 4000  # Python refuses to read longer integers by default
+
+
+class Unreadable(Exception):  # noqa: N818 - a verdict about a message, caught at the stage's own border
+    """A text that is no JSON object: what a rejection says of it."""
+
+    def __init__(self, code: str, reason: str, path: str | None = None, value: str | None = None) -> None:
+        super().__init__(reason)
+        self.code, self.reason, self.path, self.value = code, reason, path, value
+
+
+class _Doubled(dict[str, Any]):
+    """An object that had a key twice."""
+
+    key: str
+
+
+def read(text: str, max_depth: int = 100) -> dict[str, Any]:
+    """Return the object that a JSON text holds, numbers exact.
+
+    Raises:
+        Unreadable: with a code: empty_message, too_deep, nan_or_infinity, multiple_documents, invalid_json,
+            not_an_object, duplicate_key or lone_surrogate.
+    """
+    if not text.strip(" \t\r\n"):
+        raise Unreadable("empty_message", "the message is empty")
+    _check_depth(text, max_depth)
+    doubled: list[str] = []
+
+    def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        seen: set[str] = set()
+        twice = _Doubled(found)
+        twice.key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        doubled.append(twice.key)
+        return twice
+
+    try:
+        value = json.loads(
+            text, object_pairs_hook=object_of, parse_float=Decimal, parse_int=_integer, parse_constant=_constant
+        )
+    except json.JSONDecodeError as error:
+        raise _fault(text, error) from error
+    except RecursionError as error:
+        raise Unreadable("too_deep", "objects and arrays are nested too deep to read") from error
+    if not isinstance(value, dict):
+        raise Unreadable("not_an_object", f"the message is {_a(value)}, not an object", "$", excerpt(value))
+    if doubled:
+        path, key = next(_doubled(value, "$"), ("$", doubled[0]))
+        raise Unreadable("duplicate_key", f"key {quote(key)} appears twice in one object", child(path, key))
+    if _SURROGATE.search(text):
+        for path, string in _strings(value, "$"):
+            if any("\ud800" <= character <= "\udfff" for character in string):
+                raise Unreadable("lone_surrogate", "a string holds half of a surrogate pair, which is no text", path)
+    return value
+
+
+def _integer(digits: str) -> int | Decimal:
+    return int(digits) if len(digits) <= _INT_DIGITS else Decimal(digits)
+
+
+def _constant(word: str) -> Any:
+    raise Unreadable("nan_or_infinity", f"{word} is no JSON number", value=word)
+
+
+def _fault(text: str, error: json.JSONDecodeError) -> Unreadable:
+    rest = text[error.pos :]
+    if error.msg == "Extra data":
+        try:
+            json.JSONDecoder().raw_decode(rest)
+        except ValueError:
+            pass
+        else:
+            return Unreadable(
+                "multiple_documents", f"a second document begins at character {error.pos}", None, cut(rest)
+            )
+    where = f"line {error.lineno} column {error.colno}"
+    said = error.msg[:1].lower() + error.msg[1:]
+    return Unreadable("invalid_json", f"not JSON at {where}: {said}", None, cut(rest) or None)
+
+
+def _check_depth(text: str, max_depth: int) -> None:
+    if text.count("{") + text.count("[") <= max_depth:
+        return
+    depth = 0
+    for token in _TOKENS.finditer(text):
+        first = text[token.start()]
+        if first in "[{":
+            depth += 1
+            if depth > max_depth:
+                raise Unreadable("too_deep", f"objects and arrays are nested deeper than {max_depth}")
+        elif first in "]}":
+            depth -= 1
+
+
+def _doubled(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, _Doubled):
+        yield path, value.key
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _doubled(item, child(path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _doubled(item, child(path, index))
+
+
+def _strings(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield path, key
+            yield from _strings(item, child(path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _strings(item, child(path, index))
+
+
+def _a(value: Any) -> str:
+    names = {str: "a string", bool: "a boolean", type(None): "null", list: "an array", dict: "an object"}
+    return names.get(type(value), "a number")
+
+
+def quote(text: str) -> str:
+    """Return a string as JSON text; half of a surrogate pair stays escaped."""
+    written = json.dumps(text, ensure_ascii=False)
+    return json.dumps(text) if any("\ud800" <= character <= "\udfff" for character in written) else written
+
+
+def write(value: Any) -> str:
+    """Return the compact JSON text of what `read` returned, with the digits of its numbers."""
+    if isinstance(value, str):
+        return quote(value)
+    if value is None:
+        return "null"
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, dict):
+        return "{" + ",".join(f"{quote(key)}:{write(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(write, value)) + "]"
+    return str(Decimal(value)) if isinstance(value, int) else str(value)
+
+
+def excerpt(value: Any) -> str:
+    """Return a value's JSON text, cut to what a rejection shows."""
+    return cut(write(value))
+
+
+def cut(text: str) -> str:
+    """Return the beginning of a text, as a rejection shows it: never half of a surrogate pair."""
+    return text[:VALUE_CHARACTERS].encode("utf-8", "replace").decode()
+
+
+def child(path: str, step: str | int) -> str:
+    """Return the JSON path of a member or element, such as `$.items[3].sku` or `$["a.b"]`."""
+    if isinstance(step, int):
+        return f"{path}[{step}]"
+    return f"{path}.{step}" if _PLAIN_KEY.fullmatch(step) else f"{path}[{json.dumps(step)}]"

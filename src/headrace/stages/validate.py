@@ -1,0 +1,113 @@
+"""Validate: from the JSON text of an event to the typed columns of its contract, or the rule that it breaks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace import words
+from headrace.stages.base import Outcome
+from headrace.stages.decode import FIELDS, Fault, rejections
+from headrace.stages.json_text import Unreadable, read
+from headrace.stages.validate_exact import ExactPath
+from headrace.stages.validate_rules import compile_rules
+
+if TYPE_CHECKING:
+    from headrace.contracts.contract import Contract
+
+from headrace.stages.sql import SqlKernel
+
+_ANY_DEPTH = 10**9  # decode has set the limit
+
+
+class Validate:
+    """Holds events against a contract; the verdict on each is the full JSON Schema validator's.
+
+    `kept` has the contract's columns (the types of `contract.arrow_schema()`, in order), then ROW, EVENT_ID,
+    INGEST_TIME, SEQ, TRACE_ID, SCHEMA_VERSION and, when lenient, EXTRA: unknown top-level fields as JSON text. What
+    compiled rules are sure of is decided in columns; every other event goes to the exact path.
+    """
+
+    def __init__(self, contract: Contract) -> None:
+        self._contract = contract
+        self._schema = contract.arrow_schema()
+        self._lenient = contract.validation == "lenient"
+        self._exact = ExactPath(contract)
+        self._rules = compile_rules(contract)
+        self._kernel = SqlKernel()
+
+    def __call__(self, batch: pa.RecordBatch) -> Outcome:
+        """Decide on a batch of decode's `kept`."""
+        columns, sure = self._sure(batch)
+        slow = pc.indices_nonzero(pc.invert(sure))
+        faults: list[Fault] = []
+        extras: list[str | None] | None = None
+        good = None
+        if len(slow):
+            values, extras, kept_rows = self._one_by_one(batch, slow.to_pylist(), faults)
+            fast = pc.indices_nonzero(sure)
+            order = pa.concat_arrays([fast.cast(pa.int64()), pa.array(kept_rows, pa.int64())])
+            rank = pc.sort_indices(order)
+            good = order.take(rank)
+            extras_all = pa.concat_arrays([pa.nulls(len(fast), pa.string()), pa.array(extras, pa.string())])
+            extra = extras_all.take(rank)
+            columns = [
+                pa.concat_arrays([column.filter(sure), exact]).take(rank)
+                for column, exact in zip(columns, values, strict=True)
+            ]
+        else:
+            extra = pa.nulls(len(batch), pa.string())
+        envelope = [words.ROW, words.EVENT_ID, words.INGEST_TIME, words.SEQ, words.TRACE_ID]
+        rest = [batch.column(name) if good is None else batch.column(name).take(good) for name in envelope]
+        fields = [*self._schema, *(batch.schema.field(name) for name in envelope)]
+        fields.append(pa.field(words.SCHEMA_VERSION, pa.string()))
+        rows = len(batch) if good is None else len(good)
+        rest.append(pa.repeat(pa.scalar(self._contract.version), rows))
+        if self._lenient:
+            fields.append(pa.field(words.EXTRA, pa.string()))
+            rest.append(extra)
+        kept = pa.RecordBatch.from_arrays([*columns, *rest], schema=pa.schema(fields))
+        nothing = pa.RecordBatch.from_pylist([], schema=words.rejection_schema())
+        return Outcome(kept, rejections("contract", faults), nothing)
+
+    def _sure(self, batch: pa.RecordBatch) -> tuple[list[pa.Array], pa.BooleanArray]:
+        """Return typed columns, and for which rows the rules are sure of them."""
+        if self._rules is None or FIELDS not in batch.schema.names or not len(batch):
+            return [pa.nulls(len(batch), field.type) for field in self._schema], pa.repeat(False, len(batch))
+        source = pa.table({FIELDS: batch.column(FIELDS), "doc": batch.column("doc")})
+        table = self._kernel.run(self._rules, events=source)
+        columns = [_one_chunk(column) for column in table.columns]
+        typed = [
+            column if column.type == field.type else column.cast(field.type)
+            for column, field in zip(columns[1:], self._schema, strict=True)
+        ]
+        return typed, columns[0]
+
+    def _one_by_one(
+        self, batch: pa.RecordBatch, rows: list[int], faults: list[Fault]
+    ) -> tuple[list[pa.Array], list[str | None], list[int]]:
+        """Take the exact path; return the columns, extras and row numbers of what is valid."""
+        docs = batch.column("doc").take(pa.array(rows, pa.int64())).to_pylist()
+        ids = batch.column(words.ROW).take(pa.array(rows, pa.int64())).to_pylist()
+        found: list[list[Any]] = [[] for _ in self._schema]
+        extras: list[str | None] = []
+        kept: list[int] = []
+        for row, message, doc in zip(rows, ids, docs, strict=True):
+            try:
+                value = read(doc, _ANY_DEPTH)
+                converted = self._exact.row(value)
+            except Unreadable as fault:
+                faults.append(Fault(message, fault))
+                continue
+            for column, item in zip(found, converted, strict=True):
+                column.append(item)
+            extras.append(self._exact.extra(value) if self._lenient else None)
+            kept.append(row)
+        arrays = [pa.array(column, field.type) for column, field in zip(found, self._schema, strict=True)]
+        return arrays, extras, kept
+
+
+def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()

@@ -1,0 +1,5 @@
+"""placeholder"""
+
+
+def compile_rules(contract):
+    return None
