@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 EXTENSIONS = ("ducklake", "sqlite_scanner")
-FORMAT_VERSION = 1
+CATALOG, DATA = "catalog.db", "data"  # within a lake's folder
 
 
 def connect(*, threads: int = 2, memory_limit: str = "1GiB") -> duckdb.DuckDBPyConnection:
@@ -28,6 +28,7 @@ def connect(*, threads: int = 2, memory_limit: str = "1GiB") -> duckdb.DuckDBPyC
     )
     load_extensions(connection)
     connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET python_enable_replacements = false")  # no Python variable is ever a table
     return connection
 
 

@@ -16,11 +16,12 @@ from headrace import words
 from headrace.errors import InternalError, LakeError, SpaceError
 from headrace.lake import evolution, tables
 from headrace.lake.base import Change, Known, Position, StagedFile
-from headrace.lake.catalog import attach_statement, connect
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.knowledge import Knowledge
 from headrace.lake.lock import FileLock
 from headrace.lake.maintenance import Maintenance
 from headrace.lake.parquet import disk_error, make_folder, sync_file, sync_folder, write_durably
+from headrace.stages.canonical import column_sql
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from headrace.lake.tables import Table
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Contended
-
-CATALOG = "catalog.db"
-DATA = "data"
-
 
 class DuckLake:
     """The one writer of a lake's folder; a second one, in whatever process, is refused with `BusyError`.
@@ -55,8 +52,10 @@ class DuckLake:
         with _mapped(str(folder)):
             self._connection.execute(attach_statement("lake", folder / CATALOG, self._data))
             self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
-            for table in tables.FIXED:
-                self._create(table)
+            if self._columns(tables.FIXED[-1]) is None:
+                with self._transaction():
+                    for table in tables.FIXED:
+                        self._create(table)
         self._knowledge = Knowledge(self._query)
 
     def close(self) -> None:
@@ -99,7 +98,8 @@ class DuckLake:
         for each in (*(file for change in changes for file in change.files), *ops):
             files.setdefault(each.table, []).append(str(each.path))
         try:
-            with _mapped("commit"), self._transaction():
+            emptied = {self._data.joinpath(*each.table.split(".")) for change in changes for each in change.removals}
+            with _mapped("commit"), self._transaction(*emptied):
                 for table, paths in files.items():
                     self._add_files(table, paths)
                 for change in changes:
@@ -113,15 +113,14 @@ class DuckLake:
 
     def _stage_ops(self, changes: Sequence[Change]) -> list[StagedFile]:
         rows: dict[str, list[pa.Table]] = {}
-        name = ""
         for change in changes:
             for table, part in change.ops.items():
                 rows.setdefault(table, []).append(part)
-                name = name or str(part["batch_id"][0])
+        name = f"commit-{time.time_ns():x}"
         staged: list[StagedFile] = []
         try:
             for table, parts in rows.items():
-                staged += self.stage(tables.BY_NAME[table], pa.concat_tables(parts), f"{name}-{time.time_ns():x}")
+                staged += self.stage(tables.BY_NAME[table], pa.concat_tables(parts), name)
         except (LakeError, SpaceError):
             self.discard(staged)
             raise
@@ -148,13 +147,14 @@ class DuckLake:
         )
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Run a transaction; the files that DuckLake itself wrote in it are made durable before it commits."""
+    def _transaction(self, *written: Path) -> Iterator[None]:
+        """Run a transaction; what DuckLake itself writes into the folders `written` is made durable before it commits."""
         started = time.time_ns()
         self._connection.execute("BEGIN")
         try:
             yield
-            sync_written_files(self._data, started)
+            for folder in written:
+                sync_written_files(folder, started)
             self._connection.execute("COMMIT")
         except BaseException:
             self._rollback()
@@ -199,7 +199,7 @@ class DuckLake:
                     empty = pa.table({"c": pa.array([], step.type)})
                     kind = self._connection.execute("DESCRIBE SELECT c FROM empty").fetchall()[0][1]
                     del empty
-                    path = column_sql_path(step.path)
+                    path = column_sql(*step.path)
                     self._connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {path} {kind}")
 
     def deployed(self, digest: str) -> bool:
@@ -281,21 +281,16 @@ class DuckLake:
             raise InternalError("the lake was touched by a thread that is not its writer")
 
 
-def sync_written_files(data: Path, since_ns: int) -> None:
-    """Make durable what DuckLake wrote under `data` since then: deletes and compacted files, which it never fsyncs.
+def sync_written_files(folder: Path, since_ns: int) -> None:
+    """Make durable what DuckLake wrote below a folder since then: deletes and compacted files, which it never fsyncs.
 
     DuckLake's own names start with `ducklake-`; ours never do, and are durable already.
     """
     slack = 2_000_000_000  # file systems stamp files with a coarse clock
-    for path in data.rglob("ducklake-*.parquet"):
+    for path in folder.rglob("ducklake-*.parquet"):
         if path.stat().st_mtime_ns >= since_ns - slack:
             sync_file(path)
             sync_folder(path.parent)
-
-
-def column_sql_path(path: Sequence[str]) -> str:
-    """Return the SQL of a column or of a field in a struct column, from its names."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in path)
 
 
 def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[tuple[object, ...], pa.Table, np.ndarray | None]]:

@@ -12,8 +12,7 @@ from headrace import words
 from headrace.lake import tables
 from headrace.lake.base import Change, Known
 from headrace.lake.keys import Filter, KeyIndex
-from headrace.stages.canonical import column_sql
-from headrace.stages.merge import key_hash_sql
+from headrace.stages.key import key_columns, key_hash_sql
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -60,14 +59,14 @@ class Knowledge:
         suspects = contended.rows.filter(pa.array(contended.maybe_stored))
         if not len(suspects):
             return Known(self._query(f"SELECT * FROM {table.sql} LIMIT 0"), frozenset())
-        hashes = self._query(f"SELECT {key_hash_sql(dataset.key)} AS h FROM suspects", suspects=suspects)[
+        hashes = self._query(f"SELECT {key_hash_sql(dataset)} AS h FROM suspects", suspects=suspects)[
             "h"
         ].to_numpy()
         _, dates = self._index(dataset).probe(hashes)
         if not dates:
             return Known(self._query(f"SELECT * FROM {table.sql} LIMIT 0"), frozenset())
         days = ", ".join(f"DATE '{date}'" for date in sorted(dates))
-        same = " AND ".join(f"s.{column_sql(path)} = k.{column_sql(path)}" for path in dataset.key)
+        same = " AND ".join(f"s.{column} = k.{column}" for column in key_columns(dataset))
         # First only the keys, which are narrow; then whole rows by number, which file statistics find quickly.
         found = self._query(
             f'SELECT s."{words.SEQ}" AS seq FROM {table.sql} s SEMI JOIN suspects k ON {same} '
@@ -102,13 +101,13 @@ class Knowledge:
         if table.name not in self._indexes:
             name = table.sql
             days = self._query(
-                f'SELECT "{words.EVENT_DATE}" AS day, count(*) AS rows FROM {name} GROUP BY ALL ORDER BY ALL'
+                f'SELECT "{words.EVENT_DATE}" AS day, count(*) AS n FROM {name} GROUP BY ALL ORDER BY ALL'
             )
 
             def scan() -> Iterator[tuple[dt.date, np.ndarray]]:
                 for day in days["day"].to_pylist():
                     hashes = self._query(
-                        f"SELECT {key_hash_sql(dataset.key)} AS h FROM {name} "
+                        f"SELECT {key_hash_sql(dataset)} AS h FROM {name} "
                         f"WHERE \"{words.EVENT_DATE}\" = DATE '{day}'"
                     )
                     yield day, hashes["h"].to_numpy()

@@ -30,7 +30,7 @@ class Maintenance:
         self._folder = folder
 
     def run(
-        self, keep: Set[int], budget_secs: float, transaction: Callable[[], AbstractContextManager[None]]
+        self, keep: Set[int], budget_secs: float, transaction: Callable[..., AbstractContextManager[None]]
     ) -> dict[str, int]:
         """Expire, then compact tables, most files first, until the budget is spent; return counts by kind."""
         deadline = time.monotonic() + budget_secs
@@ -38,7 +38,7 @@ class Maintenance:
         for schema, table, _ in self._fragmented():
             if time.monotonic() >= deadline:
                 break
-            with transaction():
+            with transaction(self._folder / "data" / schema / table):
                 self._connection.execute(
                     f"CALL ducklake_merge_adjacent_files('lake', '{table}', schema => '{schema}', "
                     f"max_compacted_files => {FILES_PER_SLOT}, max_file_size => {LARGE_FILE_BYTES})"

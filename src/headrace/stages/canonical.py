@@ -9,9 +9,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def column_sql(path: str) -> str:
-    """Return the SQL of a column, or of a field inside a struct column (`customer.id`)."""
-    return ".".join('"' + part.replace('"', '""') + '"' for part in path.split("."))
+def column_sql(*names: str) -> str:
+    """Return the SQL of a column, or of a field inside a struct column, from its names from the outside in."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def canonical_sql(columns: Iterable[str]) -> str:
@@ -21,15 +21,10 @@ def canonical_sql(columns: Iterable[str]) -> str:
     leaves the text of older events as it was.
     """
     parts = [
-        f"coalesce({_literal(json.dumps(name) + ':')} || CAST(to_json({_name_sql(name)}) AS VARCHAR) || ',', '')"
+        f"coalesce({_literal(json.dumps(name) + ':')} || CAST(to_json({column_sql(name)}) AS VARCHAR) || ',', '')"
         for name in sorted(columns)
     ]
     return " || ".join(parts) or "''"
-
-
-def _name_sql(name: str) -> str:
-    """Return the SQL of a top-level column, whatever characters its name has."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def canonical_json(text: str) -> str:

@@ -19,7 +19,9 @@ from pydantic import Field
 
 from headrace import words
 from headrace.spec import Spec
-from headrace.stages.canonical import canonical_json, canonical_sql, column_sql
+from headrace.contracts.contract import JSON_MARK
+from headrace.stages.canonical import canonical_json, canonical_sql
+from headrace.stages.key import key_columns, key_hash_sql, path_column
 from headrace.stages.sql import SqlKernel
 from headrace.words import Fate
 
@@ -76,13 +78,11 @@ class Merge:
 
     def hashes(self, rows: pa.RecordBatch | pa.Table) -> np.ndarray:
         """Return a 64-bit hash per row of its key; stable within a process only."""
-        sql = f"SELECT {key_hash_sql(self._dataset.key)} AS h FROM rows"
+        sql = f"SELECT {key_hash_sql(self._dataset)} AS h FROM rows"
         return self._kernel.run(sql, rows=rows)["h"].to_numpy()
 
     def contend(self, batch: pa.RecordBatch, hashes: np.ndarray, maybe_stored: np.ndarray) -> Contended:
         """Part the rows whose key is alone in the batch and surely not in silver from all the others."""
-        if not self._dataset.key:
-            return Contended(batch, batch.slice(0, 0), np.zeros(0, dtype=bool), ())
         contended = maybe_stored | _repeated(hashes)
         if not contended.any():
             return Contended(batch, batch.slice(0, 0), np.zeros(0, dtype=bool), ())
@@ -90,16 +90,22 @@ class Merge:
         rows = batch.filter(mask)
         return Contended(batch.filter(pc.invert(mask)), rows, maybe_stored[contended], tuple(self._digests(rows)))
 
+    def alone(self, batch: pa.RecordBatch) -> Merged:
+        """Take every event as one of its own: the merge of a dataset without a key."""
+        deltas: dict[str, Counter[Fate]] = {}
+        _count(deltas, batch.column(words.SCHEMA_VERSION), Fate.SILVER)
+        return Merged(batch, deltas=deltas)
+
     def __call__(self, contended: Contended, stored: pa.Table, superseded: AbstractSet[bytes]) -> Merged:
         """Decide the fates.
 
         `stored`: the silver rows of the contended keys (others do no harm); `superseded`: those of `contended.digests`
         that lost before.
         """
-        deltas: dict[str, Counter[Fate]] = {}
-        _count(deltas, contended.free.column(words.SCHEMA_VERSION), Fate.SILVER)
+        alone = self.alone(contended.free)
         if not len(contended.rows):
-            return Merged(contended.free, deltas=deltas)
+            return alone
+        deltas = alone.deltas
         verdicts = self._verdicts(contended, stored, superseded)
         arrived = verdicts.filter(pc.invert(verdicts["stored"]))
         for fate in (Fate.SILVER, Fate.SUPERSEDED, Fate.DUPLICATE):
@@ -153,8 +159,8 @@ class Merge:
         )
 
     def _pairs(self, rows: pa.RecordBatch | pa.Table, digests: tuple[bytes, ...]) -> pa.Table:
-        keys = ", ".join(f"{column_sql(path)} AS k{i}" for i, path in enumerate(self._dataset.key))
-        version = column_sql(self._dataset.version_by) if self._dataset.version_by else "NULL::BIGINT"
+        keys = ", ".join(f"{column} AS k{i}" for i, column in enumerate(key_columns(self._dataset)))
+        version = path_column(self._dataset, self._dataset.version_by) if self._dataset.version_by else "NULL::BIGINT"
         stored_date = words.EVENT_DATE in rows.schema.names
         table = self._kernel.run(
             f"""
@@ -180,18 +186,13 @@ class Merge:
 
     def _identity_sql(self) -> str:
         # The key is part of the digest, so that equal payloads of two keys are never taken for one.
-        keys = " || '|' || ".join(f"CAST(to_json({column_sql(path)}) AS VARCHAR)" for path in self._dataset.key)
+        keys = " || '|' || ".join(f"CAST(to_json({column}) AS VARCHAR)" for column in key_columns(self._dataset))
         return f"{keys} || '|' || {canonical_sql(self._columns)}"
-
-
-def key_hash_sql(key: tuple[str, ...]) -> str:
-    """Return the SQL of a key's 64-bit hash, the same for arriving rows and for rows in silver."""
-    return f"hash({', '.join(column_sql(path) for path in key)})"
 
 
 def json_columns(schema: pa.Schema) -> list[str]:
     """Return the columns that hold JSON text."""
-    return [field.name for field in schema if field.metadata and b"json" in field.metadata.values()]
+    return [field.name for field in schema if (field.metadata or {}).items() >= JSON_MARK.items()]
 
 
 def _repeated(hashes: np.ndarray) -> np.ndarray:

@@ -1,0 +1,60 @@
+"""Reading a lake from any process, beside its writer or without one."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from headrace.errors import LakeError
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+class LakeReader:
+    """A read-only look at a lake; each `rows` sees the latest commit."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+        """Return the rows of a SELECT over `lake.*`, as dictionaries."""
+        try:
+            result = self._connection.execute(sql, list(parameters))
+            names = [column[0] for column in result.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        except duckdb.Error as problem:
+            raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="Try again.") from problem
+
+    def snapshot(self) -> int:
+        """Return the latest snapshot."""
+        return int(self.rows("SELECT id FROM lake.current_snapshot()")[0]["id"])
+
+    def tables(self) -> frozenset[str]:
+        """Return the tables there are, as `schema.name`."""
+        found = self.rows(
+            "SELECT schema_name || '.' || table_name AS name FROM duckdb_tables() WHERE database_name = 'lake'"
+        )
+        return frozenset(row["name"] for row in found)
+
+
+@contextmanager
+def open_reader(folder: Path) -> Iterator[LakeReader | None]:
+    """Open a lake's folder for reading; None where nothing was ever committed to it."""
+    if not (folder / CATALOG).exists():
+        yield None
+        return
+    connection = connect()
+    try:
+        connection.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
+        yield LakeReader(connection)
+    except duckdb.Error as problem:
+        raise LakeError(
+            f"the lake's catalog cannot be opened: {problem}", at=str(folder / CATALOG), fix="Restore it from a backup."
+        ) from problem
+    finally:
+        connection.close()

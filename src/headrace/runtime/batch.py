@@ -1,0 +1,177 @@
+"""One source's batch on its way: the rows that it adds to bronze and to the ops tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+import headrace
+from headrace import words
+from headrace.lake import tables
+from headrace.words import Fate
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+    from headrace.lake.base import StagedFile
+    from headrace.runtime.pipeline import Decided
+    from headrace.stages.merge import Merged
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """What a batch takes from one partition: the next offset after it, and how many messages its positions count."""
+
+    partition: str
+    next_offset: int | None
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A batch whose stages are done and whose bronze is staged; what is left is the merge and the commit."""
+
+    batch_id: str
+    source: str
+    topic: str
+    first_seq: int
+    next_seq: int
+    oldest_ingest_time: dt.datetime
+    stretches: tuple[Stretch, ...]
+    decided: Decided
+    files: tuple[StagedFile, ...]
+    receipts: tuple[object, ...]
+
+
+@dataclass
+class Tally:
+    """The ledger of one batch as it is counted: deltas by dataset and contract version."""
+
+    accepted: Counter[tuple[str, str]] = field(default_factory=Counter)
+    fates: dict[tuple[str, str], Counter[Fate]] = field(default_factory=dict)
+
+    def move(self, dataset: str, version: str, fate: Fate, messages: int) -> None:
+        """Count messages into (or, where negative, out of) a fate."""
+        self.fates.setdefault((dataset, version), Counter())[fate] += messages
+
+    def merged(self, dataset: str, merged: Merged) -> None:
+        """Count what a merge did."""
+        for version, delta in merged.deltas.items():
+            for fate, messages in delta.items():
+                self.move(dataset, version, fate, messages)
+
+    def rows(self, batch_id: str, source: str) -> pa.Table:
+        """Return the rows of the ledger."""
+        rows = []
+        for dataset, version in sorted(self.accepted.keys() | self.fates.keys()):
+            fates = self.fates.get((dataset, version), Counter())
+            row = {"batch_id": batch_id, "source": source, "dataset": dataset, "contract_version": version}
+            row["accepted"] = self.accepted[dataset, version]
+            rows.append(row | {fate.value: fates[fate] for fate in Fate})
+        return pa.Table.from_pylist(rows, schema=tables.LEDGER.columns)
+
+
+def numbered(batch: pa.RecordBatch, first_seq: int) -> pa.RecordBatch:
+    """Return messages with their sequence numbers."""
+    return batch.append_column("seq", pa.array(np.arange(first_seq, first_seq + len(batch)), pa.int64()))
+
+
+def stretches(batch: pa.RecordBatch, known: Mapping[str, int | None]) -> tuple[Stretch, ...]:
+    """Return what a batch takes from each partition; `known` has the committed next offset of each.
+
+    Counted from positions, not from rows: a message that the bus lost shows as a ledger that does not balance.
+    """
+    if batch.column("offset").null_count:
+        return (Stretch("", None, len(batch)),)
+    found = (
+        pa.Table.from_batches([batch.select(["partition", "offset"])])
+        .group_by("partition")
+        .aggregate([("offset", "min"), ("offset", "max")])
+    )
+    parts = []
+    for row in found.to_pylist():
+        since = known.get(row["partition"])
+        start = row["offset_min"] if since is None else since
+        parts.append(Stretch(row["partition"], row["offset_max"] + 1, row["offset_max"] + 1 - start))
+    return tuple(parts)
+
+
+def bronze_rows(source: str, messages: pa.RecordBatch) -> pa.Table:
+    """Return the rows of bronze for numbered messages."""
+    table = pa.Table.from_batches([messages])
+    table = table.append_column("source", pa.repeat(source, len(table)))
+    return table.append_column("ingest_date", utc_date(table["ingest_time"])).select(tables.BRONZE.columns.names)
+
+
+def silver_rows(merged: Merged) -> pa.Table:
+    """Return the rows of silver that a merge inserts, with their partition."""
+    table = pa.Table.from_batches([merged.inserted]).drop_columns([words.ROW])
+    return table.append_column(words.EVENT_DATE, utc_date(table[words.EVENT_TIME]))
+
+
+def utc_date(instants: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the UTC date of instants."""
+    # Through a naive timestamp: UTC needs no time zone database.
+    return pc.floor_temporal(instants.cast(pa.timestamp("us")), unit="day").cast(pa.date32())
+
+
+def position_rows(prepared: Prepared) -> pa.Table:
+    """Return where a batch ended, a row a partition."""
+    rows = [
+        {
+            "batch_id": prepared.batch_id,
+            "source": prepared.source,
+            "topic": prepared.topic,
+            "partition": each.partition,
+            "next_offset": each.next_offset,
+            "accepted": each.accepted,
+        }
+        for each in prepared.stretches
+    ]
+    return pa.Table.from_pylist(rows, schema=tables.POSITIONS.columns)
+
+
+def batch_rows(
+    prepared: Prepared, deployment: str, touched: set[tuple[str, dt.date]], committed_at: dt.datetime
+) -> pa.Table:
+    """Return the row that says what a batch ran under and what it touched."""
+    row = {
+        "batch_id": prepared.batch_id,
+        "source": prepared.source,
+        "deployment": deployment,
+        "code_version": headrace.__version__,
+        "first_seq": prepared.first_seq,
+        "next_seq": prepared.next_seq,
+        "contracts": sorted((dataset, version) for dataset, version in prepared.decided.arrived if dataset),
+        "warned": sorted(prepared.decided.warned.items()),
+        "touched": [{"dataset": dataset, "event_date": date} for dataset, date in sorted(touched)],
+        "oldest_ingest_time": prepared.oldest_ingest_time,
+        "committed_at": committed_at,
+    }
+    return pa.Table.from_pylist([row], schema=tables.BATCHES.columns)
+
+
+def superseded_rows(batch_id: str, dataset: str, lost: pa.Table) -> pa.Table:
+    """Return the rows that remember what lost."""
+    count = len(lost)
+    return pa.table(
+        {
+            "dataset": pa.repeat(dataset, count),
+            **{name: lost[name] for name in ("digest", "event_id", "seq", "contract_version")},
+            "batch_id": pa.repeat(batch_id, count),
+        },
+        schema=tables.SUPERSEDED.columns,
+    )
+
+
+def quarantine_of(batch_id: str, parts: list[pa.Table]) -> pa.Table:
+    """Return quarantine rows with the batch that they belong to."""
+    table = pa.concat_tables(parts)
+    at = table.schema.get_field_index("batch_id")
+    return table.set_column(at, "batch_id", pa.repeat(batch_id, len(table)))

@@ -1,0 +1,207 @@
+"""The loop of ticks: the next round is prepared while the last one commits."""
+
+from __future__ import annotations
+
+import random
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from headrace.errors import BusError, LakeError, SpaceError
+from headrace.runtime import due
+from headrace.runtime.tick import SUBSCRIPTION, Tick
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Mapping, Set
+
+    from headrace.bus.base import Bus
+    from headrace.config.project import Source
+    from headrace.lake.ducklake import DuckLake
+    from headrace.runtime.batch import Prepared
+
+IDLE_SECS = 0.05
+RETRY_FIRST_SECS, RETRY_LAST_SECS = 0.5, 30.0
+UPKEEP_EVERY_SECS = 30.0
+UPKEEP_BUDGET_SECS = 0.5
+
+
+@dataclass
+class Health:
+    """How a source is doing: when it was last taken, and since when and why it fails, if it does."""
+
+    taken_at: float = 0.0
+    failures: int = 0
+    retry_at: float = 0.0
+    problem: str = ""
+    limit: int = 0  # of the next batch, while the source fails; 0 is its own
+
+
+@dataclass
+class Progress:
+    """What the loop has done since it started; read by the status line."""
+
+    messages: int = 0
+    commits: int = 0
+    commit_secs: float = 0.0
+    stalled: str = ""
+    failing: dict[str, str] = field(default_factory=dict)
+
+
+class Loop:
+    """Runs ticks over a bus and a lake until told to stop. Opens the lake in, and keeps it to, a thread of its own."""
+
+    def __init__(
+        self,
+        bus: Bus,
+        open_lake: Callable[[], DuckLake],
+        sources: Mapping[str, Source],
+        start: Callable[[DuckLake, Bus], Tick],
+        *,
+        keep: Callable[[], Set[int]] = frozenset,
+    ) -> None:
+        """Open the lake and start the tick. Raises `BusyError` where another process has the lake."""
+        self.progress = Progress()
+        self._bus = bus
+        self._sources = sources
+        self._keep = keep
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="lake-writer")
+        try:
+            self._lake = self._writer.submit(open_lake).result()
+            self._tick = self._writer.submit(start, self._lake, bus).result()
+        except BaseException:
+            self._writer.shutdown()
+            raise
+        self._health = {name: Health() for name in sources}
+        self._committing: Future[dict[str, Exception]] | None = None
+        self._in_flight: list[Prepared] = []
+        self._upkeep_at = time.monotonic() + UPKEEP_EVERY_SECS
+
+    def close(self) -> None:
+        """Wait for the commit under way, and give the lake back."""
+        self._settle()
+        self._writer.submit(self._lake.close).result()
+        self._writer.shutdown()
+
+    def run(self, stop: threading.Event) -> None:
+        """Tick until `stop` is set; then what was taken is committed, and nothing more is taken."""
+        while not stop.is_set():
+            if not self.step():
+                stop.wait(IDLE_SECS)
+        self._settle()
+
+    def drain(self, stop: threading.Event | None = None) -> None:
+        """Tick until nothing waits on the bus (or `stop` is set), whether due or not; sources that fail are left."""
+        while stop is None or not stop.is_set():
+            busy = self.step(everything=True)
+            waiting = any(
+                self._bus.lag(source.topic, SUBSCRIPTION).messages
+                for name, source in self._sources.items()
+                if not self._health[name].failures
+            )
+            if not busy and not waiting:
+                break
+        self._settle()
+
+    def step(self, *, everything: bool = False) -> bool:
+        """Prepare the sources that are due and hand them to the writer; return whether there were any."""
+        now = time.monotonic()
+        names = due.decide(self._waiting(now, everything=everything))
+        prepared = [batch for name in names if (batch := self._prepare(name, now)) is not None]
+        failed = self._settle()
+        # A source that failed must be taken up from its committed position: what was prepared after that is void.
+        void = [each for each in prepared if each.source in failed]
+        self._lake.discard([file for each in void for file in each.files])
+        prepared = [each for each in prepared if each.source not in failed]
+        if prepared:
+            self._in_flight = prepared
+            self._committing = self._writer.submit(self._timed_commit, prepared)
+        elif now >= self._upkeep_at and not names:
+            self._upkeep()
+        return bool(prepared)
+
+    def _waiting(self, now: float, *, everything: bool) -> list[due.Waiting]:
+        taken = {each.source: each.next_seq - each.first_seq for each in self._in_flight}
+        waiting = []
+        for name, source in self._sources.items():
+            health = self._health[name]
+            if health.retry_at > now:
+                continue
+            try:
+                messages = self._bus.lag(source.topic, SUBSCRIPTION).messages - taken.get(name, 0)
+            except BusError as problem:
+                self._failed(name, problem)
+                continue
+            since = float("inf") if everything else now - health.taken_at
+            waiting.append(due.Waiting(name, messages, since, source.freshness_secs, source.batch_rows))
+        return waiting
+
+    def _prepare(self, name: str, now: float) -> Prepared | None:
+        health = self._health[name]
+        try:
+            work = lambda: self._tick.prepare(name, health.limit)  # noqa: E731
+            # Without offsets, bronze itself tells what was taken: then nothing may be ahead of the commit.
+            batch = work() if self._bus.replayable else self._alone(work)
+        except (BusError, LakeError, SpaceError) as problem:
+            self._failed(name, problem)
+            return None
+        health.taken_at = now
+        return batch
+
+    def _alone(self, work: Callable[[], Prepared | None]) -> Prepared | None:
+        self._settle()
+        return self._writer.submit(work).result()
+
+    def _timed_commit(self, prepared: list[Prepared]) -> dict[str, Exception]:
+        started = time.monotonic()
+        try:
+            return self._tick.commit(prepared)
+        finally:
+            self.progress.commit_secs += time.monotonic() - started
+
+    def _settle(self) -> Set[str]:
+        """Wait for the commit under way; return the sources that must be taken up again."""
+        if self._committing is None:
+            return frozenset()
+        committing, self._committing = self._committing, None
+        in_flight, self._in_flight = self._in_flight, []
+        try:
+            failed = committing.result()
+        except SpaceError as problem:
+            failed = {each.source: problem for each in in_flight}
+        for each in in_flight:
+            count = each.next_seq - each.first_seq
+            if each.source in failed:
+                self._failed(each.source, failed[each.source], count)
+            else:
+                self._health[each.source] = Health(taken_at=self._health[each.source].taken_at)
+                self.progress.messages += count
+        self.progress.commits += bool(len(in_flight) > len(failed))
+        self._report()
+        return failed.keys()
+
+    def _failed(self, name: str, problem: Exception, count: int = 0) -> None:
+        """Note a failure, set the source back to what is committed, and let it rest: longer each time, with jitter."""
+        health = self._health[name]
+        health.failures += 1
+        health.problem = str(problem)
+        if count:
+            health.limit = max(1, count // 2)
+        pause = min(RETRY_LAST_SECS, RETRY_FIRST_SECS * 2 ** (health.failures - 1))
+        health.retry_at = time.monotonic() + pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        try:
+            self._writer.submit(self._tick.start, [name]).result()
+        except (BusError, LakeError, SpaceError) as again:
+            health.problem = str(again)
+        self._report()
+
+    def _report(self) -> None:
+        self.progress.failing = {name: each.problem for name, each in self._health.items() if each.failures}
+
+    def _upkeep(self) -> None:
+        self._upkeep_at = time.monotonic() + UPKEEP_EVERY_SECS
+        try:
+            self._writer.submit(self._lake.maintain, self._keep(), UPKEEP_BUDGET_SECS).result()
+        except (LakeError, SpaceError) as problem:
+            self.progress.stalled = str(problem)

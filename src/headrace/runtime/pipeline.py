@@ -1,0 +1,202 @@
+"""The front half of an event's life: messages in, what goes to silver and to quarantine out. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace import words
+from headrace.lake import tables
+from headrace.stages.decode import Decode
+from headrace.stages.event_time import EventTime
+from headrace.stages.key import KeyPresent
+from headrace.stages.late import Late
+from headrace.stages.quality import Quality
+from headrace.stages.rejections import none_rejected, rejections
+from headrace.stages.validate import Validate
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from headrace.config.project import Source
+    from headrace.stages.base import Stage
+    from headrace.stages.dataset import Dataset
+
+DATASET_ATTRIBUTE = "dataset"
+"""The message attribute that names the table of a source that has several."""
+
+
+@dataclass
+class Decided:
+    """What the stages made of a batch: every message is in `kept`, `quarantine` or `filtered`, once.
+
+    `kept` has the events of each dataset, contract columns and envelope, ready to merge. `quarantine` has rows of the
+    quarantine table, its batch not yet named. `arrived` counts the messages by dataset and contract version.
+    """
+
+    kept: dict[str, list[pa.RecordBatch]] = field(default_factory=dict)
+    quarantine: list[pa.Table] = field(default_factory=list)
+    arrived: Counter[tuple[str, str]] = field(default_factory=Counter)
+    filtered: int = 0
+    warned: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Decided) -> None:
+        """Take in what became of the messages that follow."""
+        for name, batches in other.kept.items():
+            self.kept.setdefault(name, []).extend(batches)
+        self.quarantine += other.quarantine
+        self.arrived += other.arrived
+        self.filtered += other.filtered
+        self.warned += other.warned
+
+
+class Pipeline:
+    """The stages of one source. Belongs to one thread."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._stages = {dataset.name: stages_of(source, dataset) for dataset in source.datasets}
+
+    def __call__(self, messages: pa.RecordBatch) -> Decided:
+        """Decide a batch of `words.message_schema()` plus `seq`."""
+        datasets = self._source.datasets
+        if not datasets:
+            return Decided(filtered=len(messages), arrived=Counter({("", ""): len(messages)}))
+        if len(datasets) == 1:
+            return self._decide(datasets[0], messages)
+        return self._route(messages)
+
+    def _route(self, messages: pa.RecordBatch) -> Decided:
+        """Part the messages of a source with several tables by their attribute."""
+        decided = Decided()
+        named = pc.map_lookup(messages["attributes"], DATASET_ATTRIBUTE, "last")
+        rest = pa.repeat(True, len(messages))
+        for dataset in self._source.datasets:
+            mine = pc.fill_null(pc.equal(named, dataset.name.removeprefix(f"{self._source.id}__")), False)
+            rest = pc.and_(rest, pc.invert(mine))
+            if pc.any(mine).as_py():
+                decided.add(self._decide(dataset, messages.filter(mine)))
+        unknown = messages.filter(rest)
+        if len(unknown):
+            known = ", ".join(dataset.name.removeprefix(f"{self._source.id}__") for dataset in self._source.datasets)
+            rejected = rejections(
+                pa.array(range(len(unknown)), pa.int32()),
+                stage="decode",
+                code="unknown_dataset",
+                reason=f"the attribute {DATASET_ATTRIBUTE!r} names none of the source's tables: {known}",
+                value=named.filter(rest),
+            )
+            decided.arrived["", ""] += len(unknown)
+            decided.quarantine.append(quarantine_rows(self._source.id, "", "", unknown, rejected))
+        return decided
+
+    def _decide(self, dataset: Dataset, messages: pa.RecordBatch) -> Decided:
+        """Run the stages; where one fails by a bug of ours, halve the batch until only the messages to blame are left."""
+        try:
+            kept, rejected, warned = through(self._stages[dataset.name], messages)
+        except Exception as problem:  # noqa: BLE001 - one bad message never stops its neighbours
+            if len(messages) > 1:
+                half = len(messages) // 2
+                decided = self._decide(dataset, messages.slice(0, half))
+                decided.add(self._decide(dataset, messages.slice(half)))
+                return decided
+            kept, warned = None, Counter()
+            rejected = failure(problem)
+        version = dataset.contract.version
+        decided = Decided(arrived=Counter({(dataset.name, version): len(messages)}), warned=warned)
+        if kept is not None and len(kept):
+            decided.kept[dataset.name] = [kept]
+        if len(rejected):
+            decided.quarantine.append(quarantine_rows(self._source.id, dataset.name, version, messages, rejected))
+        return decided
+
+
+def stages_of(source: Source, dataset: Dataset) -> list[Stage]:
+    """Return the stages of a dataset in their order: what an event goes through between the bus and the merge."""
+    stages: list[Stage] = [
+        Decode(source.message_format, dataset.contract, source.csv),
+        Validate(dataset.contract),
+        KeyPresent(dataset),
+        EventTime(dataset.event_time, dataset.timezone),
+    ]
+    if dataset.rules:
+        stages.append(Quality(dataset.rules, dataset.contract.arrow_schema()))
+    if dataset.late:
+        stages.append(Late(dataset.late))
+    return stages
+
+
+def through(stages: Sequence[Stage], batch: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch, Counter[str]]:
+    """Return what came through all stages, all rejections, and how often each warning was given."""
+    rejected = [none_rejected()]
+    warned: Counter[str] = Counter()
+    for stage in stages:
+        batch, refused, noticed = stage(batch)
+        rejected.append(refused)
+        if len(noticed):
+            counts = pa.Table.from_batches([noticed]).group_by(["code", "reason"]).aggregate([([], "count_all")])
+            warned.update({f"{each['code']}: {each['reason']}": each["count_all"] for each in counts.to_pylist()})
+    return batch, pa.concat_batches(rejected), warned
+
+
+def failure(problem: Exception) -> pa.RecordBatch:
+    """Return the rejection of the one message that a bug of ours failed on."""
+    reason = f"headrace failed on this message: {problem}"[:500]
+    return rejections(pa.array([0], pa.int32()), stage="internal", code=type(problem).__name__, reason=reason)
+
+
+def refused(source: str, decided: Decided, problem: Exception) -> Decided:
+    """Return the decision of a single message after its merge failed: quarantined, by a bug of ours."""
+    again = Decided(quarantine=list(decided.quarantine), arrived=decided.arrived, filtered=decided.filtered)
+    for dataset, batches in decided.kept.items():
+        for batch in batches:
+            envelope = {
+                "message_id": batch.column(words.EVENT_ID),
+                "seq": batch.column(words.SEQ),
+                "ingest_time": batch.column(words.INGEST_TIME),
+                "partition": pa.nulls(len(batch), pa.string()),
+                "offset": pa.nulls(len(batch), pa.int64()),
+            }
+            version = batch.column(words.SCHEMA_VERSION)[0].as_py()
+            message = pa.RecordBatch.from_pydict(envelope)
+            again.quarantine.append(quarantine_rows(source, dataset, version, message, failure(problem)))
+    return again
+
+
+def quarantine_rows(
+    source: str, dataset: str, version: str, messages: pa.RecordBatch, rejected: pa.RecordBatch
+) -> pa.Table:
+    """Return rows of the quarantine table for rejections of these messages; the tick names the batch."""
+    theirs = messages.take(rejected.column("row"))
+    count = len(rejected)
+    columns = {
+        "id": theirs.column("message_id"),
+        "source": pa.repeat(source, count),
+        "dataset": pa.repeat(dataset, count),
+        "seq": theirs.column("seq"),
+        "partition": theirs.column("partition"),
+        "offset": theirs.column("offset"),
+        "ingest_time": theirs.column("ingest_time"),
+        **{name: rejected.column(name) for name in ("stage", "code", "reason", "path", "value")},
+        "contract_version": pa.repeat(version, count),
+        "fingerprint": fingerprints(source, dataset, rejected),
+        "status": pa.repeat("open", count),
+        "batch_id": pa.nulls(count, pa.string()),
+    }
+    return pa.table(columns, schema=tables.QUARANTINE.columns)
+
+
+def fingerprints(source: str, dataset: str, rejected: pa.RecordBatch) -> pa.Array:
+    """Return, per rejection, what clusters equal failures: source, dataset, stage, code and path without indexes."""
+    path = pc.replace_substring_regex(pc.fill_null(rejected.column("path"), ""), r"\[\d+\]", "[*]")
+    cluster = pc.binary_join_element_wise(rejected.column("stage"), rejected.column("code"), path, "|")
+    encoded = cluster.dictionary_encode()
+    names = [
+        hashlib.sha256(f"{source}|{dataset}|{each}".encode()).hexdigest()[:12] for each in encoded.dictionary.to_pylist()
+    ]
+    return pa.array(names, pa.string()).take(encoded.indices)

@@ -1,0 +1,144 @@
+"""What a project's environment is doing: the ledger of every source, whether it balances, lag and freshness."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from headrace.bus.sqlite import SqliteBus
+from headrace.lake.reader import open_reader
+from headrace.runtime.tick import SUBSCRIPTION
+from headrace.words import SCHEMA_VERSION, Fate
+
+if TYPE_CHECKING:
+    from headrace.config.project import Project, Source
+    from headrace.lake.reader import LakeReader
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStatus:
+    """One source. `ledger` has accepted and the six fates; `unbalanced` says, a sentence each, what does not add up.
+
+    `lag` is messages on the bus that are not committed; `freshness_secs` how old the oldest of them is, or zero where
+    nothing waits; `last_commit` is null where nothing was ever committed.
+    """
+
+    ledger: dict[str, int]
+    balanced: bool
+    unbalanced: list[str]
+    lag: int
+    freshness_secs: float
+    last_commit: dt.datetime | None
+    batches: int
+    contracts: dict[str, str]
+    warned: dict[str, int] = field(default_factory=dict)
+
+
+def status(project: Project) -> dict[str, SourceStatus]:
+    """Return the status of every source, read from the files: with a running `up` or without."""
+    with open_reader(project.state / "lake") as lake, closing(SqliteBus(project.state / "bus")) as bus:
+        return {name: _source(project, source, lake, bus) for name, source in project.sources.items()}
+
+
+def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
+    """Return the documented shape of `headrace status --json`."""
+    sources = {name: asdict(each) for name, each in statuses.items()}
+    for each in sources.values():
+        each["last_commit"] = each["last_commit"].isoformat() if each["last_commit"] else None
+    return {"sources": sources}
+
+
+def _source(project: Project, source: Source, lake: LakeReader | None, bus: SqliteBus) -> SourceStatus:
+    contracts = {dataset.name: dataset.contract.version for dataset in source.datasets}
+    ledger = dict.fromkeys(("accepted", *Fate), 0)
+    faults: list[str] = []
+    last: dict[str, Any] = {"last_commit": None, "batches": 0}
+    warned: dict[str, int] = {}
+    if lake is not None:
+        positions = lake.rows(
+            "SELECT coalesce(sum(accepted), 0)::BIGINT AS accepted FROM lake.ops.positions WHERE source = ?",
+            [source.id],
+        )
+        totals = _ledger(lake, source.id)
+        for row in totals:
+            for name in ledger:
+                ledger[name] += row[name]
+        counted = positions[0]["accepted"]
+        faults = _faults(lake, source, totals, counted, ledger["accepted"])
+        ledger["accepted"] = counted
+        last = lake.rows(
+            "SELECT max(committed_at) AS last_commit, count(*) AS batches FROM lake.ops.batches WHERE source = ?",
+            [source.id],
+        )[0]
+        warned = _warned(lake, source.id)
+    waits = bus.lag(source.topic, SUBSCRIPTION)
+    age = (dt.datetime.now(dt.UTC) - waits.oldest).total_seconds() if waits.oldest else 0.0
+    return SourceStatus(
+        ledger={str(name): count for name, count in ledger.items()},
+        balanced=not faults,
+        unbalanced=faults,
+        lag=waits.messages,
+        freshness_secs=round(max(age, 0.0), 3),
+        last_commit=last["last_commit"],
+        batches=last["batches"],
+        contracts=contracts,
+        warned=warned,
+    )
+
+
+def _ledger(lake: LakeReader, source: str) -> list[dict[str, Any]]:
+    sums = ", ".join(f'coalesce(sum("{name}"), 0)::BIGINT AS "{name}"' for name in ("accepted", *Fate))
+    return lake.rows(
+        f"SELECT dataset, contract_version, {sums} FROM lake.ops.ledger WHERE source = ? GROUP BY ALL ORDER BY ALL",
+        [source],
+    )
+
+
+def _faults(
+    lake: LakeReader, source: Source, totals: list[dict[str, Any]], counted: int, decided: int
+) -> list[str]:
+    """Return what does not add up: positions against bronze and ledger, fates against the tables that hold them."""
+    faults = []
+    bronze = _count(lake, "lake.bronze.messages WHERE source = ?", source.id)
+    if not counted == bronze == decided:
+        faults.append(f"positions count {counted} messages, bronze holds {bronze}, the ledger decided {decided}")
+    tables = lake.tables()
+    for row in totals:
+        dataset, version = row["dataset"], row["contract_version"]
+        name = f"{dataset or source.id} {version}".strip()
+        fates = sum(row[fate] for fate in Fate)
+        if row["accepted"] != fates:
+            faults.append(f"{name}: {row['accepted']} accepted, {fates} have a fate")
+        silver = 0
+        if f"silver.{dataset}" in tables:
+            silver = _count(lake, f'lake.silver."{dataset}" WHERE "{SCHEMA_VERSION}" = ?', version)
+        if silver != row["silver"]:
+            faults.append(f"{name}: silver holds {silver} rows, the ledger says {row['silver']}")
+        held = _count(
+            lake,
+            "lake.ops.quarantine WHERE source = ? AND dataset = ? AND contract_version = ?",
+            source.id,
+            dataset,
+            version,
+        )
+        if held != row["quarantined"]:
+            faults.append(f"{name}: quarantine holds {held} messages, the ledger says {row['quarantined']}")
+        lost = _count(lake, "lake.ops.superseded WHERE dataset = ? AND contract_version = ?", dataset, version)
+        if lost != row["superseded"]:
+            faults.append(f"{name}: {lost} superseded are remembered, the ledger says {row['superseded']}")
+    return faults
+
+
+def _count(lake: LakeReader, of: str, *parameters: str) -> int:
+    return int(lake.rows(f"SELECT count(*) AS n FROM {of}", parameters)[0]["n"])
+
+
+def _warned(lake: LakeReader, source: str) -> dict[str, int]:
+    rows = lake.rows(
+        "SELECT entry.key AS warning, sum(entry.value)::BIGINT AS n FROM "
+        "(SELECT unnest(map_entries(warned)) AS entry FROM lake.ops.batches WHERE source = ?) GROUP BY ALL ORDER BY ALL",
+        [source],
+    )
+    return {row["warning"]: row["n"] for row in rows}

@@ -1,0 +1,219 @@
+"""The tick: one round of an event's life, from the bus to one commit.
+
+    pull ─▶ decode ▸ validate ▸ event time ▸ quality ▸ late ─▶ stage bronze        `prepare`, no lock, no catalog
+                                                                     │
+    ack ◀─ commit: bronze + silver + quarantine + ledger + position ◀┴─ merge      `commit`, the writer's thread
+
+`prepare` of the next round may run while `commit` of this one does. What a crash interrupts has left nothing but staged
+files that no snapshot names: the next start seeks the bus to the committed positions and takes the same messages again.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace.bus.base import Subscription
+from headrace.errors import BusError, LakeError, SpaceError
+from headrace.lake import tables
+from headrace.lake.base import Change, Removal
+from headrace.runtime import batch as rows
+from headrace.runtime.pipeline import Pipeline, refused
+from headrace.stages.merge import Merge
+from headrace.words import Fate
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Mapping, Sequence
+
+    from headrace.bus.base import Bus
+    from headrace.config.project import Source
+    from headrace.lake.ducklake import DuckLake
+    from headrace.stages.dataset import Dataset
+    from headrace.stages.merge import Merged
+
+SUBSCRIPTION = "lake"
+PULL_BYTES = 64 << 20
+
+
+class Tick:
+    """Takes the messages of sources through their stages into the lake.
+
+    `prepare` belongs to one thread and `commit` to the lake's; they may be two.
+    """
+
+    def __init__(
+        self, bus: Bus, lake: DuckLake, sources: Mapping[str, Source], deployment: str, clock: Callable[[], dt.datetime]
+    ) -> None:
+        self._bus = bus
+        self._lake = lake
+        self._sources = sources
+        self._deployment = deployment
+        self._clock = clock
+        self._pipelines = {name: Pipeline(source) for name, source in sources.items()}
+        self._merges = {
+            dataset.name: (dataset, Merge(dataset)) for source in sources.values() for dataset in source.datasets
+        }
+        self._next_seq: dict[str, int] = {}
+        self._next_offset: dict[str, dict[str, int | None]] = {}
+
+    def start(self, names: Sequence[str] | None = None) -> None:
+        """Set sources (all, unless named) to what is committed: the lake's positions are the checkpoint, not the bus's.
+
+        Runs in the lake's thread, while nothing is being prepared.
+        """
+        seqs = self._lake.next_seqs()
+        for name in self._sources if names is None else names:
+            source = self._sources[name]
+            self._bus.subscribe(Subscription(source.topic, SUBSCRIPTION))
+            self._next_seq[name] = seqs.get(name, 0)
+            self._next_offset[name] = {
+                each.partition: each.next_offset for each in self._lake.positions() if each.source == name
+            }
+            known = {part: offset for part, offset in self._next_offset[name].items() if offset is not None}
+            self._bus.seek(source.topic, SUBSCRIPTION, known)
+
+    def prepare(self, name: str, limit: int = 0) -> rows.Prepared | None:
+        """Pull what waits for a source, run its stages and stage its bronze; None where nothing waits.
+
+        `limit` bounds the messages below the source's own batch size (0: it does not).
+        """
+        source = self._sources[name]
+        most = min(limit, source.batch_rows) if limit else source.batch_rows
+        pulled = self._bus.pull(source.topic, SUBSCRIPTION, most, PULL_BYTES)
+        if pulled is None:
+            return None
+        fresh = pulled.batch if self._bus.replayable else self._not_taken(name, pulled.batch)
+        if not len(fresh):
+            self._bus.ack(source.topic, SUBSCRIPTION, pulled.receipt)
+            return None
+        first = self._next_seq[name]
+        batch_id = f"{name}-{first}-{time.time_ns():x}"
+        messages = rows.numbered(fresh, first)
+        stretches = rows.stretches(fresh, self._next_offset[name])
+        decided = self._pipelines[name](messages)
+        files = self._lake.stage(tables.BRONZE, rows.bronze_rows(name, messages), batch_id)
+        self._next_seq[name] = first + len(fresh)
+        self._next_offset[name].update({each.partition: each.next_offset for each in stretches})
+        oldest = pc.min(fresh.column("ingest_time")).as_py()
+        last = first + len(fresh)
+        return rows.Prepared(
+            batch_id, name, source.topic, first, last, oldest, stretches, decided, tuple(files), (pulled.receipt,)
+        )
+
+    def commit(self, prepared: Sequence[rows.Prepared]) -> dict[str, Exception]:
+        """Merge and commit batches, one a source, all in one transaction; return the sources that failed, and why.
+
+        Where the transaction fails, halves of it are tried, so that one source never keeps another's batch from its
+        commit; a failed source is taken up again by `start`. A full disk is everybody's and raises `SpaceError`.
+        """
+        failed: dict[str, Exception] = {}
+        ready: list[tuple[rows.Prepared, Change]] = []
+        try:
+            for each in prepared:
+                change = self._change_or_failure(each, failed)
+                if change is not None:
+                    ready.append((each, change))
+            self._commit(ready, failed)
+        except SpaceError:
+            for each in prepared:
+                self._lake.discard(each.files)
+            raise
+        return failed
+
+    def _commit(self, ready: Sequence[tuple[rows.Prepared, Change]], failed: dict[str, Exception]) -> None:
+        if not ready:
+            return
+        try:
+            self._lake.commit([change for _, change in ready])
+        except LakeError as problem:
+            if len(ready) == 1:
+                prepared, change = ready[0]
+                failed[prepared.source] = problem
+                self._lake.discard(change.files)
+                return
+            half = len(ready) // 2
+            self._commit(ready[:half], failed)
+            self._commit(ready[half:], failed)
+            return
+        for prepared, _ in ready:
+            self._ack(prepared)
+
+    def _change_or_failure(self, prepared: rows.Prepared, failed: dict[str, Exception]) -> Change | None:
+        try:
+            return self._change(prepared)
+        except SpaceError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - a bug met by one source's data must not stop the others
+            if prepared.next_seq - prepared.first_seq == 1 and not isinstance(problem, LakeError):
+                decided = refused(prepared.source, prepared.decided, problem)
+                return self._change(replace(prepared, decided=decided))
+            failed[prepared.source] = problem
+            self._lake.discard(prepared.files)
+            return None
+
+    def _change(self, prepared: rows.Prepared) -> Change:
+        """Return all that a batch does to the lake: its merge decided, its silver staged, its ledger counted."""
+        decided = prepared.decided
+        tally = rows.Tally(accepted=decided.arrived.copy())
+        files, removals, lost = list(prepared.files), [], []
+        touched: set[tuple[str, dt.date]] = set()
+        for name, batches in decided.kept.items():
+            dataset, merge = self._merges[name]
+            merged = self._merged(dataset, merge, pa.concat_batches(batches))
+            tally.merged(name, merged)
+            if len(merged.inserted):
+                inserted = rows.silver_rows(merged)
+                hashes = merge.hashes(inserted) if dataset.key else None
+                staged = self._lake.stage(tables.silver(dataset), inserted, prepared.batch_id, hashes)
+                files += staged
+                touched |= {(name, each.event_date) for each in staged if each.event_date is not None}
+            if merged.removed_seqs:
+                removals.append(Removal(tables.silver(dataset).name, merged.removed_seqs, merged.removed_dates))
+                touched |= {(name, date) for date in merged.removed_dates}
+            if merged.superseded is not None:
+                lost.append(rows.superseded_rows(prepared.batch_id, name, merged.superseded))
+        for part in decided.quarantine:
+            dataset_name, version = part["dataset"][0].as_py(), part["contract_version"][0].as_py()
+            tally.move(dataset_name, version, Fate.QUARANTINED, len(part))
+        if decided.filtered:
+            tally.move("", "", Fate.FILTERED, decided.filtered)
+        ops = {
+            tables.POSITIONS.name: rows.position_rows(prepared),
+            tables.BATCHES.name: rows.batch_rows(prepared, self._deployment, touched, self._clock()),
+            tables.LEDGER.name: tally.rows(prepared.batch_id, prepared.source),
+        }
+        if decided.quarantine:
+            ops[tables.QUARANTINE.name] = rows.quarantine_of(prepared.batch_id, decided.quarantine)
+        if lost:
+            ops[tables.SUPERSEDED.name] = pa.concat_tables(lost)
+        return Change(prepared.source, tuple(files), tuple(removals), ops)
+
+    def _merged(self, dataset: Dataset, merge: Merge, events: pa.RecordBatch) -> Merged:
+        if not dataset.key:
+            return merge.alone(events)
+        hashes = merge.hashes(events)
+        contended = merge.contend(events, hashes, self._lake.maybe_stored(dataset, hashes))
+        known = self._lake.known(dataset, contended)
+        return merge(contended, known.rows, known.superseded)
+
+    def _ack(self, prepared: rows.Prepared) -> None:
+        for receipt in prepared.receipts:
+            try:
+                self._bus.ack(prepared.topic, SUBSCRIPTION, receipt)
+            except BusError:
+                return  # only a hint to retention; the committed position is in the lake
+
+    def _not_taken(self, name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Drop what a bus without offsets hands out again: what is in bronze, and repeats within the batch."""
+        ids = batch.column("message_id").to_pylist()
+        taken = set(self._lake.taken(name, ids))
+        keep = []
+        for each in ids:
+            keep.append(each not in taken)
+            taken.add(each)
+        return batch.filter(pa.array(keep, pa.bool_()))

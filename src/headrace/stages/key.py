@@ -1,0 +1,55 @@
+"""The key of a dataset: its SQL, its hash, and the stage that wants it whole."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace import words
+from headrace.stages import paths
+from headrace.stages.base import Outcome
+from headrace.stages.canonical import column_sql
+from headrace.stages.rejections import none_rejected, rejections
+
+if TYPE_CHECKING:
+    from headrace.stages.dataset import Dataset
+
+
+def key_columns(dataset: Dataset) -> list[str]:
+    """Return the key as SQL over the dataset's rows; a path such as `customer.id` reaches into a struct."""
+    return [path_column(dataset, text) for text in dataset.key]
+
+
+def path_column(dataset: Dataset, text: str) -> str:
+    """Return one column or path of a dataset as SQL. Raises `ConfigError` where the contract has no such place."""
+    path = paths.resolve(text, dataset.contract.arrow_schema())
+    return column_sql(path.column, *path.steps)
+
+
+def key_hash_sql(dataset: Dataset) -> str:
+    """Return the SQL of a key's 64-bit hash, the same for arriving rows and for rows in silver."""
+    return f"hash({', '.join(key_columns(dataset))})"
+
+
+class KeyPresent:
+    """Refuses events that have no value for a column of their key: nothing could tell them apart."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        schema = dataset.contract.arrow_schema()
+        self._paths = [paths.resolve(text, schema) for text in dataset.key]
+
+    def __call__(self, batch: pa.RecordBatch) -> Outcome:
+        """Keep the rows whose key is whole."""
+        missing = [pc.is_null(paths.leaves(batch, path).values) for path in self._paths]
+        if not any(pc.any(each).as_py() for each in missing):
+            return Outcome(batch, none_rejected(), none_rejected())
+        refused = [none_rejected()]
+        whole = pa.repeat(True, len(batch))
+        for path, null in zip(self._paths, missing, strict=True):
+            rows = batch.filter(pc.and_(null, whole)).column(words.ROW)
+            reason = "a column of the key has no value"
+            refused.append(rejections(rows, stage="contract", code="key_missing", reason=reason, path=path.json()))
+            whole = pc.and_(whole, pc.invert(null))
+        return Outcome(batch.filter(whole), pa.concat_batches(refused), none_rejected())
