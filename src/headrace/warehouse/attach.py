@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import duckdb
 
 
-class Plugin(BasePlugin):  # type: ignore[misc]
+class Plugin(BasePlugin):
     """Reads the job file that the build wrote just before."""
 
     def initialize(self, plugin_config: dict[str, Any]) -> None:

@@ -99,7 +99,7 @@ class TestResult:
 
 @dataclass(frozen=True, slots=True)
 class BuildReport:
-    """What a build did. `ok` says that every model was built and every test passed; `published` what readers now see."""
+    """What a build did. `ok`: every model was built, every test passed. `published`: what readers see because of it."""
 
     build: str
     ok: bool

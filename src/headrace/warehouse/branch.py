@@ -113,8 +113,10 @@ def make_durable(folder: GoldFolder, parent: str | None) -> int:
     for path in folders:
         fsync_folder(path)
     with closing(sqlite3.connect(folder.branch)) as catalog:
-        # Out of WAL, the catalog is one file that a rename moves whole.
-        catalog.execute("PRAGMA journal_mode = DELETE")
+        # With an empty log the catalog is one file that a rename moves whole. It stays in WAL mode: readers attach it
+        # read-only with that mode, and may not change it.
+        catalog.execute("PRAGMA journal_mode = WAL")
+        catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (snapshot,) = catalog.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
     with folder.branch.open("rb") as file:
         os.fsync(file.fileno())

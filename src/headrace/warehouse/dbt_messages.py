@@ -9,7 +9,7 @@ _HEADER = re.compile(r"^(?:Runtime|Compilation|Database|Parsing|Dependency|Valid
 _FOOTERS = ("compiled code at ", "> in macro ", "> called by ", "called by ")
 _PLACE = re.compile(r"\(([^()\s]+\.(?:sql|py|yml|yaml|csv|md))\)")
 _LINE = re.compile(r"^\s*line (\d+)\s*$", re.MULTILINE)
-_DUCKDB_LINE = re.compile(r"^LINE \d+: (.*)$", re.MULTILINE)
+_DUCKDB_LINE = re.compile(r"^\s*LINE \d+: (.*)$", re.MULTILINE)
 _NODE = re.compile(r"'?\b(?:model|test|snapshot|seed)\.\w+\.([\w.]+)'?")
 
 

@@ -49,12 +49,12 @@ class DbtFolder:
 
     @property
     def target(self) -> Path:
-        """dbt's artifacts: the manifest, compiled SQL, run results."""
+        """What dbt leaves: the manifest, compiled SQL, run results."""
         return self.path / "target"
 
     @property
     def logs(self) -> Path:
-        """dbt's own log, and what the worker wrote."""
+        """What dbt logged, and what the worker wrote."""
         return self.path / "logs"
 
     @property
@@ -106,7 +106,8 @@ def _settings(own: dict[str, Any], inputs: Inputs, paths: dict[str, list[str]]) 
 
 
 def _profile(folder: DbtFolder, threads: int, memory_limit: str) -> dict[str, Any]:
-    # One dbt thread: two writing connections of one DuckLake catalog meet `database is locked`. DuckDB itself is parallel.
+    # One dbt thread: two writing connections of one DuckLake catalog meet `database is locked`; DuckDB itself is
+    # parallel.
     output = {
         "type": "duckdb",
         "path": ":memory:",

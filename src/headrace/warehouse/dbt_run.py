@@ -21,17 +21,18 @@ def run_dbt(job: dict[str, Any]) -> dict[str, Any]:
     from dbt.cli.main import dbtRunner
 
     outcome = dbtRunner().invoke(_arguments(job))
-    environment = DuckDBConnectionManager._ENV  # noqa: SLF001 - the only way to the connection that dbt used
+    environment = DuckDBConnectionManager._ENV  # the only way to the connection that dbt used
     try:
-        if outcome.exception is not None or not hasattr(outcome.result, "results"):
+        results = getattr(outcome.result, "results", None)
+        if outcome.exception is not None or results is None:
             return {"models": [], "tests": [], "tables": {}, "failures": [project_failure(outcome.exception)]}
         cursor = environment.conn.cursor() if environment is not None and environment.conn is not None else None
-        return _read(outcome.result.results, cursor, job["project"])
+        return _finished(list(results), cursor, job)
     finally:
         # dbt would keep the connection for its next run, attached to a branch that is gone by then.
         if environment is not None:
             environment.close()
-        DuckDBConnectionManager.close_all_connections()
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
 def _arguments(job: dict[str, Any]) -> list[str]:
@@ -49,7 +50,25 @@ def _arguments(job: dict[str, Any]) -> list[str]:
     return arguments
 
 
-def _read(results: list[Any], cursor: duckdb.DuckDBPyConnection | None, project: str) -> dict[str, Any]:
+def _finished(results: list[Any], cursor: duckdb.DuckDBPyConnection | None, job: dict[str, Any]) -> dict[str, Any]:
+    document = _read(results, cursor)
+    document["warnings"] = []
+    if document["failures"]:
+        return document
+    for name, kind in job["parent_tables"].items():
+        if name in document["tables"]:
+            continue
+        if job["select"] or kind not in {"table", "view"}:
+            document["tables"][name] = kind
+        elif cursor is not None:
+            # No model makes it any more, and it can be made again: readers should not find what nothing keeps fresh.
+            schema, table = name.split(".", 1)
+            cursor.execute(f'DROP TABLE IF EXISTS gold."{schema}"."{table}"')
+            document["warnings"].append(f"{name} is gone: no model makes it any more")
+    return document
+
+
+def _read(results: list[Any], cursor: duckdb.DuckDBPyConnection | None) -> dict[str, Any]:
     models: list[dict[str, Any]] = []
     tests: list[dict[str, Any]] = []
     failures: list[dict[str, Any]] = []
@@ -62,7 +81,7 @@ def _read(results: list[Any], cursor: duckdb.DuckDBPyConnection | None, project:
             test = _test(result, cursor)
             tests.append(test)
             if test["status"] == "failed":
-                failures.append(_test_failure(result, test, project))
+                failures.append(_test_failure(result, test))
             continue
         state = _MODEL_STATUS.get(status, "built")
         rows = None
@@ -100,7 +119,7 @@ def _test(result: Any, cursor: duckdb.DuckDBPyConnection | None) -> dict[str, An
     }
 
 
-def _test_failure(result: Any, test: dict[str, Any], project: str) -> dict[str, Any]:  # noqa: ARG001
+def _test_failure(result: Any, test: dict[str, Any]) -> dict[str, Any]:
     line = None
     if test["failing_rows"]:
         rows = "row fails" if test["failing_rows"] == 1 else "rows fail"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import BuildError
+from headrace.lake import leases
 from headrace.warehouse.base import BuildReport, Failure, ModelResult, TestResult
 from headrace.warehouse.branch import GoldFolder, adopt_branch, drop_branch, make_durable, start_branch, sweep
 from headrace.warehouse.dbt_project import DbtFolder, write_project
@@ -74,6 +75,8 @@ class DbtWarehouse:
         started = time.monotonic()
         with ExitStack() as held:
             held.enter_context(self.gold.lock())
+            if lake_snapshot is not None:
+                held.enter_context(leases.hold(self.lake.path, lake_snapshot))
             ledger = read_ledger(self.gold.ledger)
             self._clear(ledger)
             parent = ledger.current

@@ -129,7 +129,7 @@ def parse_select(text: str) -> frozenset[str]:
 
 
 def _refuse_templates(text: str) -> None:
-    """dbt renders a model's text as Jinja; a step is SQL, and a mart that needs Jinja is a model of the user's own."""
+    """A model's text is rendered as Jinja; a step is plain SQL, and a mart that needs Jinja is a model of one's own."""
     if any(mark in text for mark in ("{{", "{%", "{#")):
         raise ValueError(f"a step of silver_to_gold is plain SQL, without Jinja: {text!r}")
 

@@ -21,7 +21,7 @@ class Entry:
     """A published build: (gold catalog, gold snapshot, lake snapshot), and what it took to build it.
 
     `lake_snapshot` is what its models read. `complete_snapshot` is the lake snapshot up to which *every* model has seen
-    silver: older than `lake_snapshot` where only a selection was built. `tables` maps `schema.table` to how it is built.
+    silver: older than `lake_snapshot` where only a selection was built. `tables` maps `schema.table` to how it is made.
     """
 
     build: str

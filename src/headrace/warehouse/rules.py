@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from headrace.stages.quality import RuleSpec
 
 EMAIL = r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$"
@@ -26,20 +29,37 @@ select * from {{ model }} where not ({{ condition }})
 """
 
 
-def rule_test(rule: RuleSpec) -> tuple[str, Any]:
-    """Return the column that a rule's test belongs to ("" for the model), and the test as dbt's YAML has it.
+def rule_tests(dataset: str, rules: Sequence[RuleSpec]) -> list[tuple[str, dict[str, Any]]]:
+    """Return, for each rule, the column that its test belongs to ("" for the model) and the test as dbt's YAML has it.
 
     Null passes every rule but `not_null`, as in the stage. A rule of severity `warn` warns here too.
     """
-    config: dict[str, Any] = {"severity": "warn"} if rule.severity == "warn" else {}
+    names: set[str] = set()
+    tests = []
+    for number, rule in enumerate(rules, start=1):
+        about = f"rule_{number}" if rule.is_expression else f"{rule.field}_{rule.check}"
+        name = f"{dataset}_{re.sub(r'[^A-Za-z0-9]+', '_', about).strip('_')}"
+        name = name if name not in names else f"{name}_{number}"
+        names.add(name)
+        column, kind, arguments = _test(rule)
+        test: dict[str, Any] = {"name": name, "config": {"severity": "warn" if rule.severity == "warn" else "error"}}
+        if arguments:
+            test["arguments"] = arguments
+        tests.append((column, {kind: test}))
+    return tests
+
+
+def _test(rule: RuleSpec) -> tuple[str, str, dict[str, Any]]:
+    """Return a rule's column, its generic test, and the test's arguments."""
+    if rule.is_expression:
+        return "", "headrace_rule", {"condition": _without_templates(rule.check)}
     column, *steps = _steps(rule.field or "")
     if not steps and rule.check == "not_null":
-        return column, {"not_null": {"config": config}} if config else "not_null"
+        return column, "not_null", {}
     if not steps and rule.check == "accepted_values" and all(isinstance(value, str) for value in rule.values or ()):
-        return column, {"accepted_values": {"arguments": {"values": list(rule.values or ())}, "config": config}}
-    condition = f"({rule.check})" if rule.is_expression else _over(_quoted(column), steps, rule)
-    test = {"headrace_rule": {"arguments": {"condition": _without_templates(condition)}, "config": config}}
-    return ("" if steps or rule.is_expression else column), test
+        return column, "accepted_values", {"values": [_without_templates(str(value)) for value in rule.values or ()]}
+    condition = _over(_quoted(column), steps, rule)
+    return "" if steps else column, "headrace_rule", {"condition": _without_templates(condition)}
 
 
 def _over(value: str, steps: list[str], rule: RuleSpec, depth: int = 0) -> str:

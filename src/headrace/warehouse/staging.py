@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from headrace.warehouse import gold
-from headrace.warehouse.rules import TEST_MACROS, rule_test
+from headrace.warehouse.rules import TEST_MACROS, rule_tests
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -28,7 +28,8 @@ MACROS = """\
     {%- set known = run_query("select known from memory.headrace.build").rows[0][0] -%}
     {%- if not known -%} true
     {%- else -%}
-      {%- set rows = run_query("select event_date from memory.headrace.touched where dataset = '" ~ dataset ~ "' order by 1").rows -%}
+      {%- set query = "select event_date from memory.headrace.touched where dataset = '" ~ dataset ~ "' order by 1" -%}
+      {%- set rows = run_query(query).rows -%}
       {%- if not rows -%} false
       {%- else -%}
         {{ column }} in ({% for row in rows %}date '{{ row[0] }}'{{ ", " if not loop.last }}{% endfor %})
@@ -109,12 +110,13 @@ def _documented(table: SilverTable) -> dict[str, Any]:
     tests: dict[str, list[Any]] = {column.name: [] for column in table.columns}
     model_tests: list[Any] = []
     if len(table.key) == 1 and table.key[0] in tests:
-        tests[table.key[0]].append("unique")
+        tests[table.key[0]].append({"unique": {"name": f"{table.name}_key_is_unique"}})
     elif table.key:
-        model_tests.append({"headrace_unique": {"arguments": {"columns": list(table.key)}}})
-    for rule in table.rules:
-        column, test = rule_test(rule)
-        (tests[column] if column in tests else model_tests).append(test)
+        model_tests.append(
+            {"headrace_unique": {"name": f"{table.name}_key_is_unique", "arguments": {"columns": list(table.key)}}}
+        )
+    for column, test in rule_tests(table.name, table.rules):
+        tests.get(column, model_tests).append(test)
     columns = [
         {"name": c.name, "description": plain(c.description), "data_type": c.type, "quote": True}
         | ({"data_tests": tests[c.name]} if tests[c.name] else {})

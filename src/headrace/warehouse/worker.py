@@ -79,7 +79,7 @@ class Worker:
         self.close()
         self._log.parent.mkdir(parents=True, exist_ok=True)
         with self._log.open("w") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own module
+            self._process = subprocess.Popen(
                 # -P: the working directory is the user's, and its modules must not stand in for ours.
                 [sys.executable, "-P", "-m", "headrace.warehouse.worker"],
                 stdin=subprocess.PIPE,

@@ -1,0 +1,203 @@
+"""Reading: one SELECT over published gold and the latest lake, and nothing else of the machine."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.errors import QueryError
+from headrace.lake import leases
+from headrace.warehouse.allowed import Relation, Tables, checked
+from headrace.warehouse.base import Answer
+from headrace.warehouse.published import read_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import duckdb
+    import pyarrow as pa
+
+    from headrace.warehouse.branch import GoldFolder
+    from headrace.warehouse.published import Entry
+
+_GOLD, _LAKE = "published_gold", "pinned_lake"
+"""How the catalogs are attached: names that no query can say, so that `gold.x` is a schema and never a catalog."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one query may use."""
+
+    rows: int = 1_000_000
+    secs: float = 60.0
+    memory: str = "1GiB"
+    threads: int = 2
+
+
+class Reader:
+    """Answers queries; each pins one published build and one lake snapshot for as long as it runs."""
+
+    def __init__(self, gold: GoldFolder, lake: Path, lake_data: Path, limits: Limits | None = None) -> None:
+        self._gold = gold
+        self._lake = lake
+        self._lake_data = lake_data
+        self._limits = limits or Limits()
+
+    def run(self, sql: str, *, limit: int | None = None) -> Answer:
+        """Return the rows of one SELECT, at most `limit` (or what the limits allow).
+
+        Raises:
+            QueryError: It is not one SELECT over catalog tables, it is not valid, or it takes more than the limits.
+        """
+        import duckdb
+
+        from headrace.lake.catalog import connect
+
+        rows = self._limits.rows if limit is None else min(limit, self._limits.rows)
+        with ExitStack() as held:
+            connection = connect(threads=self._limits.threads, memory_limit=self._limits.memory)
+            held.callback(connection.close)
+            entry = self._attach_gold(held, connection)
+            snapshot = self._attach_lake(held, connection)
+            tables = Tables(_relations(connection))
+            try:
+                reads = checked(sql, tables)
+            except QueryError as error:
+                raise _explained(error, entry, snapshot) from None
+            _show(connection, reads)
+            self._close_doors(connection)
+            try:
+                with _interrupted_after(connection, self._limits.secs) as late:
+                    reader = connection.execute(sql).to_arrow_reader(100_000)
+                    found = _first(reader, rows + 1)
+            except duckdb.InterruptException as error:
+                if not late.is_set():
+                    raise
+                raise QueryError(
+                    f"the query took longer than {self._limits.secs:g} s", fix="filter on _event_date, or read a mart"
+                ) from error
+            except duckdb.OutOfMemoryException as error:
+                raise QueryError(
+                    f"the query needs more memory than {self._limits.memory}",
+                    fix="aggregate or filter more, or read a mart",
+                ) from error
+            except duckdb.Error as error:
+                raise QueryError(_plain(str(error)), fix="correct the SQL; it is DuckDB's dialect") from error
+        return Answer(found.slice(0, rows), len(found) > rows, entry.build if entry else None, snapshot)
+
+    def _attach_gold(self, held: ExitStack, connection: duckdb.DuckDBPyConnection) -> Entry | None:
+        from headrace.lake.catalog import attach_statement
+
+        while (entry := read_ledger(self._gold.ledger).current) is not None:
+            catalog = held.enter_context(self._gold.pinned(entry.build))
+            if catalog.exists():  # else it left history just before we pinned it: a newer one is published
+                connection.execute(attach_statement(_GOLD, catalog, self._gold.data, snapshot=entry.gold_snapshot))
+                return entry
+        return None
+
+    def _attach_lake(self, held: ExitStack, connection: duckdb.DuckDBPyConnection) -> int | None:
+        from headrace.lake.catalog import attach_statement
+
+        snapshot = latest_snapshot(self._lake)
+        if snapshot is not None:
+            held.enter_context(leases.hold(self._lake.parent, snapshot))
+            connection.execute(attach_statement(_LAKE, self._lake, self._lake_data, snapshot=snapshot))
+        return snapshot
+
+    def _close_doors(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Leave nothing reachable but the two data paths; a read-only attach alone still reads any file."""
+        folders = [str(path.resolve()) for path in (self._gold.data, self._lake_data)]
+        connection.execute("SET python_enable_replacements = false")
+        connection.execute("SET search_path = 'gold,main'")
+        connection.execute(f"SET allowed_directories = {folders!r}")
+        connection.execute("SET enable_external_access = false")
+        connection.execute("SET lock_configuration = true")
+
+
+def latest_snapshot(catalog: Path) -> int | None:
+    """Return the newest snapshot of a lake; None where there is no lake yet."""
+    if not catalog.exists():
+        return None
+    with closing(sqlite3.connect(f"file:{catalog}?mode=ro", uri=True, timeout=10)) as connection:
+        try:
+            (snapshot,) = connection.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
+        except sqlite3.OperationalError:  # its first writer has only just made the file
+            return None
+    return None if snapshot is None else int(snapshot)
+
+
+def _relations(connection: duckdb.DuckDBPyConnection) -> list[Relation]:
+    """Return every table that a query may name, gold's first: a name without a schema means the first that has it."""
+    found = connection.execute(
+        "SELECT database_name, schema_name, table_name FROM duckdb_tables() WHERE database_name IN (?, ?) ORDER BY ALL",
+        [_GOLD, _LAKE],
+    ).fetchall()
+    relations: list[Relation] = []
+    for database, schema, table in sorted(found, key=lambda row: (row[0] != _GOLD, row[1] != "main", row[1], row[2])):
+        place = f'{database}."{schema}"."{table}"'
+        if database == _GOLD:
+            relations += [Relation("gold", table, place), Relation(schema, table, place)]
+        else:
+            relations.append(Relation(schema, table, place))
+            if schema == "silver":
+                relations.append(Relation("main", f"stg_{table}", place))
+    return relations
+
+
+def _show(connection: duckdb.DuckDBPyConnection, reads: set[Relation]) -> None:
+    """Give the tables that a query reads the names that it uses."""
+    for schema in {"gold", *(relation.schema for relation in reads)}:
+        connection.execute(f'CREATE SCHEMA IF NOT EXISTS memory."{schema}"')
+    for relation in reads:
+        connection.execute(f'CREATE VIEW memory."{relation.schema}"."{relation.name}" AS FROM {relation.place}')
+
+
+@contextmanager
+def _interrupted_after(connection: duckdb.DuckDBPyConnection, secs: float) -> Iterator[threading.Event]:
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        connection.interrupt()
+
+    timer = threading.Timer(secs, stop)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield late
+    finally:
+        timer.cancel()
+
+
+def _first(reader: pa.RecordBatchReader, rows: int) -> pa.Table:
+    import pyarrow as pa
+
+    batches, count = [], 0
+    for batch in reader:
+        batches.append(batch)
+        count += len(batch)
+        if count >= rows:
+            break
+    return pa.Table.from_batches(batches, schema=reader.schema).slice(0, rows)
+
+
+def _explained(error: QueryError, entry: Entry | None, snapshot: int | None) -> QueryError:
+    """Say what is missing where a table is unknown because nothing was built or committed yet."""
+    if "no table" not in error.message or (entry and snapshot is not None):
+        return error
+    if snapshot is None:
+        return QueryError(
+            f"{error.message}: nothing has been committed yet", at=error.at, fix="headrace publish, then headrace up"
+        )
+    return QueryError(f"{error.message}: no gold is published yet", at=error.at, fix=f"headrace build; {error.fix}")
+
+
+def _plain(message: str) -> str:
+    """Return DuckDB's message in one line, without the name of its class."""
+    lines = [line.strip() for line in message.splitlines()]
+    text = " ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))
+    return text.removeprefix("Binder Error: ").removeprefix("Parser Error: ").removeprefix("Catalog Error: ")
