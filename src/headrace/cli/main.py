@@ -50,7 +50,7 @@ _LEADS = ((ExternalError, "external", "unavailable"), (InternalError, "internal"
 class _Verbs(TyperGroup):
     """Lists verbs from the table, and imports only the one that runs."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the table is the same in every context
         return list(self.commands)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:

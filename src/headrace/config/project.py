@@ -57,6 +57,7 @@ class Assembled:
     """What came of a project's files: the project where it loads, what each file was read as, and every fault."""
 
     project: Project | None
+    environment: str
     spec: ProjectFile | None
     project_document: Document | None
     bindings: Mapping[str, str]
@@ -79,11 +80,11 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
     try:
         document = read_yaml(root / PROJECT_FILE, PROJECT_FILE)
     except ConfigError as error:
-        return Assembled(None, None, None, {}, (), (), (_as_fault(error),))
+        return Assembled(None, "", None, None, {}, (), (), (_as_fault(error),))
     if not isinstance(document.value, dict):
         fault = Fault("error", PROJECT_FILE, 1, "the project file is a mapping", "start it with `name: my-platform`")
-        return Assembled(None, None, document, {}, (), (), (fault,))
-    spec, faults = validated(ProjectFile, document.value, Origin(document))
+        return Assembled(None, "", None, document, {}, (), (), (fault,))
+    spec, faults, _ = validated(ProjectFile, document.value, Origin(document))
     meant = spec or ProjectFile(name="project")
     name = _environment(meant, environment, environ, faults, document)
     here = meant.environment(name)
@@ -108,6 +109,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
         reads.append(read_source(read, path, mine))
         faults.extend(reads[-1].faults)
     faults += _duplicates(reads)
+    faults += _same_tables(reads)
     faults += _unknown_overrides(here, name, root, document)
     project = None
     if spec is not None and not any(fault.severity == "error" for fault in faults):
@@ -123,7 +125,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             shared=MappingProxyType({Path(read.file).stem: read.value for read in shared}),
             digest=_digest(root, name, reads, layers.above),
         )
-    return Assembled(project, spec, document, bindings, tuple(reads), tuple(shared), tuple(faults))
+    return Assembled(project, name, spec, document, bindings, tuple(reads), tuple(shared), tuple(faults))
 
 
 def _layers(
@@ -181,6 +183,18 @@ def _duplicates(reads: list[Read]) -> list[Fault]:
             message = f"the source_id '{source_id}' is taken by {first[source_id]}"
             faults.append(read.origin.error(("source_id",), message, "give each source an id of its own"))
         first.setdefault(source_id, read.origin.document.file)
+    return faults
+
+
+def _same_tables(reads: list[Read]) -> list[Fault]:
+    first: dict[str, str] = {}
+    faults: list[Fault] = []
+    for read in reads:
+        for dataset in read.source.datasets if read.source is not None else ():
+            file = read.origin.document.file
+            if first.setdefault(dataset.name, file) != file and dataset.name != Path(file).stem:
+                message = f"the dataset '{dataset.name}' is also made by {first[dataset.name]}"
+                faults.append(read.origin.error(("ingestion", "tables"), message, "rename a source"))
     return faults
 
 

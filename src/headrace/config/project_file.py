@@ -27,10 +27,13 @@ def _environment_name(text: str) -> str:
     return text
 
 
+Text = Annotated[str, Field(min_length=1)]
+
+
 class EnvironmentSpec(Spec):
     """What differs in one environment."""
 
-    bindings: dict[str, str] = Field(default={}, description="What a URI stands for here: a folder, or another URI.")
+    bindings: dict[Text, Text] = Field(default={}, description="What a URI stands for here: a folder, or another URI.")
     overrides: Settings = Field(default=Settings(), description="Settings that win over the source files.")
     sources: dict[str, dict[str, Any]] = Field(
         default={}, description="Per source_id: keys of its file that are different here.", examples=[{"orders": {}}]
@@ -45,7 +48,7 @@ class ProjectFile(Spec):
     default_environment: str | None = Field(
         default=None, description="The environment where none is named (default: local, or the first)."
     )
-    bindings: dict[str, str] = Field(
+    bindings: dict[Text, Text] = Field(
         default={},
         description="What a URI stands for in every environment.",
         examples=[{"gs://landing-zone/": "./landing/"}],

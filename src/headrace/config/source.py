@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.config import schemas
 from headrace.config.faults import Fault, did_you_mean
+from headrace.config.references import malformed_secrets
 from headrace.config.settings import Settings, layered, said_by_source
-from headrace.config.source_file import FLAT_SCHEMA, SourceFile, full_form, is_flat, written_key
+from headrace.config.source_file import FLAT_SCHEMA, SourceFile, full_form, is_flat, without, written_key
 from headrace.config.validation import Origin, validated
 from headrace.connectors.ingestion import IngestionSpec, TableSpec, dataset_name
 from headrace.contracts.load import load_contract
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from headrace.config.files import Document, Key
     from headrace.contracts.contract import Contract
+    from headrace.stages.csv_rows import CsvSpec
     from headrace.stages.late import LateSpec
     from headrace.stages.quality import RuleSpec
     from headrace.warehouse.gold import GoldStep
@@ -40,6 +42,7 @@ class Source:
     pattern: str
     message_format: str
     topic: str
+    csv: CsvSpec
     datasets: tuple[Dataset, ...]
     silver_to_gold: tuple[GoldStep, ...]
     owner: str | None
@@ -103,22 +106,29 @@ def read_source(document: Document, file: Path, layers: Layers) -> Read:
     changes = {key: value for key, value in full_form(layers.override).items() if value != {}}
     full = layered(full_form(raw), changes)
     more = [*IngestionSpec.model_fields, FLAT_SCHEMA] if is_flat(raw) else [FLAT_SCHEMA]
-    spec, faults = validated(SourceFile, full, origin, more)
+    spec, faults, wrong = validated(SourceFile, full, origin, more)
     if not is_flat(raw):
         faults = [_moved(fault, raw) for fault in faults]
     faults += _identity(full, file, origin)
+    faults += malformed_secrets(full, origin)
+    loads = spec is not None
+    if spec is None:
+        spec = without(full, wrong)
     if spec is None:
         return Read(None, origin, (), tuple(faults))
-    said = {**said_by_source(spec.model_dump(by_alias=True, exclude_unset=True))}
+    said = said_by_source(spec.model_dump(by_alias=True, exclude_unset=True))
     settings = Settings(**layered(layers.below, said, layers.above))
     reading = _Datasets(spec, settings, origin, layers)
     datasets = reading.read()
+    if not loads:
+        return Read(None, origin, (), (*faults, *reading.faults))
     source = Source(
         id=spec.source_id,
         file=file,
         pattern=spec.ingestion.pattern,
         message_format=spec.ingestion.decoded_as(),
         topic=spec.ingestion.topic or spec.source_id,
+        csv=spec.ingestion.csv,
         datasets=datasets,
         silver_to_gold=spec.processing.silver_to_gold,
         owner=spec.owner,

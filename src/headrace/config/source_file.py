@@ -6,9 +6,10 @@ Two forms mean the same: the full one (`ingestion: schema: processing: serving: 
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
 from headrace.config.settings import BatchRows, Evolution, FreshnessSecs, SlaMinutes, TimeZone, Validation
 from headrace.connectors.ingestion import PLANNED, IngestionSpec
@@ -21,9 +22,16 @@ from headrace.warehouse.gold import GoldStep
 from headrace.words import IDENTIFIER
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 FLAT_SCHEMA = "schema_file"
+
+_ROUNDS = 4
+_HARMLESS: dict[str, Any] = {
+    "bronze_to_silver": {"data_quality": {"rules": []}},
+    "rules": {"check": "true"},
+    "silver_to_gold": {"filter": "true"},
+}
 
 
 def _identifier(text: str) -> str:
@@ -68,6 +76,8 @@ class DataQualitySpec(Spec):
 
 class SilverStep(Spec):
     """One step of `bronze_to_silver`; exactly one of the keys is given."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
 
     deduplication: DeduplicationSpec | None = None
     late: LateSpec | None = None
@@ -125,7 +135,9 @@ class SourceFile(Spec):
     """One source: where its events come from, and all that happens to them."""
 
     source_id: Annotated[str, AfterValidator(_identifier)] = Field(
-        description="The source's name; also the name of its file.", examples=["orders"]
+        description="The source's name; also the name of its file.",
+        examples=["orders"],
+        json_schema_extra={"pattern": f"^{IDENTIFIER.pattern}$"},
     )
     display_name: str | None = Field(default=None, description="What people call it.")
     description: str | None = Field(default=None, description="What it holds, in a sentence.")
@@ -167,3 +179,44 @@ def written_key(source: Mapping[str, Any], key: tuple[Any, ...]) -> tuple[Any, .
     if key[:2] == ("schema", "file") and FLAT_SCHEMA in source:
         return (FLAT_SCHEMA, *key[2:])
     return key
+
+
+def without(source: Mapping[str, Any], wrong: Sequence[tuple[Any, ...]]) -> SourceFile | None:
+    """Return what is left of a source file, in its full form, without the keys that are wrong.
+
+    It serves to look for faults in the rest at once; None where nothing sensible is left. Items of lists keep their
+    index, so that keys still lead to their lines.
+    """
+    rest = copy.deepcopy(dict(source))
+    for _ in range(_ROUNDS):
+        for key in wrong:
+            _take_out(rest, key)
+        if not isinstance(rest.get("ingestion"), dict):
+            rest["ingestion"] = {}
+        rest["ingestion"].setdefault("pattern", "event_streaming")
+        rest.setdefault("source_id", "source")
+        try:
+            return SourceFile.model_validate(rest)
+        except ValidationError as error:
+            wrong = [detail["loc"] for detail in error.errors(include_url=False, include_input=False)]
+    return None
+
+
+def _take_out(rest: dict[str, Any], key: tuple[Any, ...]) -> None:
+    """Take a key out; where it is not there (it is missing), what encloses it; an item of a list becomes harmless."""
+    trail: list[tuple[Any, Any]] = []
+    value: Any = rest
+    for part in key:
+        inside = part in value if isinstance(value, dict) else isinstance(value, list) and part in range(len(value))
+        if not inside:
+            break
+        trail.append((value, part))
+        value = value[part]
+    if not trail:
+        return
+    holder, part = trail[-1]
+    if isinstance(holder, dict):
+        del holder[part]
+    else:
+        name = next((str(part) for _, part in reversed(trail) if isinstance(part, str)), "")
+        holder[part] = copy.deepcopy(_HARMLESS.get(name, ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
@@ -46,25 +46,35 @@ class Origin:
         return Fault("warning", *self.place(key), message, fix)
 
 
+class Validated(NamedTuple, Generic[Model]):
+    """A model, or the faults that keep a value from being one, and the keys that they are about."""
+
+    model: Model | None
+    faults: list[Fault]
+    keys: list[Key]
+
+
 def validated(
     model: type[Model], value: Mapping[str, Any], origin: Origin, more_keys: Sequence[str] = ()
-) -> tuple[Model | None, list[Fault]]:
+) -> Validated[Model]:
     """Return the model of a value, or None and every fault in it; `more_keys` may stand at the top as well."""
     try:
-        return model.model_validate(value), []
+        return Validated(model.model_validate(value), [], [])
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=True)
     meant: set[str] = set()
     faults: list[Fault] = []
+    keys: list[Key] = []
     for detail in sorted(details, key=lambda detail: detail["type"] == "missing"):
         key = _key(value, detail["loc"])
-        message, fix = _words(detail, key, model, more_keys)
+        keys.append(key)
+        message, fix = _words(detail, key, dotted(origin.written(key)), model, more_keys)
         if detail["type"] == "extra_forbidden" and (near := re.fullmatch(r"did you mean '(.*)'\?", fix)):
             meant.add(near[1])
         # A mistyped key is also a missing one: saying it once is enough.
         if detail["type"] != "missing" or str(key[-1]) not in meant:
             faults.append(origin.error(key, message, fix))
-    return None, faults
+    return Validated(None, faults, keys)
 
 
 def _key(value: Any, location: Sequence[str | int]) -> Key:
@@ -82,8 +92,7 @@ def _key(value: Any, location: Sequence[str | int]) -> Key:
     return tuple(key)
 
 
-def _words(detail: Any, key: Key, model: type[BaseModel], more_keys: Sequence[str]) -> tuple[str, str]:
-    name = dotted(key)
+def _words(detail: Any, key: Key, name: str, model: type[BaseModel], more_keys: Sequence[str]) -> tuple[str, str]:
     given = detail["input"]
     match detail["type"]:
         case "extra_forbidden":
@@ -149,8 +158,8 @@ def keys_at(model: type[BaseModel], key: Key) -> tuple[str, ...]:
     here: Any = model
     for part in key:
         if not isinstance(part, int):
-            here = next((_field(kind, part) for kind in _models(here)), None)
-    return tuple(name for kind in _models(here) for name in _names(kind))
+            here = next((_field(kind, part) for kind in models_in(here)), None)
+    return tuple(name for kind in models_in(here) for name in _names(kind))
 
 
 def _names(model: type[BaseModel]) -> list[str]:
@@ -161,8 +170,8 @@ def _field(model: type[BaseModel], name: str) -> Any:
     return next((field.annotation for key, field in model.model_fields.items() if (field.alias or key) == name), None)
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def models_in(annotation: Any) -> list[type[BaseModel]]:
     """Return the models in an annotation: in `tuple[Step, ...]`, `dict[str, Spec | None]`, `Spec`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [model for part in get_args(annotation) for model in _models(part)]
+    return [model for part in get_args(annotation) for model in models_in(part)]

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 
 from headrace.durations import Duration
 from headrace.spec import Spec
+from headrace.stages.csv_rows import CsvSpec
 from headrace.words import IDENTIFIER
 
 Pattern = Literal["event_streaming", "batch_file", "streaming_api", "database_cdc", "cloud_transfer"]
@@ -39,7 +40,7 @@ def _topic(text: str) -> str:
     return text
 
 
-Cron = Annotated[str, AfterValidator(_cron)]
+Cron = Annotated[str, AfterValidator(_cron), WithJsonSchema({"type": "string", "pattern": r"^\s*\S+(\s+\S+){4,5}\s*$"})]
 
 
 class TableSpec(Spec):
@@ -56,6 +57,10 @@ class TableSpec(Spec):
     def _by_name(cls, value: object) -> object:
         return {"name": value} if isinstance(value, str) else value
 
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: Any, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "minLength": 1}, handler(core_schema)]}
+
 
 class IngestionSpec(Spec):
     """Where a source's messages come from and what they look like."""
@@ -67,6 +72,7 @@ class IngestionSpec(Spec):
     topic: Annotated[str, AfterValidator(_topic)] | None = Field(
         default=None, description="The bus topic to read (default: the source_id)."
     )
+    csv: CsvSpec = Field(default=CsvSpec(), description="How the records of a CSV source are written.")
     tables: tuple[TableSpec, ...] = Field(default=(), description="The tables to capture; a dataset each.")
 
     pubsub_topic: str | None = Field(
