@@ -46,6 +46,10 @@ class Tables:
             if relation := self._by_name.get((candidate, name.lower())):
                 return relation
         asked = f"{schema}.{name}" if schema else name
+        if not schema and not name.isidentifier():
+            raise QueryError(
+                f"no table {asked!r}: a query reads tables, never files", fix="headrace publish SOURCE FILE"
+            )
         raise QueryError(f"no table {asked}", fix=self._nearest(asked))
 
     def _nearest(self, asked: str) -> str:

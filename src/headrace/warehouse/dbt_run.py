@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from headrace.warehouse.dbt_messages import project_failure, without_noise
@@ -101,10 +102,10 @@ def _read(results: list[Any], cursor: duckdb.DuckDBPyConnection | None) -> dict[
 def _test(result: Any, cursor: duckdb.DuckDBPyConnection | None) -> dict[str, Any]:
     node = result.node
     status = _TEST_STATUS.get(str(result.status), "failed")
-    query = str(getattr(node, "compiled_code", None) or "").strip()
+    compiled = str(getattr(node, "compiled_code", None) or "").strip()
     sample: list[dict[str, Any]] = []
-    if cursor is not None and result.failures and query:
-        rows = cursor.execute(f"SELECT * FROM ({query}\n) LIMIT {SAMPLE_ROWS}")
+    if cursor is not None and result.failures and compiled:
+        rows = cursor.execute(f"SELECT * FROM ({compiled}\n) LIMIT {SAMPLE_ROWS}")
         names = [column[0] for column in rows.description or ()]
         sample = [dict(zip(names, row, strict=True)) for row in rows.fetchall()]
     return {
@@ -114,9 +115,14 @@ def _test(result: Any, cursor: duckdb.DuckDBPyConnection | None) -> dict[str, An
         "failing_rows": int(result.failures or 0),
         "model": str(getattr(node, "attached_node", None) or "").rpartition(".")[2],
         "file": str(node.original_file_path),
-        "query": query,
+        "query": _as_reader_says_it(compiled),
         "sample": sample,
     }
+
+
+def _as_reader_says_it(compiled: str) -> str:
+    """Return compiled SQL as `headrace query` takes it: `silver.orders`, `gold.orders_gold`."""
+    return re.sub(r'"gold"\."\w+"\.', "gold.", compiled.replace('"memory".', ""))
 
 
 def _test_failure(result: Any, test: dict[str, Any]) -> dict[str, Any]:

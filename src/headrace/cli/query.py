@@ -1,0 +1,163 @@
+"""`headrace query`: one SELECT over published gold, silver, bronze and ops.
+
+With --json (or --format json): {"columns": [{"name", "type"}], "rows": [{…}], "truncated", "gold", "lake_snapshot"}:
+`gold` is the build and `lake_snapshot` the version that was read. Bytes that are not text are base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import math
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
+from headrace.cli.output import Output
+from headrace.errors import InputError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from headrace.warehouse.base import Answer
+
+SHOWN_ROWS = 200
+
+
+class Format(StrEnum):
+    """What the rows are written as."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    PARQUET = "parquet"
+
+
+def run(
+    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT, such as: select * from gold.orders_gold")],
+    form: Annotated[Format | None, typer.Option("--format", "-f", help="Default: table, or by --output.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it here.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=0, metavar="N", help="At most N rows.")] = None,
+    project: ProjectDir = None,
+    env: EnvName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run one SELECT over gold, silver, bronze and ops."""
+    from headrace.warehouse.embedded import DbtWarehouse
+
+    chosen = Format.JSON if as_json else form or _by_name(output)
+    if chosen is Format.PARQUET and output is None and sys.stdout.isatty():
+        raise InputError("Parquet is not for a terminal", fix="--output FILE.parquet, or a pipe")
+    if chosen is Format.TABLE and output is not None:
+        raise InputError("a table is for a terminal", at=str(output), fix="--format json, csv or parquet")
+    if limit is None and chosen is Format.TABLE:
+        limit = SHOWN_ROWS
+    with DbtWarehouse(open_project(project, env).state) as warehouse:
+        answer = warehouse.query(sql, limit=limit)
+    out = Output(as_json)
+    if chosen is Format.TABLE:
+        names, rows = _cells(answer.rows)
+        numbers = [name for name, field in zip(names, answer.rows.schema, strict=True) if _is_number(field.type)]
+        out.table(names, rows, right=numbers)
+    else:
+        _write(_rendered(answer, chosen), output)
+    if output is not None:
+        out.note(f"{len(answer.rows):,} rows in {output}")
+    if answer.truncated:
+        out.note(f"the first {len(answer.rows):,} rows; there are more (--limit N)")
+
+
+def _by_name(output: Path | None) -> Format:
+    suffix = output.suffix.lstrip(".").lower() if output else ""
+    return Format(suffix) if suffix in set(Format) else Format.TABLE
+
+
+def _rendered(answer: Answer, chosen: Format) -> bytes:
+    if chosen is Format.PARQUET:
+        import pyarrow.parquet as pq
+
+        buffer = io.BytesIO()
+        pq.write_table(answer.rows.rename_columns(_names(answer.rows)), buffer)
+        return buffer.getvalue()
+    names, rows = _cells(answer.rows)
+    text = io.StringIO()
+    if chosen is Format.JSON:
+        columns = [
+            {"name": name, "type": str(field.type)} for name, field in zip(names, answer.rows.schema, strict=True)
+        ]
+        document = {
+            "columns": columns,
+            "rows": [dict(zip(names, row, strict=True)) for row in rows],
+            "truncated": answer.truncated,
+            "gold": answer.gold,
+            "lake_snapshot": answer.lake_snapshot,
+        }
+        json.dump(document, text, indent=2, default=str, ensure_ascii=False, allow_nan=False)
+        text.write("\n")
+    else:
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(names)
+        writer.writerows([["" if cell is None else _flat(cell) for cell in row] for row in rows])
+    return text.getvalue().encode()
+
+
+def _write(content: bytes, output: Path | None) -> None:
+    if output is None:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    try:
+        output.write_bytes(content)
+    except OSError as error:
+        raise InputError(
+            f"cannot write the result: {error.strerror}", at=str(output), fix="choose another file"
+        ) from error
+
+
+def _cells(rows: pa.Table) -> tuple[list[str], list[list[Any]]]:
+    """Return the column names, each once, and the rows as values that JSON has."""
+    columns = [[_value(value) for value in column.to_pylist()] for column in rows.columns]
+    return _names(rows), [list(row) for row in zip(*columns, strict=True)]
+
+
+def _names(rows: pa.Table) -> list[str]:
+    names: list[str] = []
+    for name in rows.column_names:
+        count = 1
+        unique = name
+        while unique in names:
+            count += 1
+            unique = f"{name}_{count}"
+        names.append(unique)
+    return names
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            return base64.b64encode(value).decode()
+    if isinstance(value, dict):
+        return {str(name): _value(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(inner) for inner in value]
+    return value
+
+
+def _flat(value: Any) -> Any:
+    return json.dumps(value, default=str, ensure_ascii=False) if isinstance(value, dict | list) else value
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind))
