@@ -32,10 +32,18 @@ _TYPES = {
 
 
 class Fault(NamedTuple):
-    """A message of a batch, and why it is rejected."""
+    """A message of a batch, by its row, and why it is rejected: a row of `words.rejection_schema()` but for the stage."""
 
     row: int
-    fault: Unreadable
+    code: str
+    reason: str
+    path: str | None
+    value: str | None
+
+    @classmethod
+    def of(cls, row: int, verdict: Unreadable) -> Fault:
+        """Keep what a verdict says, and not the frames that an exception holds on to."""
+        return cls(row, verdict.code, str(verdict), verdict.path, verdict.value)
 
 
 class Decode:
@@ -93,7 +101,7 @@ class Decode:
                 except UnicodeDecodeError as error:
                     texts.append(None)
                     reason = f"not UTF-8 at byte {error.start}: {error.reason}"
-                    faults.append(Fault(row, Unreadable("invalid_utf8", reason)))
+                    faults.append(Fault(row, "invalid_utf8", reason, None, None))
             return pa.array(texts, pa.string())
 
     def _from_csv(self, batch: pa.RecordBatch, docs: pa.Array, faults: list[Fault]) -> pa.Array:
@@ -115,7 +123,7 @@ class Decode:
                 texts[row] = self._csv.object_text(text, header)
             except Unreadable as fault:
                 texts[row] = None
-                faults.append(Fault(row, fault))
+                faults.append(Fault.of(row, fault))
         return pa.array(texts, pa.string())
 
     def _format_of(self, content_type: str | None) -> str:
@@ -133,19 +141,15 @@ class Decode:
             try:
                 read(text, self._max_depth)
             except Unreadable as fault:
-                faults.append(Fault(row, fault))
+                faults.append(Fault.of(row, fault))
 
 
 def rejections(stage: str, faults: list[Fault]) -> pa.RecordBatch:
     """Return faults as rows of `words.rejection_schema()`, in the order of their messages."""
+    ordered = sorted(faults, key=lambda fault: fault.row)
     return pa.RecordBatch.from_pylist(
-        [
-            {"row": row, "stage": stage, "code": fault.code, "reason": str(fault), "path": fault.path,
-             "value": fault.value}
-            for row, fault in sorted(faults, key=lambda each: each[0])
-        ],
-        schema=words.rejection_schema(),
-    )  # fmt: skip
+        [fault._asdict() | {"stage": stage} for fault in ordered], schema=words.rejection_schema()
+    )
 
 
 def _trace_ids(attributes: pa.MapArray) -> pa.Array:

@@ -33,7 +33,7 @@ NULL = "-1e9999"
 """Stands in `fields` for a member that is null: no double, so no parser changes its text."""
 
 _CHUNK_BYTES = 1 << 18  # what stays in a core's cache
-_QUOTE, _COLON, _COMMA, _CLOSER, _SPACE = 34, 58, 44, 0x7D, 32
+_QUOTE, _COLON, _COMMA, _CLOSER, _SPACE, _BACKSLASH = 34, 58, 44, 0x7D, 32, 92
 _SCALAR = np.zeros(256, dtype=np.uint8)  # by first character: 1 a number or boolean, 2 a string, 3 a sign, 0 all else
 _SCALAR[[*b"0123456789tf"]] = 1
 _SCALAR[_QUOTE] = 2
@@ -159,7 +159,7 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
 def _without_escapes(docs: pa.Array) -> pa.Array:
     """Return the texts with escaped backslashes and quotes blanked, so that each quote left bounds a string."""
     data = docs.buffers()[2]
-    if data is None or b"\\" not in memoryview(data):
+    if data is None or not (np.frombuffer(data, dtype=np.uint8) == _BACKSLASH).any():
         return docs
     escaped = pc.match_substring(docs, "\\")
     some = docs.filter(escaped)
@@ -190,10 +190,14 @@ def _count_bytes(docs: pa.Array) -> tuple[Counts, Counts, Flags]:
 
 def _per_row(flags: Flags, borders: Counts) -> Counts:
     """Return how many flags are set between borders, by counting bits."""
-    packed = np.packbits(np.append(flags, np.zeros(16, dtype=np.bool_)))
-    upto = np.concatenate(([0], np.cumsum(np.bitwise_count(packed), dtype=np.int64)))
-    whole, rest = borders >> 3, borders & 7
-    before = upto[whole] + np.bitwise_count(packed[whole] & (0xFF00 >> rest).astype(np.uint8))
+    bits = np.packbits(flags, bitorder="little")
+    bits_of_64 = np.zeros((int(borders[-1]) >> 6) + 1, dtype="<u8")
+    bits_of_64.view(np.uint8)[: len(bits)] = bits
+    upto = np.zeros(len(bits_of_64), dtype=np.int64)
+    np.cumsum(np.bitwise_count(bits_of_64[:-1]), dtype=np.int64, out=upto[1:])
+    whole = borders >> 6
+    below = (np.uint64(1) << (borders & 63).astype(np.uint64)) - np.uint64(1)
+    before = upto[whole] + np.bitwise_count(bits_of_64[whole] & below)
     counted: Counts = np.diff(before)
     return counted
 

@@ -99,7 +99,7 @@ class Validate:
                 value = read(doc, _ANY_DEPTH)
                 converted = self._exact.row(value)
             except Unreadable as fault:
-                faults.append(Fault(message, fault))
+                faults.append(Fault.of(message, fault))
                 continue
             for column, item in zip(found, converted, strict=True):
                 column.append(item)
