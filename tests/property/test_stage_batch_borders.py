@@ -1,0 +1,139 @@
+"""Where a batch is cut does not matter to event time, quality and late; and every row comes out once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from headrace import words
+from headrace.stages.event_time import EventTime
+from headrace.stages.late import Late, LateSpec
+from headrace.stages.quality import Quality, RuleSpec
+
+if TYPE_CHECKING:
+    from headrace.stages.base import Stage
+
+INSTANT = pa.timestamp("us", "UTC")
+SCHEMA = pa.schema(
+    {
+        "text_at": pa.string(),
+        "epoch": pa.int64(),
+        "seconds": pa.float64(),
+        "wall": pa.timestamp("us"),
+        "amount": pa.float64(),
+        "count": pa.int64(),
+        "email": pa.string(),
+        "items": pa.list_(pa.struct({"sku": pa.string(), "amount": pa.float64()})),
+        "total": pa.float64(),
+        words.ROW: pa.int32(),
+        words.INGEST_TIME: INSTANT,
+        words.EVENT_TIME: INSTANT,
+    }
+)
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+instants = st.datetimes(datetime(2024, 5, 1), datetime(2024, 7, 1), timezones=st.just(UTC))  # noqa: DTZ001
+iso_like = st.from_regex(
+    r"\A\d{4}-[01]\d-[0-3]\d([T ][0-2]\d(:?[0-5]\d(:?[0-5]\d([.,]\d{1,8})?)?)?)?(Z|[+-][0-2]\d(:?[0-5]\d)?)?\Z",
+    alphabet=st.characters(max_codepoint=127),
+)
+texts = st.one_of(
+    st.none(), iso_like, instants.map(datetime.isoformat), st.sampled_from(["", "x", "now", "a@b.co", "é@x", "a\x00"])
+)
+numbers = st.one_of(st.none(), st.floats(), st.sampled_from([0.0, 0.1, 0.2, 0.3, 1e300]))
+integers = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.integers(-3, 3))
+items = st.one_of(
+    st.none(), st.lists(st.one_of(st.none(), st.fixed_dictionaries({"sku": texts, "amount": numbers})), max_size=4)
+)
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "text_at": texts,
+            "epoch": integers,
+            "seconds": numbers,
+            "wall": st.one_of(st.none(), st.datetimes()),
+            "amount": numbers,
+            "count": integers,
+            "email": texts,
+            "items": items,
+            "total": numbers,
+            words.INGEST_TIME: st.just(NOW),
+            words.EVENT_TIME: instants,
+        }
+    ),
+    max_size=8,
+)
+RULES = [
+    RuleSpec(field="email", check="valid_email", severity="warn"),
+    RuleSpec(check="sum(items[].amount) = total", severity="warn"),
+    RuleSpec(field="items[].sku", check="not_null"),
+    RuleSpec(field="amount", check="positive_number"),
+    RuleSpec(field="count", check="between", min=-2, max=2**40),
+    RuleSpec(check="count + 1 > 0 and amount / count < 100 and cast(email as int) > 3"),
+    RuleSpec(field="items[].amount", check="accepted_values", values=[0.1, 0.2, 0.3], severity="warn"),
+]
+
+
+def made(values: list[dict[str, Any]]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pylist([{**row, words.ROW: i} for i, row in enumerate(values)], schema=SCHEMA)
+
+
+def alike_however_cut(stage: Stage, batch: pa.RecordBatch, cut: int) -> None:
+    whole = stage(batch)
+    halves = [stage(batch.slice(0, cut)), stage(batch.slice(cut))]
+    for name in ("kept", "rejected", "warned"):
+        parts = pa.Table.from_batches([getattr(half, name) for half in halves])
+        assert str(parts.to_pylist()) == str(getattr(whole, name).to_pylist()), name  # as text: NaN is not itself
+        assert parts.schema == getattr(whole, name).schema
+    out = whole.kept.column(words.ROW).to_pylist() + whole.rejected.column("row").to_pylist()
+    assert sorted(out) == list(range(len(batch)))
+    assert stage(batch).kept.equals(whole.kept) or any(pa.types.is_floating(field.type) for field in batch.schema)
+
+
+STAGES: list[Stage] = [
+    *(
+        EventTime(column, zone)
+        for column in ("text_at", "epoch", "seconds", "wall")
+        for zone in ("UTC", "Europe/Berlin")
+    ),
+    Late(LateSpec(window="3d", too_late="quarantine", future_window="1h", too_early="quarantine")),
+    Quality(RULES, SCHEMA),
+]
+
+
+@given(rows, st.integers(0, 8))
+@settings(deadline=None, max_examples=60)
+def test_batch_borders_do_not_matter(values: list[dict[str, Any]], cut: int):
+    batch = made(values)
+    for stage in STAGES:
+        without = batch.drop_columns([words.EVENT_TIME]) if isinstance(stage, EventTime) else batch
+        alike_however_cut(stage, without, min(cut, len(values)))
+
+
+@given(iso_like, st.sampled_from(["UTC", "America/New_York"]))
+@example("2024-01-01T24:00:00Z", "UTC")
+@example("2024-01-01T00:00:00+23:59", "UTC")
+@example("2024-01-01T0000Z", "UTC")
+@settings(deadline=None, max_examples=300)
+def test_a_text_means_the_same_beside_any_neighbour(text: str, zone: str):
+    # Arrow's parser reads a batch of good texts, a query one with any other: they must agree on every text.
+    stage = EventTime("text_at", zone)
+    columns = ["text_at", words.ROW, words.INGEST_TIME]
+    alone = stage(made([{"text_at": text}]).select(columns))
+    beside = stage(made([{"text_at": text}, {"text_at": "nonsense"}]).select(columns))
+    assert alone.kept.to_pylist() == beside.kept.to_pylist()
+    assert alone.rejected.to_pylist() == beside.rejected.to_pylist()[: len(alone.rejected)]
+
+
+@given(instants, st.integers(-14 * 60, 14 * 60))
+@settings(deadline=None, max_examples=50)
+def test_an_instant_survives_any_zone_it_is_written_in(at: datetime, minutes: int):
+    sign = "-" if minutes < 0 else "+"
+    offset = timedelta(minutes=abs(minutes))
+    local = (at + (offset if minutes >= 0 else -offset)).replace(tzinfo=None)
+    text = f"{local.isoformat()}{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
+    batch = made([{"text_at": text}]).select(["text_at", words.ROW, words.INGEST_TIME])
+    assert EventTime("text_at", "UTC")(batch).kept.column(words.EVENT_TIME).to_pylist() == [at]
