@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import threading
 import time
 from contextlib import contextmanager
@@ -24,13 +25,13 @@ from headrace.lake.parquet import disk_error, make_folder, sync_file, sync_folde
 from headrace.stages.canonical import column_sql
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
     from headrace.lake.tables import Table
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Contended
+
 
 class DuckLake:
     """The one writer of a lake's folder; a second one, in whatever process, is refused with `BusyError`.
@@ -78,7 +79,9 @@ class DuckLake:
             except (LakeError, SpaceError):
                 self.discard(staged)
                 raise
-            date = values[0] if table.partition == (words.EVENT_DATE,) else None
+            date = next(
+                (value for value in values if table.schema_name == "silver" and isinstance(value, dt.date)), None
+            )
             part_hashes = None if hashes is None else (hashes if where is None else hashes[where])
             staged.append(StagedFile(table.name, path, len(part), date, part_hashes))
         return staged
@@ -148,7 +151,7 @@ class DuckLake:
 
     @contextmanager
     def _transaction(self, *written: Path) -> Iterator[None]:
-        """Run a transaction; what DuckLake itself writes into the folders `written` is made durable before it commits."""
+        """Run a transaction; what DuckLake writes into the folders `written` is made durable before it commits."""
         started = time.time_ns()
         self._connection.execute("BEGIN")
         try:
@@ -307,11 +310,10 @@ def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[tuple[object, ...], p
         yield tuple(combinations.to_pylist()[0].values()), body, None
         return
     for each in combinations.to_pylist():
-        mask: pa.ChunkedArray | None = None
+        mask = np.ones(len(rows), dtype=bool)
         for column, value in each.items():
-            equal = pc.equal(values[column], pa.scalar(value, values[column].type))
-            mask = equal if mask is None else pc.and_(mask, equal)
-        where = np.flatnonzero(mask.to_numpy())
+            mask &= pc.equal(values[column], pa.scalar(value, values[column].type)).to_numpy()
+        where = np.flatnonzero(mask)
         yield tuple(each.values()), body.take(pa.array(where)), where
 
 

@@ -59,9 +59,7 @@ class Knowledge:
         suspects = contended.rows.filter(pa.array(contended.maybe_stored))
         if not len(suspects):
             return Known(self._query(f"SELECT * FROM {table.sql} LIMIT 0"), frozenset())
-        hashes = self._query(f"SELECT {key_hash_sql(dataset)} AS h FROM suspects", suspects=suspects)[
-            "h"
-        ].to_numpy()
+        hashes = self._query(f"SELECT {key_hash_sql(dataset)} AS h FROM suspects", suspects=suspects)["h"].to_numpy()
         _, dates = self._index(dataset).probe(hashes)
         if not dates:
             return Known(self._query(f"SELECT * FROM {table.sql} LIMIT 0"), frozenset())
@@ -86,7 +84,7 @@ class Knowledge:
             self._superseded[dataset.name] = Filter(len(scanned))
             self._superseded[dataset.name].add(_digest_hashes(scanned["digest"].to_pylist()))
         maybe = self._superseded[dataset.name].probe(_digest_hashes(digests))
-        asked = pa.table({"digest": pa.array([digests[i] for i in np.flatnonzero(maybe)], pa.binary())})
+        asked = pa.table({"digest": pa.array([digests[i] for i in np.flatnonzero(maybe).tolist()], pa.binary())})
         if not len(asked):
             return frozenset()
         found = self._query(
@@ -107,8 +105,7 @@ class Knowledge:
             def scan() -> Iterator[tuple[dt.date, np.ndarray]]:
                 for day in days["day"].to_pylist():
                     hashes = self._query(
-                        f"SELECT {key_hash_sql(dataset)} AS h FROM {name} "
-                        f"WHERE \"{words.EVENT_DATE}\" = DATE '{day}'"
+                        f"SELECT {key_hash_sql(dataset)} AS h FROM {name} WHERE \"{words.EVENT_DATE}\" = DATE '{day}'"
                     )
                     yield day, hashes["h"].to_numpy()
 

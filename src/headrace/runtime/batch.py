@@ -71,9 +71,9 @@ class Tally:
         rows = []
         for dataset, version in sorted(self.accepted.keys() | self.fates.keys()):
             fates = self.fates.get((dataset, version), Counter())
-            row = {"batch_id": batch_id, "source": source, "dataset": dataset, "contract_version": version}
-            row["accepted"] = self.accepted[dataset, version]
-            rows.append(row | {fate.value: fates[fate] for fate in Fate})
+            names = {"batch_id": batch_id, "source": source, "dataset": dataset, "contract_version": version}
+            counts = {"accepted": self.accepted[dataset, version], **{fate.value: fates[fate] for fate in Fate}}
+            rows.append(names | counts)
         return pa.Table.from_pylist(rows, schema=tables.LEDGER.columns)
 
 

@@ -24,7 +24,7 @@ class Waiting:
 
 
 def decide(waiting: Iterable[Waiting], limit: int = SOURCES_PER_TICK) -> list[str]:
-    """Return the sources that are due, the most overdue first: those with a full batch, or whose freshness budget is up.
+    """Return the sources that are due, most overdue first: those with a full batch, or with their freshness budget up.
 
     Every source has a turn: who was left out is more overdue next time.
     """

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Set
 
     from headrace.bus.base import Bus
-    from headrace.config.project import Source
+    from headrace.config.source import Source
     from headrace.lake.ducklake import DuckLake
     from headrace.runtime.batch import Prepared
 
@@ -140,18 +140,16 @@ class Loop:
     def _prepare(self, name: str, now: float) -> Prepared | None:
         health = self._health[name]
         try:
-            work = lambda: self._tick.prepare(name, health.limit)  # noqa: E731
-            # Without offsets, bronze itself tells what was taken: then nothing may be ahead of the commit.
-            batch = work() if self._bus.replayable else self._alone(work)
+            if self._bus.replayable:
+                batch = self._tick.prepare(name, health.limit)
+            else:  # bronze itself tells what was taken, so nothing may be ahead of the commit
+                self._settle()
+                batch = self._writer.submit(self._tick.prepare, name, health.limit).result()
         except (BusError, LakeError, SpaceError) as problem:
             self._failed(name, problem)
             return None
         health.taken_at = now
         return batch
-
-    def _alone(self, work: Callable[[], Prepared | None]) -> Prepared | None:
-        self._settle()
-        return self._writer.submit(work).result()
 
     def _timed_commit(self, prepared: list[Prepared]) -> dict[str, Exception]:
         started = time.monotonic()

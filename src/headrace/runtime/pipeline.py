@@ -23,7 +23,7 @@ from headrace.stages.validate import Validate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from headrace.config.project import Source
+    from headrace.config.source import Source
     from headrace.stages.base import Stage
     from headrace.stages.dataset import Dataset
 
@@ -77,13 +77,13 @@ class Pipeline:
         named = pc.map_lookup(messages["attributes"], DATASET_ATTRIBUTE, "last")
         rest = pa.repeat(True, len(messages))
         for dataset in self._source.datasets:
-            mine = pc.fill_null(pc.equal(named, dataset.name.removeprefix(f"{self._source.id}__")), False)
+            mine = pc.fill_null(pc.equal(named, self._table(dataset)), fill_value=False)
             rest = pc.and_(rest, pc.invert(mine))
             if pc.any(mine).as_py():
                 decided.add(self._decide(dataset, messages.filter(mine)))
         unknown = messages.filter(rest)
         if len(unknown):
-            known = ", ".join(dataset.name.removeprefix(f"{self._source.id}__") for dataset in self._source.datasets)
+            known = ", ".join(self._table(dataset) for dataset in self._source.datasets)
             rejected = rejections(
                 pa.array(range(len(unknown)), pa.int32()),
                 stage="decode",
@@ -94,6 +94,10 @@ class Pipeline:
             decided.arrived["", ""] += len(unknown)
             decided.quarantine.append(quarantine_rows(self._source.id, "", "", unknown, rejected))
         return decided
+
+    def _table(self, dataset: Dataset) -> str:
+        """Return what a producer calls a dataset: the table, without its source."""
+        return dataset.name.removeprefix(f"{self._source.id}__")
 
     def _decide(self, dataset: Dataset, messages: pa.RecordBatch) -> Decided:
         """Run the stages; where one fails by a bug of ours, halve the batch until only the messages to blame are left."""
@@ -196,7 +200,6 @@ def fingerprints(source: str, dataset: str, rejected: pa.RecordBatch) -> pa.Arra
     path = pc.replace_substring_regex(pc.fill_null(rejected.column("path"), ""), r"\[\d+\]", "[*]")
     cluster = pc.binary_join_element_wise(rejected.column("stage"), rejected.column("code"), path, "|")
     encoded = cluster.dictionary_encode()
-    names = [
-        hashlib.sha256(f"{source}|{dataset}|{each}".encode()).hexdigest()[:12] for each in encoded.dictionary.to_pylist()
-    ]
+    clusters = [f"{source}|{dataset}|{each}" for each in encoded.dictionary.to_pylist()]
+    names = [hashlib.sha256(each.encode()).hexdigest()[:12] for each in clusters]
     return pa.array(names, pa.string()).take(encoded.indices)

@@ -13,7 +13,8 @@ from headrace.runtime.tick import SUBSCRIPTION
 from headrace.words import SCHEMA_VERSION, Fate
 
 if TYPE_CHECKING:
-    from headrace.config.project import Project, Source
+    from headrace.config.project import Project
+    from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
 
 
@@ -39,7 +40,7 @@ class SourceStatus:
 def status(project: Project) -> dict[str, SourceStatus]:
     """Return the status of every source, read from the files: with a running `up` or without."""
     with open_reader(project.state / "lake") as lake, closing(SqliteBus(project.state / "bus")) as bus:
-        return {name: _source(project, source, lake, bus) for name, source in project.sources.items()}
+        return {name: _source(source, lake, bus) for name, source in project.sources.items()}
 
 
 def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
@@ -50,7 +51,7 @@ def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
     return {"sources": sources}
 
 
-def _source(project: Project, source: Source, lake: LakeReader | None, bus: SqliteBus) -> SourceStatus:
+def _source(source: Source, lake: LakeReader | None, bus: SqliteBus) -> SourceStatus:
     contracts = {dataset.name: dataset.contract.version for dataset in source.datasets}
     ledger = dict.fromkeys(("accepted", *Fate), 0)
     faults: list[str] = []
@@ -96,9 +97,7 @@ def _ledger(lake: LakeReader, source: str) -> list[dict[str, Any]]:
     )
 
 
-def _faults(
-    lake: LakeReader, source: Source, totals: list[dict[str, Any]], counted: int, decided: int
-) -> list[str]:
+def _faults(lake: LakeReader, source: Source, totals: list[dict[str, Any]], counted: int, decided: int) -> list[str]:
     """Return what does not add up: positions against bronze and ledger, fates against the tables that hold them."""
     faults = []
     bronze = _count(lake, "lake.bronze.messages WHERE source = ?", source.id)
@@ -138,7 +137,8 @@ def _count(lake: LakeReader, of: str, *parameters: str) -> int:
 def _warned(lake: LakeReader, source: str) -> dict[str, int]:
     rows = lake.rows(
         "SELECT entry.key AS warning, sum(entry.value)::BIGINT AS n FROM "
-        "(SELECT unnest(map_entries(warned)) AS entry FROM lake.ops.batches WHERE source = ?) GROUP BY ALL ORDER BY ALL",
+        "(SELECT unnest(map_entries(warned)) AS entry FROM lake.ops.batches WHERE source = ?) "
+        "GROUP BY ALL ORDER BY ALL",
         [source],
     )
     return {row["warning"]: row["n"] for row in rows}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from headrace.bus.base import Bus
-    from headrace.config.project import Source
+    from headrace.config.source import Source
     from headrace.lake.ducklake import DuckLake
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Merged

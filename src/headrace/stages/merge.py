@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from headrace import words
-from headrace.spec import Spec
 from headrace.contracts.contract import JSON_MARK
+from headrace.spec import Spec
 from headrace.stages.canonical import canonical_json, canonical_sql
 from headrace.stages.key import key_columns, key_hash_sql, path_column
 from headrace.stages.sql import SqlKernel

@@ -1,0 +1,131 @@
+"""Builds: from a project to published gold, with `up` running or without."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from headrace.bus.sqlite import SqliteBus
+from headrace.errors import BusyError, LakeError
+from headrace.lake.ducklake import DuckLake
+from headrace.lake.reader import open_reader
+from headrace.runtime import control
+from headrace.runtime.deployment import deploy
+from headrace.runtime.loop import Loop
+from headrace.warehouse.base import BuildOptions, Inputs
+from headrace.warehouse.embedded import DbtWarehouse
+from headrace.warehouse.silver import silver_table
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from headrace.config.project import Project
+    from headrace.lake.reader import LakeReader
+    from headrace.warehouse.base import BuildReport
+    from headrace.warehouse.published import Entry
+
+WAIT_FOR_BUILD_SECS = 120.0
+
+
+def inputs(project: Project) -> Inputs:
+    """Return what the warehouse builds from: the project's dbt files and its silver tables."""
+    return Inputs(
+        project=project.name,
+        root=project.root,
+        tables=tuple(
+            silver_table(
+                dataset,
+                source_id=source.id,
+                description=source.spec.description or "",
+                owner=source.owner or "",
+                sla_minutes=source.sla_minutes,
+                gold=source.silver_to_gold if len(source.datasets) == 1 else (),
+            )
+            for source in project.sources.values()
+            for dataset in source.datasets
+        ),
+    )
+
+
+def build(
+    project: Project, *, select: Sequence[str] = (), full_refresh: bool = False, publish: bool = True
+) -> BuildReport:
+    """Bring what waits on the bus into silver, then build every model over the latest snapshot and publish.
+
+    A running `up` is asked to commit what waits; without one, this process does it. Waits for a build under way.
+    """
+    bring_in(project)
+    with closing(DbtWarehouse(project.state)) as warehouse:
+        deadline = time.monotonic() + WAIT_FOR_BUILD_SECS
+        while True:
+            try:
+                return build_once(project, warehouse, select=select, full_refresh=full_refresh, publish=publish)
+            except BusyError:
+                if time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.2)
+
+
+def build_once(
+    project: Project,
+    warehouse: DbtWarehouse,
+    *,
+    select: Sequence[str] = (),
+    full_refresh: bool = False,
+    publish: bool = True,
+) -> BuildReport:
+    """Build over the lake as it is now. Raises `BusyError` while another build runs."""
+    with open_reader(project.state / "lake") as lake:
+        snapshot = lake.snapshot() if lake else None
+        options = BuildOptions(
+            select=tuple(select),
+            full_refresh=full_refresh,
+            publish=publish,
+            touched=touched(lake, warehouse.published()) if lake else None,
+        )
+    return warehouse.build(inputs(project), snapshot, options)
+
+
+def bring_in(project: Project) -> None:
+    """Commit everything that waits on the bus: by the running `up` if there is one, else here.
+
+    Raises `LakeError` where a source could not be committed, and says why.
+    """
+    answer = control.ask(project.state, {"verb": "flush"})
+    if answer is not None:
+        failing = answer["failing"]
+    else:
+        with closing(SqliteBus(project.state / "bus")) as bus:
+            loop = Loop(
+                bus,
+                lambda: DuckLake(project.state / "lake"),
+                project.sources,
+                lambda lake, bus: deploy(project, lake, bus),
+            )
+            try:
+                loop.drain()
+            finally:
+                loop.close()
+            failing = loop.progress.failing
+    for source, problem in failing.items():
+        raise LakeError(f"{source} could not be brought into silver: {problem}", at=source, fix="headrace status")
+
+
+def touched(lake: LakeReader, published: Entry | None) -> dict[str, list[dt.date]] | None:
+    """Return the silver partitions changed since the published build; None where that cannot be told."""
+    if published is None or published.complete_snapshot is None:
+        return None
+    try:
+        rows = lake.rows(
+            "SELECT DISTINCT t.dataset AS dataset, t.event_date AS event_date FROM ("
+            "SELECT unnest(touched) AS t FROM lake.ops.batches WHERE batch_id NOT IN ("
+            f"SELECT batch_id FROM lake.ops.batches AT (VERSION => {published.complete_snapshot})))"
+        )
+    except LakeError:
+        return None  # that snapshot is gone: all partitions may have changed
+    dates: dict[str, list[dt.date]] = {}
+    for row in rows:
+        dates.setdefault(row["dataset"], []).append(row["event_date"])
+    return {dataset: sorted(each) for dataset, each in dates.items()}

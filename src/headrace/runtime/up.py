@@ -1,0 +1,142 @@
+"""`up`: one environment running, with its ticks, its builds and its control socket."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.bus.sqlite import SqliteBus
+from headrace.errors import HeadraceError, InternalError
+from headrace.lake.ducklake import DuckLake
+from headrace.runtime import building
+from headrace.runtime.control import ControlServer
+from headrace.runtime.deployment import deploy
+from headrace.runtime.loop import Loop
+from headrace.warehouse.embedded import DbtWarehouse
+
+if TYPE_CHECKING:
+    from headrace.config.project import Project
+
+
+@dataclass
+class Gold:
+    """How the builds of a running `up` are doing."""
+
+    build: str = ""
+    builds: int = 0
+    problem: str = ""
+    running: bool = False
+
+
+class Up:
+    """One environment, running until `stop`. A second one on the same environment is refused with `BusyError`.
+
+    The loop runs in the thread that calls `run`; builds run beside it, each in a process of dbt's own.
+    """
+
+    def __init__(self, project: Project, *, build_every_secs: float | None) -> None:
+        """Take the environment, deploy the project and listen; `build_every_secs` None builds nothing."""
+        self._project = project
+        self._build_every = build_every_secs
+        self._stop = threading.Event()
+        self._abandon = threading.Event()
+        self._flushes: list[threading.Event] = []
+        self._flush_lock = threading.Lock()
+        self.gold = Gold()
+        self._warehouse = DbtWarehouse(project.state)
+        self._bus = SqliteBus(project.state / "bus")
+        self._loop = Loop(
+            self._bus,
+            lambda: DuckLake(project.state / "lake"),
+            project.sources,
+            lambda lake, bus: deploy(project, lake, bus),
+            keep=self._warehouse.lake_snapshots,
+        )
+        self.progress = self._loop.progress
+        self._control = ControlServer(project.state, self._answer)
+        self._builder = threading.Thread(target=self._build_when_changed, name="builder", daemon=True)
+
+    def run(self) -> None:
+        """Tick until `stop`; then drain what the bus has, unless stopped again."""
+        if self._build_every is not None:
+            self._builder.start()
+        try:
+            while not self._stop.is_set():
+                self._flush_if_asked()
+                if not self._loop.step():
+                    self._stop.wait(0.05)
+            self._loop.drain(self._abandon)
+        finally:
+            self._control.close()
+            self._loop.close()
+            self._bus.close()
+            self._warehouse.close()
+
+    def stop(self) -> None:
+        """Drain and end; a second call ends at once: what is not committed yet stays on the bus."""
+        if self._stop.is_set():
+            self._abandon.set()
+        self._stop.set()
+
+    def _flush_if_asked(self) -> None:
+        with self._flush_lock:
+            asked, self._flushes = self._flushes, []
+        if asked:
+            self._loop.drain(self._stop)
+            for each in asked:
+                each.set()
+
+    def _answer(self, request: dict[str, Any]) -> Any:
+        match request["verb"]:
+            case "ping":
+                return {"project": self._project.name, "deployment": self._project.digest}
+            case "flush":
+                done = threading.Event()
+                with self._flush_lock:
+                    self._flushes.append(done)
+                while not done.wait(0.1) and not self._stop.is_set():
+                    pass
+                return {"failing": dict(self.progress.failing)}
+            case "stop":
+                self.stop()
+                return {}
+            case other:
+                raise InternalError(f"no verb {other!r} on the control socket")
+
+    def _build_when_changed(self) -> None:
+        """Build whenever silver changed since the last build, at most every `build_every_secs`."""
+        built = -1
+        assert self._build_every is not None  # noqa: S101 - the thread is only started where it is set
+        while not self._stop.wait(self._build_every):
+            messages = self.progress.messages
+            if messages == built:
+                continue
+            self.gold.running = True
+            try:
+                report = building.build_once(self._project, self._warehouse)
+                self.gold.problem = "" if report.ok else "; ".join(each.message for each in report.failures)[:500]
+                self.gold.build = report.published.build if report.published else self.gold.build
+                self.gold.builds += 1
+                built = messages
+            except HeadraceError as problem:
+                self.gold.problem = str(problem)
+            self.gold.running = False
+
+
+def line(up: Up, started: float) -> str:
+    """Return the one line that says how `up` is doing."""
+    progress, gold = up.progress, up.gold
+    parts = [f"{progress.messages:,} messages", f"{progress.commits:,} commits"]
+    if progress.commits:
+        parts.append(f"{progress.commit_secs / progress.commits * 1000:.0f} ms a commit")
+    if gold.build:
+        parts.append(f"gold {gold.build}")
+    if gold.running:
+        parts.append("building")
+    if gold.problem:
+        parts.append(f"gold: {gold.problem[:60]}")
+    for source, problem in progress.failing.items():
+        parts.append(f"{source} fails: {problem[:60]}")
+    return f"up {time.monotonic() - started:,.0f} s · " + " · ".join(parts)
