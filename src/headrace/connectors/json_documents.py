@@ -1,0 +1,169 @@
+"""JSON files that are no lines: one array, one document, or documents one after the other."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from headrace.connectors.jsonl import read_lines
+from headrace.connectors.records import Carry, batches
+from headrace.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from headrace.connectors.byte_stream import ByteStream
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BLANK = b" \t\r\n"
+
+_QUOTE, _BACKSLASH, _COMMA = b'"\\,'
+_STEPS = np.zeros(256, np.int64)
+_STEPS[list(b"[{")] = 1
+_STEPS[list(b"]}")] = -1
+_MARKS = np.zeros(256, np.bool_)
+_MARKS[list(b'"\\,[]{}')] = True
+
+
+def read_json(stream: ByteStream, blocks: Iterable[bytes], attributes: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+    """Yield a message for each element of an array, each document, or each line: whichever the file's start shows.
+
+    A message is the text of its element, byte for byte. Raises `InputError` where the file ends within an array, an
+    element or a document, after all that came before.
+    """
+    blocks = iter(blocks)
+    head = next(blocks, b"")
+    while b"\n" not in head.removeprefix(BYTE_ORDER_MARK).lstrip(BLANK) and len(head) < 1 << 20:
+        block = next(blocks, b"")
+        if not block:
+            break
+        head += block
+    kind = _kind(head)
+    if kind == "lines":
+        yield from read_lines(stream, itertools.chain([head], blocks), attributes)
+        return
+    head = head.removeprefix(BYTE_ORDER_MARK).lstrip(BLANK)
+    if kind == "array":
+        head = head[1:]
+    yield from _elements(stream, itertools.chain([head], blocks), attributes, in_array=kind == "array")
+
+
+def _kind(head: bytes) -> Literal["array", "documents", "lines"]:
+    """Tell from the first block what a .json file is.
+
+    One array may fill a line. Else, a first line that is complete, or is followed by one that starts an object, is a
+    line of many: a broken first line must not swallow its neighbours.
+    """
+    text = head.removeprefix(BYTE_ORDER_MARK).lstrip(BLANK)
+    first, newline, rest = text.partition(b"\n")
+    complete = bool(newline) and _is_complete(first)
+    if text[:1] == b"[":
+        return "lines" if complete and rest.strip(BLANK)[:1] == b"[" else "array"
+    if text[:1] == b"{" and newline and not complete and rest[:1] != b"{":
+        return "documents"
+    return "lines"
+
+
+def _is_complete(line: bytes) -> bool:
+    scanned = _Scan(line)
+    return not scanned.in_string and scanned.depth == 0
+
+
+class _Scan:
+    """The brackets and commas outside of strings, with the depth after each."""
+
+    def __init__(self, data: bytes) -> None:
+        raw = np.frombuffer(data, np.uint8)
+        marks = np.flatnonzero(_MARKS[raw])
+        kinds = raw[marks]
+        if b"\\" in data:
+            marks, kinds = _without_escaped(marks, kinds)
+        quotes = kinds == _QUOTE
+        inside = np.cumsum(quotes) % 2 == 1
+        outside = ~inside & ~quotes
+        self.at = marks[outside]
+        self.kinds = kinds[outside]
+        self.depths = np.cumsum(_STEPS[self.kinds])
+        self.in_string = bool(inside[-1]) if len(inside) else False
+        self.depth = int(self.depths[-1]) if len(self.depths) else 0
+
+
+def _without_escaped(
+    marks: np.ndarray[tuple[int], np.dtype[np.int64]], kinds: np.ndarray[tuple[int], np.dtype[np.uint8]]
+) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.uint8]]]:
+    """Drop quotes after an odd run of backslashes, and all backslashes."""
+    back = kinds == _BACKSLASH
+    places = np.arange(len(marks))
+    follows = np.zeros(len(marks), np.bool_)
+    follows[1:] = back[1:] & back[:-1] & (marks[1:] == marks[:-1] + 1)
+    start = np.maximum.accumulate(np.where(back & ~follows, places, 0))
+    odd = back & ((places - start) % 2 == 0)
+    escaped = np.zeros(len(marks), np.bool_)
+    escaped[1:] = odd[:-1] & (marks[1:] == marks[:-1] + 1) & (kinds[1:] == _QUOTE)
+    keep = ~back & ~escaped
+    return marks[keep], kinds[keep]
+
+
+def _elements(
+    stream: ByteStream, blocks: Iterable[bytes], attributes: Mapping[str, str], *, in_array: bool
+) -> Iterator[pa.RecordBatch]:
+    carry = Carry(stream)
+    count = 0
+    wanted = 0  # an element longer than a block is looked at again only once twice as much of it is there
+    held = 0
+    for block in itertools.chain(blocks, [b""]):
+        held += len(block)
+        if block and held < wanted:
+            carry.keep(block)
+            continue
+        data = carry.joined(block)
+        texts, used, closed = _split(data, in_array=in_array)
+        count += len(texts)
+        if texts:
+            yield from batches(pa.array(texts, pa.binary()), attributes)
+        rest = data[used:]
+        if closed:
+            _nothing_more(stream, rest, blocks)
+            return
+        carry.keep(rest)
+        held = len(rest)
+        wanted = 2 * held
+    rest = carry.joined().strip(BLANK)
+    if rest or in_array:
+        raise InputError(
+            f"the file ends within {'its array' if in_array else 'a document'}, after {count:,} complete ones",
+            at=stream.name,
+            fix="fetch the file again, or say what it holds: --format ndjson",
+        )
+
+
+def _split(data: bytes, *, in_array: bool) -> tuple[list[bytes], int, bool]:
+    """Return the complete elements at the start of the data, the bytes they take, and whether the array closed."""
+    scan = _Scan(data)
+    closed = False
+    if in_array:
+        shut = np.flatnonzero(scan.depths < 0)
+        until = int(shut[0]) if len(shut) else len(scan.at)
+        commas = scan.at[:until][(scan.kinds[:until] == _COMMA) & (scan.depths[:until] == 0)]
+        ends, closed = commas.tolist(), bool(len(shut))
+        starts = [0, *(end + 1 for end in ends)]
+        if closed:
+            ends.append(int(scan.at[until]))
+        texts = [data[start:end].strip(BLANK) for start, end in zip(starts, ends, strict=False)]
+        if closed and not texts[-1]:
+            texts.pop()  # an empty array, or a comma before its end
+        return texts, (ends[-1] + 1 if ends else 0), closed
+    ends = (scan.at[(scan.depths == 0) & (_STEPS[scan.kinds] < 0)] + 1).tolist()
+    texts = [data[start:end].strip(BLANK) for start, end in zip([0, *ends], ends, strict=False)]
+    return texts, (ends[-1] if ends else 0), False
+
+
+def _nothing_more(stream: ByteStream, rest: bytes, blocks: Iterable[bytes]) -> None:
+    for block in itertools.chain([rest], blocks):
+        if block.strip(BLANK):
+            raise InputError(
+                "something follows the end of the array", at=stream.name, fix="publish it from a file of its own"
+            )

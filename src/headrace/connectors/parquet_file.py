@@ -1,0 +1,145 @@
+"""Parquet: each row as the JSON text of one object, exact, column by column."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from headrace.connectors.byte_stream import BLOCK_BYTES
+from headrace.connectors.records import batches
+from headrace.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from pathlib import Path
+
+BATCH_ROWS = 20_000
+_PLAIN = r'^[^"\\\x00-\x1f]*$'
+
+
+_BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+_LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+
+
+class RowsAsJson:
+    """Turns batches of rows into JSON text; `not_finite` counts the numbers that JSON cannot say and that became null.
+
+    Integers and decimals keep every digit. An instant is ISO 8601 in UTC with a Z; a time without a zone has none, and
+    the contract's zone decides. Dates and times are ISO, bytes base64, durations a count of their unit.
+    """
+
+    def __init__(self) -> None:
+        self.not_finite = 0
+
+    def texts(self, batch: pa.RecordBatch) -> pa.Array:
+        """Return an object for each row."""
+        return self._object(batch.schema.names, batch.columns, batch.num_rows)
+
+    def _object(self, names: list[str], columns: list[pa.Array], rows: int) -> pa.Array:
+        if not names:
+            return pa.repeat("{}", rows)
+        parts: list[Any] = []
+        for name, column in zip(names, columns, strict=True):
+            parts += [("," if parts else "{") + json.dumps(name, ensure_ascii=False) + ":", self._text(column)]
+        return pc.binary_join_element_wise(*parts, "}", "")
+
+    def _text(self, column: pa.Array) -> pa.Array:
+        if isinstance(column.type, pa.UuidType):
+            column = pa.array([None if value is None else str(value) for value in column.to_pylist()], pa.string())
+        elif isinstance(column, pa.ExtensionArray):
+            column = column.storage
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if pa.types.is_null(column.type):
+            return pa.repeat("null", len(column))
+        return pc.fill_null(self._json(column), "null")
+
+    def _json(self, column: pa.Array) -> pa.Array:
+        kind, types = column.type, pa.types
+        if types.is_boolean(kind) or types.is_integer(kind) or types.is_decimal(kind):
+            return column.cast(pa.string())
+        if types.is_floating(kind):
+            finite = pc.is_finite(column)
+            self.not_finite += pc.sum(pc.invert(finite)).as_py() or 0
+            return pc.if_else(finite, column.cast(pa.string()), None)
+        if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+            return _quoted(column.cast(pa.string()))
+        if types.is_timestamp(kind):
+            zone = "Z" if kind.tz else ""
+            naive = column.cast(pa.timestamp(kind.unit))
+            return _wrapped(pc.strftime(naive, format=f"%Y-%m-%dT%H:%M:%S{zone}"))
+        if types.is_date(kind):
+            return _wrapped(column.cast(pa.date32()).cast(pa.string()))
+        if types.is_time(kind):
+            return _wrapped(column.cast(pa.string()))
+        if types.is_duration(kind):
+            return column.cast(pa.int64()).cast(pa.string())
+        if any(is_bytes(kind) for is_bytes in _BYTES):
+            return _wrapped(_base64(column))
+        if types.is_struct(kind):
+            inner = self._object([field.name for field in kind], column.flatten(), len(column))
+            return pc.if_else(pc.is_valid(column), inner, None)
+        if types.is_map(kind):
+            return self._map(column)
+        if any(is_list(kind) for is_list in _LISTS):
+            return self._list(column)
+        raise InputError(f"a Parquet column of type {kind} has no JSON form", fix="leave the column out")
+
+    def _map(self, column: pa.MapArray) -> pa.Array:
+        entries = pc.binary_join_element_wise(_quoted(column.keys.cast(pa.string())), self._text(column.items), ":")
+        return _joined(column, column.offsets.to_numpy(), entries, "{", "}")
+
+    def _list(self, column: pa.Array) -> pa.Array:
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        return _joined(column, np.concatenate([[0], np.cumsum(lengths)]), self._text(pc.list_flatten(column)), "[", "]")
+
+
+def _joined(column: pa.Array, offsets: Any, texts: pa.Array, start: str, end: str) -> pa.Array:
+    lists = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), texts)
+    inner = pc.binary_join_element_wise(start, pc.binary_join(lists, ","), end, "")
+    return pc.if_else(pc.is_valid(column), inner, None)
+
+
+def _wrapped(texts: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise('"', texts, '"', "")
+
+
+def _quoted(texts: pa.StringArray) -> pa.Array:
+    """Return JSON strings; only the few texts that need escapes are looked at one by one."""
+    plain = pc.fill_null(pc.match_substring_regex(texts, _PLAIN), fill_value=True)
+    quoted = _wrapped(texts)
+    if pc.all(plain).as_py() in {True, None}:
+        return quoted
+    odd = [json.dumps(text, ensure_ascii=False) for text in texts.filter(pc.invert(plain)).to_pylist()]
+    return pc.replace_with_mask(quoted, pc.invert(plain), pa.array(odd, pa.string()))
+
+
+def _base64(column: pa.Array) -> pa.Array:
+    texts = [None if value is None else base64.b64encode(value).decode() for value in column.to_pylist()]
+    return pa.array(texts, pa.string())
+
+
+def read_parquet(path: Path, attributes: Mapping[str, str], note: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+    """Yield a message for each row, in order; `note` is told of numbers that JSON cannot say and that became null.
+
+    Raises `InputError` where the file is damaged, after all that came before.
+    """
+    rows = RowsAsJson()
+    try:
+        with pq.ParquetFile(path) as file:
+            size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups))
+            fitting = BLOCK_BYTES * max(1, file.metadata.num_rows) // max(1, size)
+            for batch in file.iter_batches(batch_size=max(1, min(BATCH_ROWS, fitting))):
+                yield from batches(rows.texts(batch).cast(pa.binary()), attributes)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise InputError(
+            f"the Parquet file cannot be read: {str(error).splitlines()[0]}", at=str(path), fix="fetch the file again"
+        ) from error
+    if rows.not_finite:
+        note(f"{path}: {rows.not_finite:,} numbers are NaN or infinite, which JSON cannot say: they became null")
