@@ -44,8 +44,10 @@ class Output:
             text()
 
     def line(self, text: str = "", style: str = "") -> None:
-        """Print a line of text, its brackets as they are."""
-        self.console.print(text, style=style or None, markup=False)
+        """Print a line of text; `style` is a colour, `bold` and `dim`, in any order, and shows on a terminal only."""
+        words = style.split()
+        colour = next((word for word in words if word not in {"bold", "dim"}), None)
+        typer.secho(text, fg=colour, bold="bold" in words or None, dim="dim" in words or None)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
         """Print rows under headers; columns named in `right` hold numbers. None is shown as a dash."""

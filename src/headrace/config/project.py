@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.files import PROJECT_FILE, Document, inside, read_yaml
 from headrace.config.project_file import EnvironmentSpec, ProjectFile
+from headrace.config.rules import RuleChecks
 from headrace.config.settings import Settings, layered, said_by_environ
 from headrace.config.source import Layers, Read, Source, read_source
 from headrace.config.validation import Origin, validated
@@ -140,6 +141,7 @@ def _layers(
         override={},
         override_document=document,
         override_key=("environments", name, "sources"),
+        rules=RuleChecks(),
     )
 
 

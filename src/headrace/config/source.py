@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headrace.config.files import Document, Key
+    from headrace.config.rules import RuleChecks
     from headrace.contracts.contract import Contract
     from headrace.stages.csv_rows import CsvSpec
     from headrace.stages.late import LateSpec
@@ -68,7 +69,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Layers:
-    """What lies around a source file: the folder, the settings below and above it, the environment's changes to it."""
+    """What lies around a source file: the folder, the settings below and above it, the environment's changes."""
 
     root: Path
     bound: tuple[Path, ...]
@@ -77,6 +78,7 @@ class Layers:
     override: Mapping[str, Any]
     override_document: Document
     override_key: Key
+    rules: RuleChecks
 
 
 @dataclass(frozen=True)
@@ -243,6 +245,7 @@ class _Datasets:
         contract = self._contract(name, document, file, where, required) if required else contract
         if contract is None:
             return None
+        rules = self._applicable(contract)
         return Dataset(
             name=name,
             contract=contract,
@@ -251,7 +254,7 @@ class _Datasets:
             event_time=event_time,
             timezone=self._settings.timezone,
             late=late,
-            rules=tuple(rule for _, rule in self._rules() if _resolves(rule, contract)),
+            rules=rules,
         )
 
     def _document(self, file: str, where: Key, *, needed: bool) -> dict[str, Any] | None:
@@ -323,6 +326,16 @@ class _Datasets:
             if step.data_quality is not None
             for index, rule in enumerate(step.data_quality.rules)
         ]
+
+    def _applicable(self, contract: Contract) -> tuple[RuleSpec, ...]:
+        """Return the rules whose field the contract has; what is wrong with them otherwise is a fault."""
+        found = [(key, rule) for key, rule in self._rules() if _resolves(rule, contract)]
+        rules = tuple(rule for _, rule in found)
+        for fault in self._layers.rules.faults(rules, contract.arrow_schema()):
+            key, rule = found[fault.rule]
+            at = (*key, "check" if rule.is_expression else "field")
+            self.faults.append(self._origin.error(at, f"the rule {rule.check}: {fault.message}", fault.fix))
+        return rules
 
     def _unresolved_rules(self, datasets: list[Dataset]) -> None:
         for key, rule in self._rules():
