@@ -90,7 +90,9 @@ class Decode:
         payload = batch.column("payload")
         marked = pc.starts_with(payload, _BOM)
         if marked.true_count:
-            payload = pc.if_else(marked, pc.binary_slice(payload, len(_BOM)), payload)
+            # Not pc.binary_slice: Arrow's fails where a message of the batch is shorter than the slice's start.
+            bare = [message[len(_BOM) :] for message in payload.filter(marked).to_pylist()]
+            payload = pc.replace_with_mask(payload, marked, pa.array(bare, pa.binary()))
         try:
             return payload.cast(pa.string())
         except pa.ArrowInvalid:

@@ -5,8 +5,8 @@ and null for what does not fit. So its parse is believed only where counting pro
 bytes, the closing quotes before a colon (at least one for each member of an object) and all quotes (two for each string);
 and, in the parsed form, the members M and the strings S that were found. `colons == M` proves that each member was
 found, once: no unknown key, no second key, no null, nothing of another shape. `quotes == 2 * (M + S)` then proves that
-each text was a string. Whitespace or a comma before a closing bracket, and whitespace before a colon, are left to
-the exact reader; so is whatever fails to add up.
+each text was a string. A comma before a closing bracket and whitespace between a key and its colon are left to the exact
+reader; so is whatever fails to add up.
 """
 
 from __future__ import annotations
@@ -29,8 +29,12 @@ if TYPE_CHECKING:
     Counts = npt.NDArray[np.int64]
     Flags = npt.NDArray[np.bool_]
 
-NULL = "-1e9999"
-"""Stands in `fields` for a member that is null: no double, so no parser changes its text."""
+NULL_TEXT = "\x01"
+NULL_RAW = '"\\u0001"'
+"""Stand in `fields` for a member that is null, in columns of text and of raw JSON.
+
+No proven document holds this string: it can only be written with that escape, which is left to the exact reader.
+"""
 
 _CHUNK_BYTES = 1 << 18  # what stays in a core's cache
 _QUOTE, _COLON, _COMMA, _CLOSER, _SPACE, _BACKSLASH = 34, 58, 44, 0x7D, 32, 92
@@ -65,8 +69,9 @@ class Prover:
         """Return the fields of each document, texts of numbers as text; null where nothing is proven."""
         if not self._types or not len(docs):
             return pa.nulls(len(docs), self._type)
-        bare = _without_escapes(docs)
-        colons, quotes, hazards = _count_bytes(bare)
+        bare, hazards = _without_escapes(docs)
+        colons, quotes, blanks = _count_bytes(bare)
+        hazards |= blanks
         fields = self._parse(docs)
         found = self._tally(fields, nulls=False)
         proven = _adds_up(found, colons, quotes) & ~hazards
@@ -91,21 +96,19 @@ class Prover:
     def _with_nulls(
         self, docs: pa.Array, rows: npt.NDArray[np.intp], colons: Counts, quotes: Counts
     ) -> tuple[npt.NDArray[np.intp], pa.StructArray] | None:
-        """Prove documents with null members: each null becomes a number that no document holds."""
+        """Prove documents with null members: each null becomes a string that none of them holds."""
         texts = docs.take(pa.array(rows))
-        able = pc.and_(
-            pc.match_substring_regex(texts, '": ?null'), pc.invert(pc.match_substring(texts, NULL))
-        ).to_numpy(zero_copy_only=False)
+        able = pc.match_substring_regex(texts, '": ?null').to_numpy(zero_copy_only=False)
         rows = rows[able]
         if not len(rows):
             return None
         texts = texts.filter(pa.array(able))
-        marked = pc.replace_substring(pc.replace_substring(texts, '":null', f'":{NULL}'), '": null', f'": {NULL}')
+        marked = pc.replace_substring(pc.replace_substring(texts, '":null', f'":{NULL_RAW}'), '": null', f'": {NULL_RAW}')
         longer = pc.subtract(pc.binary_length(marked), pc.binary_length(texts)).to_numpy()
         fields = self._parse(marked)
         found = self._tally(fields, nulls=True)
         proven = _adds_up(found, colons[rows], quotes[rows])
-        proven &= found.nulls * (len(NULL) - len("null")) == longer
+        proven &= found.nulls * (len(NULL_RAW) - len("null")) == longer
         return (rows[proven], fields.filter(pa.array(proven))) if proven.any() else None
 
 
@@ -156,15 +159,22 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _without_escapes(docs: pa.Array) -> pa.Array:
-    """Return the texts with escaped backslashes and quotes blanked, so that each quote left bounds a string."""
+def _without_escapes(docs: pa.Array) -> tuple[pa.Array, Flags]:
+    """Return the texts with escaped backslashes and quotes blanked, and which texts may hold the mark of null.
+
+    In what is returned, each quote that is left bounds a string.
+    """
+    marked = np.zeros(len(docs), dtype=np.bool_)
     data = docs.buffers()[2]
     if data is None or not (np.frombuffer(data, dtype=np.uint8) == _BACKSLASH).any():
-        return docs
-    escaped = pc.match_substring(docs, "\\")
+        return docs, marked
+    escaped = pc.fill_null(pc.match_substring(docs, "\\"), False)
     some = docs.filter(escaped)
+    marked[escaped.to_numpy(zero_copy_only=False)] = pc.match_substring(some, NULL_RAW[1:-1]).to_numpy(
+        zero_copy_only=False
+    )
     blank = pc.replace_substring(pc.replace_substring(some, "\\\\", "__"), '\\"', "__")
-    return pc.replace_with_mask(docs, pc.fill_null(escaped, False), blank)
+    return pc.replace_with_mask(docs, escaped, blank), marked
 
 
 def _count_bytes(docs: pa.Array) -> tuple[Counts, Counts, Flags]:
@@ -178,12 +188,13 @@ def _count_bytes(docs: pa.Array) -> tuple[Counts, Counts, Flags]:
         last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _CHUNK_BYTES, side="right")) - 1)
         begin, end = offsets[first], offsets[last]
         here, borders = data[begin:end], offsets[first : last + 1] - begin
-        if len(here) > 1:
-            quote = here == _QUOTE
-            colon, closer, blank = here[1:] == _COLON, (here[1:] | 0x20) == _CLOSER, here[:-1] <= _SPACE
+        if len(here) > 2:
+            quote, blank, comma = here == _QUOTE, here <= _SPACE, here == _COMMA
+            colon, closer = here == _COLON, (here | 0x20) == _CLOSER
             quotes[first:last] = _per_row(quote, borders)
-            colons[first:last] = _per_row(quote[:-1] & colon, borders)
-            hazards[first:last] = _per_row((colon | closer) & blank | closer & (here[:-1] == _COMMA), borders)
+            colons[first:last] = _per_row(quote[:-1] & colon[1:], borders)
+            loose = (colon | closer)[2:] & blank[1:-1] & (quote | blank | comma)[:-2]
+            hazards[first:last] = _per_row(loose | closer[2:] & comma[1:-1], borders)
         first = last
     return colons, quotes, hazards > 0
 
@@ -214,12 +225,15 @@ def _tally(array: pa.Array, field: pa.Field, *, nulls: bool) -> _Found:
         return _tally_list(array, field.type.value_field, nulls=nulls)
     present = _valid(array)
     none = np.zeros(len(array), dtype=np.int64)
-    null = pc.fill_null(pc.equal(array, NULL), False).to_numpy(zero_copy_only=False) if nulls else none.astype(bool)
+    null = none.astype(bool)
+    if nulls:
+        marker = NULL_TEXT if is_text(field) else NULL_RAW
+        null = pc.fill_null(pc.equal(array, marker), False).to_numpy(zero_copy_only=False)
     if is_text(field):
         return _Found(present, none, (present & ~null).astype(np.int64), null.astype(np.int64), none.astype(bool))
     kind = _kinds(array)
-    return _Found(present, none, (present & (kind == 2)).astype(np.int64), null.astype(np.int64),
-                  present & ~null & (kind == 0))  # fmt: skip
+    return _Found(present, none, (present & (kind == 2) & ~null).astype(np.int64), null.astype(np.int64),
+                  present & (kind == 0))  # fmt: skip
 
 
 def _kinds(array: pa.Array) -> npt.NDArray[np.uint8]:

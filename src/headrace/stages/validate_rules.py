@@ -1,7 +1,7 @@
 """The fast path of validation: a contract compiled to one SELECT that says for which events it is certain.
 
 It reads decode's `fields`, where each member is proven to be what it seems: a text column was a string, each name is
-known and there once, null is `decode_proof.NULL`. "Certain" errs on one side only: a false here sends the event to the
+known and there once, null is `decode_proof.NULL_TEXT` or `NULL_RAW`. "Certain" errs on one side only: a false here sends the event to the
 exact path, a true must be what the full validator says, with the very values that the exact path would give.
 """
 
@@ -16,7 +16,7 @@ from headrace.contracts.load import DRAFTS
 from headrace.contracts.refs import target
 from headrace.contracts.types import duckdb_type, quoted
 from headrace.stages.decode import FIELDS
-from headrace.stages.decode_proof import NULL, is_json, is_text
+from headrace.stages.decode_proof import NULL_RAW, NULL_TEXT, is_json, is_text
 from headrace.stages.validate_texts import NotCompiled, format_rule, literal, pattern_rule
 
 if TYPE_CHECKING:
@@ -248,7 +248,7 @@ class _Compiler:
         absent = f"WHEN {_absent(at, field)} THEN {_sql(value=not required)}"
         if pa.types.is_nested(field.type) and not is_json(field):
             return f"CASE {absent} ELSE {check} END"
-        null = f"WHEN {at} = '{NULL}' THEN {_sql(value=self._admits_null(schema, 0))}"
+        null = f"WHEN {at} = {_null(field)} THEN {_sql(value=self._admits_null(schema, 0))}"
         return f"CASE {absent} {null} ELSE {check} END"
 
     def _admits_null(self, schema: object, depth: int) -> bool:
@@ -298,7 +298,7 @@ class _Compiler:
             whole_digits = f"[0-9]{{1,{whole}}}" if whole else "0"
             # 0.0 may have been 1e-999.
             check = f"regexp_full_match({at}, '-?{whole_digits}{fraction}') AND {at} NOT IN ('0.0', '-0.0')"
-        return f"({at} IS NULL OR {at} = '{NULL}' OR COALESCE({check}, false))"
+        return f"({at} IS NULL OR {at} = {_null(field)} OR COALESCE({check}, false))"
 
     def _value(self, field: pa.Field, at: str) -> str:
         type_ = field.type
@@ -309,12 +309,17 @@ class _Compiler:
             self._names += 1
             item = f"x{self._names}"
             value = self._value(type_.value_field, item)
-            return at if value == f"nullif({item}, '{NULL}')" else f"list_transform({at}, lambda {item}: {value})"
+            return at if value.startswith("nullif(") else f"list_transform({at}, lambda {item}: {value})"
         if pa.types.is_string(type_):
-            return f"nullif({at}, '{NULL}')"
+            return f"nullif({at}, {_null(field)})"
         if pa.types.is_boolean(type_):
             return f"CASE {at} WHEN 'true' THEN true WHEN 'false' THEN false END"
         return _cast(at, type_)
+
+
+def _null(field: pa.Field) -> str:
+    """Return the SQL of what stands for null in a column."""
+    return f"chr({ord(NULL_TEXT)})" if is_text(field) else literal(NULL_RAW)
 
 
 def _member(at: str, field: pa.Field) -> str:

@@ -1,0 +1,318 @@
+"""The verdict on every event is the full validator's, and every value is exact, whichever path decided."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+from decimal import Decimal
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from headrace import words
+from headrace.contracts.load import compiled, load_contract
+from headrace.errors import ContractError
+from headrace.stages.csv_rows import CsvSpec
+from headrace.stages.decode import FIELDS, Decode
+from headrace.stages.json_text import Unreadable, read
+from headrace.stages.validate import Validate
+from headrace.stages.validate_exact import ExactPath
+from headrace.stages.validate_rules import compile_rules
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+NAMES = ["id", "amount", "a.b", 'qu"ote', "$dollar", "größe", "o'clock", "back\\slash", "with space", "type"]
+
+
+def messages(payloads: list[bytes]) -> pa.RecordBatch:
+    rows = len(payloads)
+    schema = pa.schema([*words.message_schema(), pa.field("seq", pa.int64())])
+    columns = [
+        pa.array(["0"] * rows),
+        pa.array(range(rows), pa.int64()),
+        pa.array([f"m{row}" for row in range(rows)], pa.string()),
+        pa.array([NOW] * rows, pa.timestamp("us", "UTC")),
+        pa.nulls(rows, pa.map_(pa.string(), pa.string())),
+        pa.array(payloads, pa.binary()),
+        pa.array(range(rows), pa.int64()),
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+nullable = st.booleans()
+
+
+def either(kind: str, null: bool, rest: dict) -> dict:
+    return {"type": [kind, "null"] if null else kind, **rest}
+
+
+numbers_in_schema = st.sampled_from([0, 1, -1, 10, 0.5, 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**64, 10**30, 1e-3])
+number_words = st.dictionaries(
+    st.sampled_from(["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"]), numbers_in_schema, max_size=2
+)
+string_words = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"format": st.sampled_from(["date-time", "date", "email", "uuid", "ipv4", "uri", "time"])}),
+    st.fixed_dictionaries({"enum": st.lists(st.sampled_from(["a", "b", "é", "null", "1", ""]), min_size=1)}),
+    st.fixed_dictionaries({}, optional={"minLength": st.integers(0, 3), "maxLength": st.integers(0, 5)}),
+    st.fixed_dictionaries({"pattern": st.sampled_from(["^[a-z]+$", "a|b", "^.{2}$", r"\d", "[^a]", "^$", "x{2,}"])}),
+)
+leaves = st.one_of(
+    st.builds(either, st.just("string"), nullable, string_words),
+    st.builds(either, st.just("integer"), nullable, number_words),
+    st.builds(either, st.just("number"), nullable, number_words),
+    st.builds(either, st.just("boolean"), nullable, st.just({})),
+    st.just({"type": "number", "format": "decimal", "precision": 20, "scale": 2}),
+    st.just({"type": "integer", "multipleOf": 3}),
+    st.sampled_from(
+        [True, {}, {"type": ["string", "integer"]}, {"type": "object"}, {"enum": ["a", 1, None]}, {"const": "a"},
+         {"enum": [1, 2]}, {"anyOf": [{"type": "string"}, {"type": "null"}]}, {"$ref": "#/$defs/code"},
+         {"allOf": [{"type": "string"}, {"minLength": 2}]}, {"not": {"type": "string"}},
+         {"oneOf": [{"type": "integer"}, {"type": "null"}]}, {"type": "array"}, {"type": "array", "uniqueItems": True},
+         {"type": "number", "nullable": True}]
+    ),
+)  # fmt: skip
+
+
+def objects(values: st.SearchStrategy) -> st.SearchStrategy:
+    def build(properties: dict, required: list[str], closed: bool | None, more: dict) -> dict:
+        found = {"type": "object", "properties": properties}
+        if required:
+            found["required"] = [name for name in required if name in properties] or ["id"]
+        return found | ({} if closed is None else {"additionalProperties": not closed}) | more
+
+    return st.builds(
+        build,
+        st.dictionaries(st.sampled_from(NAMES), values, min_size=1, max_size=4),
+        st.lists(st.sampled_from(NAMES), max_size=2, unique=True),
+        st.sampled_from([None, None, True, False]),
+        st.sampled_from([{}, {}, {}, {}, {"minProperties": 2}, {"dependentRequired": {"id": ["amount"]}}]),
+    )
+
+
+parts = st.recursive(
+    leaves,
+    lambda inner: st.one_of(
+        objects(inner),
+        st.builds(lambda item, words_: {"type": "array", "items": item, **words_}, inner,
+                  st.fixed_dictionaries({}, optional={"minItems": st.integers(0, 2), "maxItems": st.integers(0, 3)})),
+    ),
+    max_leaves=4,
+)  # fmt: skip
+schemas = st.builds(
+    lambda schema, draft: {**schema, "$defs": {"code": {"type": "string", "pattern": "^[a-z]*$"}}, "$schema": draft},
+    objects(parts),
+    st.sampled_from(["http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2020-12/schema"]),
+)
+
+NUMBERS = [
+    "0", "1", "-1", "-0", "-0.0", "1.0", "1e2", "1E-2", "0.1", "2.50", "9007199254740993", "9223372036854775807",
+    "9223372036854775808", "-9223372036854775809", "18446744073709551616", "1" + "0" * 40, "1e999", "-1e9999",
+    "0.10000000000000000000001", "1e-400", "123456789012345.67", "3", "0.001", "10", "NaN", "Infinity", "-Infinity",
+]  # fmt: skip
+TEXTS = [
+    "a", "b", "", "é", "ab", "abc", "null", "1", "true", "-1e9999", '":null', ': null,', ',"x":1', "a\\b", 'say "hi"',
+    "tab\tnew\nline", "nul\0l", "😀", "one\x01", "\x01", "{}", "NaN", ",}", "xx", "2024-02-29T12:00:00Z", "2023-02-29T12:00:00Z",
+    "2024-01-31T23:59:60Z", "2016-12-31T23:59:60Z", "2024-01-01T00:00:00.123456789+05:30", "0000-01-01T00:00:00Z",
+    "2024-01-31", "2024-02-30", "a@example.com", "a@b", "1.2.3.4", "01.2.3.4", "https://example.com/a?b=c", "12:00:00Z",
+    "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "2024-01-01T12:00:00-23:59", "x" * 300,
+]  # fmt: skip
+texts_json = st.sampled_from(TEXTS).flatmap(
+    lambda text: st.sampled_from([json.dumps(text), json.dumps(text, ensure_ascii=False).replace("/", "\\/")])
+)
+scalars = st.one_of(st.sampled_from(NUMBERS), texts_json, st.sampled_from(["true", "false", "null", '"\\ud800"']))
+
+
+def likely(schema: object) -> st.SearchStrategy[str]:
+    """JSON texts that are valid more often than not."""
+    if not isinstance(schema, dict):
+        return scalars
+    kind = schema.get("type")
+    kinds = kind if isinstance(kind, list) else [kind]
+    if "object" in kinds and "properties" in schema:
+        return st.one_of(*[members(schema)] * 12, scalars, st.just("[]"))
+    if "array" in kinds:
+        items = likely(schema.get("items", True))
+        return st.one_of(*[st.lists(items, max_size=3).map(lambda each: "[" + ",".join(each) + "]")] * 9, scalars)
+    if "string" in kinds:
+        known = [json.dumps(text) for text in schema.get("enum", [])]
+        return st.one_of(*[texts_json] * 4, *([st.sampled_from(known)] * 8 if known else []), scalars)
+    if "integer" in kinds or "number" in kinds:
+        return st.one_of(*[st.sampled_from(NUMBERS[:14])] * 5, st.integers(-99, 99).map(str), scalars)
+    if "boolean" in kinds:
+        return st.one_of(*[st.sampled_from(["true", "false"])] * 9, scalars)
+    return scalars
+
+
+@st.composite
+def members(draw: st.DrawFn, schema: dict) -> str:
+    pairs = []
+    for name, part in schema["properties"].items():
+        if draw(st.integers(0, 9)) or name in schema.get("required", ()):
+            pairs.append((name, draw(likely(part))))
+    surprise = draw(st.integers(0, 29))
+    if surprise == 0 and pairs:
+        pairs.append((pairs[0][0], draw(scalars)))
+    elif surprise == 1:
+        pairs.append(("unknown", draw(scalars)))
+    colon, comma, end = draw(
+        st.sampled_from([(":", ",", "}")] * 4 + [(": ", ", ", "}")] * 4 + [(" :", " , ", " }"), (":", ",", ",}")])
+    )
+    return "{" + comma.join(json.dumps(name) + colon + value for name, value in pairs) + end
+
+
+WHOLE = [
+    b"", b"  ", b"null", b"[]", b"5", b"{}", b"{", b'{"id":1}{"id":2}', b'\xef\xbb\xbf{"id":1}', b'{"id":"\xff"}',
+    b'{"id":' + b"[" * 500 + b"]" * 500 + b"}", b'[{"id":1}]', b'"id":1', b'{"id":nan}', b'{"id":1}\n', b'{"id":1}\0',
+]  # fmt: skip
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[dict, str, list[bytes]]:
+    schema = draw(schemas)
+    documents = draw(st.lists(members(schema), min_size=1, max_size=12))
+    payloads = [document.encode() for document in documents] + draw(st.lists(st.sampled_from(WHOLE), max_size=2))
+    return schema, draw(st.sampled_from(["strict", "lenient"])), draw(st.permutations(payloads))
+
+
+def contract_of(schema: dict, validation: str):
+    try:
+        return load_contract("events", schema, validation=validation)
+    except ContractError:
+        return None
+
+
+def run(contract, payloads: list[bytes]):
+    decoded = Decode("json", contract, CsvSpec())(messages(payloads))
+    return decoded, Validate(contract)(decoded.kept)
+
+
+def same(left: object, right: object) -> bool:
+    if isinstance(left, dict) and isinstance(right, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    return type(left) is type(right) and repr(left) == repr(right)
+
+
+EXAMPLES = int(os.environ.get("HEADRACE_EXAMPLES", "200"))
+CAREFUL = settings(
+    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
+
+
+@given(cases())
+@CAREFUL
+def test_verdicts_and_values_are_those_of_the_exact_path(case: tuple[dict, str, list[bytes]]) -> None:
+    schema, validation, payloads = case
+    contract = contract_of(schema, validation)
+    if contract is None:
+        return
+    decoded, outcome = run(contract, payloads)
+    validator, exact = compiled(contract.schema), ExactPath(contract)
+    rejected = {row["row"]: row for row in decoded.rejected.to_pylist() + outcome.rejected.to_pylist()}
+    kept = {row[words.ROW]: row for row in outcome.kept.to_pylist()}
+    assert sorted([*rejected, *kept]) == list(range(len(payloads)))
+    for row, payload in enumerate(payloads):
+        try:
+            value = read(payload.decode().removeprefix("\ufeff"))
+        except (Unreadable, UnicodeDecodeError) as fault:
+            assert rejected[row]["stage"] == "decode"
+            assert rejected[row]["code"] == getattr(fault, "code", "invalid_utf8")
+            continue
+        if not validator.is_valid(tamed(value)):
+            assert rejected[row]["stage"] == "contract"
+            assert rejected[row]["code"] != "out_of_range"
+            continue
+        try:
+            expected = exact.row(value)
+        except Unreadable as fault:
+            assert (rejected[row]["code"], fault.code) == ("out_of_range", "out_of_range")
+            continue
+        fields = list(contract.arrow_schema())
+        typed = [pa.array([item], field.type).to_pylist()[0] for item, field in zip(expected, fields, strict=True)]
+        got = [kept[row][field.name] for field in fields]
+        assert same(got, typed)
+        if validation == "lenient":
+            unknown = {name: item for name, item in value.items() if name not in {field.name for field in fields}}
+            assert (kept[row][words.EXTRA] is None) == (not unknown)
+
+
+def tamed(value: object) -> object:
+    """What the validator can take: 1e-400 and 1e9999 are within what it expands."""
+    if isinstance(value, dict):
+        return {key: tamed(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [tamed(item) for item in value]
+    return value
+
+
+@given(cases(), st.integers(0, 12))
+@settings(CAREFUL, max_examples=EXAMPLES // 3)
+def test_borders_of_batches_do_not_matter(case: tuple[dict, str, list[bytes]], cut: int) -> None:
+    schema, validation, payloads = case
+    contract = contract_of(schema, validation)
+    if contract is None:
+        return
+    decode, validate = Decode("json", contract, CsvSpec()), Validate(contract)
+    batch = messages(payloads)
+    whole = decode(batch)
+    valid = validate(whole.kept)
+    kept, rejected = [], []
+    for begin, end in ((0, cut), (cut, len(payloads))):
+        part = batch.slice(begin, max(0, end - begin))
+        half = decode(part)
+        checked = validate(half.kept)
+        assert checked.kept.schema == valid.kept.schema
+        kept += [row | {words.ROW: row[words.ROW] + begin} for row in checked.kept.to_pylist()]
+        for outcome in (half, checked):
+            rejected += [row | {"row": row["row"] + begin} for row in outcome.rejected.to_pylist()]
+    both = whole.rejected.to_pylist() + valid.rejected.to_pylist()
+    assert same(kept, valid.kept.to_pylist())
+    assert sorted(rejected, key=lambda row: row["row"]) == sorted(both, key=lambda row: row["row"])
+
+
+FAST = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["id"],
+    "properties": {
+        "id": {"type": "string"},
+        "count": {"type": ["integer", "null"], "minimum": 0},
+        "price": {"type": "number"},
+        "total": {"type": "number", "format": "decimal", "precision": 10, "scale": 2},
+        "at": {"type": "string", "format": "date-time"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "who": {"type": "object", "properties": {"name": {"type": ["string", "null"]}, "ok": {"type": "boolean"}}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        '{"id": "a", "count": 1, "price": 2.5, "total": 3.25, "at": "2024-01-31T01:02:03Z", "tags": ["x"], "who": {"ok": true}}',
+        '{"id":"a \\" \\n : b","count":null,"who":{"name":null,"ok":false},"tags":[]}',
+        '{"id": "say \\\\\\"hi\\\\\\": ok", "price": 1}',
+    ],
+)
+def test_common_documents_are_decided_in_columns(document: str) -> None:
+    contract = load_contract("events", FAST)
+    assert compile_rules(contract) is not None
+    decoded = Decode("json", contract, CsvSpec())(messages([document.encode()]))
+    assert decoded.kept.column(FIELDS).null_count == 0
+    columns, sure = Validate(contract)._sure(decoded.kept)
+    assert sure.to_pylist() == [True]
+    exact = ExactPath(contract).row(read(document))
+    fields = list(contract.arrow_schema())
+    for column, item, field in zip(columns, exact, fields, strict=True):
+        assert same(column.to_pylist(), pa.array([item], field.type).to_pylist())
+
+
+def test_decimals_keep_every_digit() -> None:
+    contract = load_contract("events", FAST)
+    _, outcome = run(contract, [b'{"id":"a","total":12345678.9}', b'{"id":"a","total":0.001}', b'{"id":"a","total":1.230}'])
+    assert [row["total"] for row in outcome.kept.to_pylist()] == [Decimal("12345678.90"), Decimal("1.23")]
+    assert outcome.rejected.to_pylist()[0]["code"] == "out_of_range"
