@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from hypothesis import example, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from headrace import words
 from headrace.stages.event_time import EventTime
+from headrace.stages.expression import ERRS, FAILS, PASSES, compile_expression
 from headrace.stages.late import Late, LateSpec
 from headrace.stages.quality import Quality, RuleSpec
+from headrace.stages.sql import SqlKernel
 
 if TYPE_CHECKING:
     from headrace.stages.base import Stage
@@ -111,6 +114,51 @@ def test_batch_borders_do_not_matter(values: list[dict[str, Any]], cut: int):
     for stage in STAGES:
         without = batch.drop_columns([words.EVENT_TIME]) if isinstance(stage, EventTime) else batch
         alike_however_cut(stage, without, min(cut, len(values)))
+
+
+cents = st.integers(-(10**7), 10**7).map(lambda n: Decimal(n) / 100)
+TOTAL = compile_expression("sum(items[].amount) = total", SCHEMA)
+KERNEL = SqlKernel(isolate_errors=True)
+
+
+@given(st.lists(cents, max_size=30))
+@settings(deadline=None, max_examples=200)
+def test_a_sum_of_doubles_is_the_sum_of_what_was_written(amounts: list[Decimal]):
+    elements = [{"amount": float(amount)} for amount in amounts]
+    right, wrong = float(sum(amounts)), float(sum(amounts) + Decimal("0.01"))
+    batch = made([{"items": elements, "total": right}, {"items": elements, "total": wrong}])
+    assert TOTAL.verdicts(KERNEL, batch).to_pylist() == [PASSES, FAILS]
+
+
+operands = st.sampled_from(
+    ["count", "epoch", "cast(email as int)", "total", "sum(items[].amount)", "0", "9223372036854775807"]
+)
+sums = st.recursive(
+    operands, lambda inner: st.builds("({} {} {})".format, inner, st.sampled_from(["+", "*", "/", "//", "%"]), inner),
+    max_leaves=5,
+)  # fmt: skip
+conditions = st.recursive(
+    st.one_of(
+        st.builds("{} between {} and {}".format, sums, sums, sums),
+        st.builds("nullif({}, 0) < abs({})".format, sums, sums),
+    ),
+    lambda inner: st.one_of(
+        st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner),
+        st.builds("(case when {} then {} else {} end)".format, inner, inner, inner),
+    ),
+    max_leaves=3,
+)
+
+
+@given(conditions, rows)
+@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+def test_an_expression_never_raises_and_rows_do_not_touch_each_other(text: str, values: list[dict[str, Any]]):
+    expression = compile_expression(text, SCHEMA, KERNEL)
+    batch = made(values)
+    together = expression.verdicts(KERNEL, batch).to_pylist()
+    alone = [expression.verdicts(KERNEL, batch.slice(i, 1))[0].as_py() for i in range(len(batch))]
+    assert together == alone
+    assert set(together) <= {PASSES, FAILS, ERRS}
 
 
 @given(iso_like, st.sampled_from(["UTC", "America/New_York"]))

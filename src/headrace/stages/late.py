@@ -77,17 +77,21 @@ class Late:
 def _reject(
     batch: pa.RecordBatch, mask: pa.Array, event: pa.Array, code: str, side: str, window: timedelta
 ) -> pa.RecordBatch:
-    value = pc.strftime(event.filter(mask), "%Y-%m-%dT%H:%M:%SZ")
+    value = _text(event.filter(mask))
     reason = pc.binary_join_element_wise(
         "the event time",
         value,
         f"lies more than {format_duration(window)} {side} the ingest time",
-        pc.strftime(batch.column(words.INGEST_TIME).cast(_NAIVE).filter(mask), "%Y-%m-%dT%H:%M:%SZ"),
+        _text(batch.column(words.INGEST_TIME).cast(_NAIVE).filter(mask)),
         " ",
     )
     rows = batch.column(words.ROW).filter(mask)
     quoted = pc.binary_join_element_wise('"', value, '"', "")
     return rejections(rows, stage="late", code=code, reason=reason, value=quoted)
+
+
+def _text(times: pa.Array) -> pa.Array:
+    return pc.binary_join_element_wise(pc.replace_substring(times.cast(pa.string()), " ", "T"), "Z", "")
 
 
 def _duration(window: timedelta) -> pa.Scalar:

@@ -103,7 +103,7 @@ class RuleFault(NamedTuple):
 def check_rules(rules: Sequence[RuleSpec], schema: pa.Schema, kernel: SqlKernel | None = None) -> list[RuleFault]:
     """Return what is wrong with rules over a contract's columns: all of it, in order; nothing where all is well."""
     faults = []
-    kernel = kernel or SqlKernel()
+    kernel = kernel or SqlKernel(isolate_errors=True)
     for index, rule in enumerate(rules):
         try:
             _compile(rule, schema, kernel)
@@ -127,7 +127,7 @@ class Quality:
         Raises:
             ConfigError: A rule cannot be applied, other than for want of its field; `check_rules` finds all of them.
         """
-        self._kernel = SqlKernel()
+        self._kernel = SqlKernel(isolate_errors=True)
         self._rules = [
             (rule, _compile(rule, schema, self._kernel))
             for rule in rules

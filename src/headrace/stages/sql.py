@@ -17,7 +17,12 @@ class SqlKernel:
     Not thread-safe: a stage owns its kernel, and a pipeline belongs to one thread.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, isolate_errors: bool = False) -> None:
+        """Open a kernel; with `isolate_errors`, TRY(…) holds whatever fails within, at some cost to repeated parts.
+
+        Without, DuckDB computes what a query repeats once and ahead, outside of the TRY: `TRY(x::INT BETWEEN 1 AND 2)`
+        raises.
+        """
         self._connection = duckdb.connect(config={"threads": 1})
         for setting in (
             "SET TimeZone = 'UTC'",
@@ -25,6 +30,7 @@ class SqlKernel:
             "SET autoinstall_known_extensions = false",
             "SET autoload_known_extensions = false",
             "SET enable_external_access = false",
+            f"SET disabled_optimizers = '{'common_subexpressions' if isolate_errors else ''}'",
             "SET lock_configuration = true",
         ):
             self._connection.execute(setting)

@@ -31,7 +31,7 @@ SCHEMA = pa.schema(
         "case": pa.string(),
     }
 )
-KERNEL = SqlKernel()
+KERNEL = SqlKernel(isolate_errors=True)
 
 
 def verdicts(text: str, *rows: dict[str, Any]) -> list[int]:
@@ -84,6 +84,12 @@ def verdicts(text: str, *rows: dict[str, Any]) -> list[int]:
         # what cannot be computed
         ("a + b > 5", {"a": 2**63 - 1, "b": 1}, ERRS),
         ("cast(s as int) > 3", {"s": "x"}, ERRS),
+        ("cast(s as int) between 1 and 3", {"s": "2"}, PASSES),
+        ("cast(s as int) between 1 and 3", {"s": "x"}, ERRS),
+        ("case cast(s as int) when 1 then true else cast(s as int) > 5 end", {"s": "3"}, FAILS),
+        ("nullif(cast(s as int), 3) = 1 or cast(s as int) = 3", {"s": "x"}, ERRS),
+        ("a / cast(s as int) > 1", {"s": "x", "a": 1}, ERRS),
+        ("a / (b + 9223372036854775807) > 1", {"a": 1, "b": 1}, ERRS),
         ("a / b > 1", {"a": 1, "b": 0}, ERRS),
         ("a % b > 1", {"a": 1, "b": 0}, ERRS),
         ("a // b > 1", {"a": 1, "b": 0}, ERRS),
