@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     import duckdb
 
 
+MANY_FILES = 500
+"""How many data files gold may have before a build begins by merging them: incremental models add some each time."""
+
+
 class Plugin(BasePlugin):
     """Reads the job file that the build wrote just before."""
 
@@ -35,16 +39,19 @@ class Plugin(BasePlugin):
             conn.execute(
                 attach_statement("lake", Path(job["lake"]), Path(job["lake_data"]), snapshot=job["lake_snapshot"])
             )
-        _forget_old_snapshots(conn)
+        _tidy(conn)
         _show_lake(conn, job)
         _show_job(conn, job)
 
 
-def _forget_old_snapshots(conn: duckdb.DuckDBPyConnection) -> None:
+def _tidy(conn: duckdb.DuckDBPyConnection) -> None:
     """Every published build has a catalog of its own, so older snapshots of this one are only weight."""
     snapshots = [row[0] for row in conn.execute("SELECT snapshot_id FROM ducklake_snapshots('gold')").fetchall()]
     if old := sorted(snapshots)[:-1]:
         conn.execute(f"CALL ducklake_expire_snapshots('gold', versions => {old})")
+    (files,) = conn.execute("SELECT count(*) FROM __ducklake_metadata_gold.ducklake_data_file").fetchall()[0]
+    if files > MANY_FILES:
+        conn.execute("CALL ducklake_merge_adjacent_files('gold')")
 
 
 def _show_lake(conn: duckdb.DuckDBPyConnection, job: dict[str, Any]) -> None:

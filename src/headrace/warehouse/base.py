@@ -28,7 +28,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class SilverTable:
-    """A dataset as the warehouse sees it: the columns of `silver.<name>` and what its source file asks of gold."""
+    """A dataset as the warehouse sees it: the columns of `silver.<name>` and what its source file asks of gold.
+
+    `file` is the source file, relative to the project: what is generated from it points there when it fails.
+    """
 
     name: str
     source_id: str
@@ -39,6 +42,7 @@ class SilverTable:
     owner: str = ""
     sla_minutes: float | None = None
     gold: tuple[GoldStep, ...] = ()
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class Inputs:
 class Failure:
     """Why a build was not published: what, where, and dbt's message without its noise.
 
-    `file` is relative to the project for the user's files, and to the state folder's generated project for others.
+    `file` is relative to the project: a model, a YAML file, or the source file that a generated model came from.
     """
 
     kind: Literal["project", "model", "test"]

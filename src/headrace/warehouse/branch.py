@@ -116,6 +116,8 @@ def make_durable(folder: GoldFolder, parent: str | None) -> int:
         # With an empty log the catalog is one file that a rename moves whole. It stays in WAL mode: readers attach it
         # read-only with that mode, and may not change it.
         catalog.execute("PRAGMA journal_mode = WAL")
+        with catalog:  # `sweep` decides about files, by what any kept catalog names
+            catalog.execute("DELETE FROM ducklake_files_scheduled_for_deletion")
         catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (snapshot,) = catalog.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
     with folder.branch.open("rb") as file:

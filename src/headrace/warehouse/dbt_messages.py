@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any
 
 _HEADER = re.compile(r"^(?:Runtime|Compilation|Database|Parsing|Dependency|Validation|Dbt \w+) Error(?: in .*)?$")
 _FOOTERS = ("compiled code at ", "> in macro ", "> called by ", "called by ")
 _PLACE = re.compile(r"\(([^()\s]+\.(?:sql|py|yml|yaml|csv|md))\)")
 _LINE = re.compile(r"^\s*line (\d+)\s*$", re.MULTILINE)
-_DUCKDB_LINE = re.compile(r"^\s*LINE \d+: (.*)$", re.MULTILINE)
+_DUCKDB_LINE = re.compile(r"\s*LINE \d+: (.*)")
 _NODE = re.compile(r"'?\b(?:model|test|snapshot|seed)\.\w+\.([\w.]+)'?")
 
 
@@ -28,8 +29,7 @@ def without_noise(message: str, code: str = "") -> tuple[str, int | None]:
     text = " ".join(line for line in kept if line)
     if found := _LINE.search(message):
         return text, int(found[1])
-    quoted = _DUCKDB_LINE.search(message)
-    return text, _line_of(quoted[1], code) if quoted else None
+    return text, _line_of(message, code)
 
 
 def project_failure(error: BaseException | None) -> dict[str, Any]:
@@ -45,7 +45,16 @@ def project_failure(error: BaseException | None) -> dict[str, Any]:
     return {"kind": "project", "name": "", "message": text, "file": place[1] if place else "", "line": line}
 
 
-def _line_of(quoted: str, code: str) -> int | None:
-    wanted = quoted.strip().strip(".").strip()
-    places = [number for number, line in enumerate(code.splitlines(), start=1) if wanted and wanted in line]
-    return places[0] if len(places) == 1 else None
+def _line_of(message: str, code: str) -> int | None:
+    """Return the one line of a file that holds what DuckDB quotes, or else the word that its caret points at."""
+    lines = message.splitlines()
+    for here, below in pairwise(lines):
+        if not (found := _DUCKDB_LINE.match(here)):
+            continue
+        quoted = found[1].strip().strip(".").strip()
+        word = re.match(r"\w*", here[below.find("^") :]) if "^" in below else None
+        for wanted in (re.escape(quoted), rf"\b{word[0]}\b" if word and word[0] else ""):
+            places = [n for n, line in enumerate(code.splitlines(), start=1) if wanted and re.search(wanted, line)]
+            if len(places) == 1:
+                return places[0]
+    return None

@@ -29,7 +29,8 @@ FOLDERS = {
     "snapshot-paths": ["snapshots"],
     "analysis-paths": ["analyses"],
 }
-GENERATED = {"model-paths": "headrace_models", "macro-paths": "headrace_macros"}
+GENERATED_FOLDER = "headrace_models"
+GENERATED = {"model-paths": GENERATED_FOLDER, "macro-paths": "headrace_macros"}
 OURS = ("target-path", "log-path", "clean-targets", "profile", "packages-install-path", "docs-paths", "asset-paths")
 """Settings of the user's dbt_project.yml that a build replaces with its own."""
 

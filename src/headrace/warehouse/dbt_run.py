@@ -38,7 +38,7 @@ def run_dbt(job: dict[str, Any]) -> dict[str, Any]:
 
 def _arguments(job: dict[str, Any]) -> list[str]:
     arguments = [
-        *("--no-send-anonymous-usage-stats", "--no-version-check", "--no-use-colors", "--quiet"),
+        *("--no-send-anonymous-usage-stats", "--no-version-check", "--no-use-colors", "--quiet", "--no-write-json"),
         *("--log-level", "none", "--log-level-file", "info", "--log-path", job["logs"]),
         "build",
         *("--project-dir", job["project"], "--profiles-dir", job["project"], "--target-path", job["target"]),

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
+import errno
 import time
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from headrace.errors import BuildError
+from headrace.errors import BuildError, SpaceError
 from headrace.lake import leases
 from headrace.warehouse.base import BuildReport, Failure, ModelResult, TestResult
 from headrace.warehouse.branch import GoldFolder, adopt_branch, drop_branch, make_durable, start_branch, sweep
-from headrace.warehouse.dbt_project import DbtFolder, write_project
+from headrace.warehouse.dbt_project import GENERATED_FOLDER, DbtFolder, write_project
+from headrace.warehouse.gold import model_name
 from headrace.warehouse.published import Entry, read_ledger, write_ledger
 from headrace.warehouse.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from headrace.warehouse.base import Answer, BuildOptions, Inputs
@@ -45,6 +47,29 @@ class LakeFolder:
         return self.path / "data"
 
 
+def _placed(failure: Failure, tests: Sequence[dict[str, Any]], inputs: Inputs) -> Failure:
+    """Return a failure that names a file of the user's: the source file where the model or test was generated."""
+    if not failure.file.startswith(GENERATED_FOLDER):
+        return failure
+    models = {failure.name, *(test["model"] for test in tests if test["name"] == failure.name)}
+    for table in inputs.tables:
+        if models & {f"stg_{table.name}", model_name(table.name)}:
+            return replace(failure, file=table.file or failure.file, line=None)
+    return failure
+
+
+@contextmanager
+def _full_disk_is_said() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise SpaceError(
+            "the disk is full; nothing was published", at=str(error.filename or ""), fix="make space, then build again"
+        ) from error
+
+
 class DbtWarehouse:
     """Gold of one environment, under its state folder. Keeps a dbt process between builds until `close`."""
 
@@ -55,6 +80,7 @@ class DbtWarehouse:
         threads: int = 2,
         memory_limit: str = "1GiB",
         clock: Callable[[], dt.datetime] = _now,
+        worker: Worker | None = None,
     ) -> None:
         self.lake = LakeFolder(state / "lake")
         self.gold = GoldFolder(state / "gold")
@@ -62,7 +88,8 @@ class DbtWarehouse:
         self._threads = threads
         self._memory_limit = memory_limit
         self._clock = clock
-        self._worker = Worker(self.dbt.logs / "worker.log")
+        self._own_worker = worker is None
+        self._worker = worker or Worker(self.dbt.logs / "worker.log")
 
     def __enter__(self) -> DbtWarehouse:
         return self
@@ -74,6 +101,7 @@ class DbtWarehouse:
         """See `Warehouse.build`."""
         started = time.monotonic()
         with ExitStack() as held:
+            held.enter_context(_full_disk_is_said())
             held.enter_context(self.gold.lock())
             if lake_snapshot is not None:
                 held.enter_context(leases.hold(self.lake.path, lake_snapshot))
@@ -84,7 +112,7 @@ class DbtWarehouse:
             start_branch(self.gold, parent.build if parent else None)
             held.callback(drop_branch, self.gold)
             result = self._worker.run(self._job(ledger, inputs, lake_snapshot, options))
-            failures = tuple(Failure(**failure) for failure in result["failures"])
+            failures = tuple(_placed(Failure(**failure), result["tests"], inputs) for failure in result["failures"])
             if not failures and options.select and not result["models"] and not result["tests"]:
                 raise BuildError(
                     f"no model matches --select {' '.join(options.select)}", fix="headrace build shows every model"
@@ -137,7 +165,8 @@ class DbtWarehouse:
 
     def close(self) -> None:
         """See `Warehouse.close`."""
-        self._worker.close()
+        if self._own_worker:
+            self._worker.close()
 
     def _clear(self, ledger: Ledger) -> int:
         """Drop what a build that died left: its branch, then every file that no kept catalog names."""

@@ -34,6 +34,7 @@ def silver_table(
     owner: str = "",
     sla_minutes: float | None = None,
     gold: Sequence[GoldStep] = (),
+    file: str = "",
 ) -> SilverTable:
     """Return a dataset as the warehouse sees it: all columns of its silver table, with their DuckDB types and docs."""
     from headrace.lake.tables import silver
@@ -54,6 +55,7 @@ def silver_table(
         owner=owner,
         sla_minutes=sla_minutes,
         gold=tuple(gold),
+        file=file,
     )
 
 
