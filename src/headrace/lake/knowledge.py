@@ -1,4 +1,4 @@
-"""What the writer knows of the keys in silver: filters in memory, confirmed by the tables."""
+"""What the writer knows of the keys in silver: hashes in memory, confirmed by the tables."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from headrace import words
 from headrace.lake import tables
 from headrace.lake.base import Change, Known
-from headrace.lake.keys import Filter, KeyIndex
+from headrace.lake.keys import KeyIndex, Runs
 from headrace.stages.key import key_columns, key_hash_sql
 
 if TYPE_CHECKING:
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
 class Knowledge:
     """Answers the merge's questions about silver. `query` runs SQL on the writer's connection, tables by name.
 
-    A filter is built from a scan the first time a dataset is asked about, and follows every commit from then on.
+    What it remembers is built from a scan the first time a dataset is asked about, and follows every commit from then on.
     """
 
     def __init__(self, query: Callable[..., pa.Table]) -> None:
         self._query = query
         self._indexes: dict[str, KeyIndex] = {}
-        self._superseded: dict[str, Filter] = {}
+        self._superseded: dict[str, Runs] = {}
 
     def remember(self, changes: Sequence[Change]) -> None:
-        """Keep the filters up to date with what was just committed."""
+        """Keep up to date with what was just committed."""
         for change in changes:
             for file in change.files:
                 index = self._indexes.get(file.table)
@@ -81,9 +81,10 @@ class Knowledge:
     def _lost_before(self, dataset: Dataset, digests: Sequence[bytes]) -> frozenset[bytes]:
         if dataset.name not in self._superseded:
             scanned = self._query(f"SELECT digest FROM {tables.SUPERSEDED.sql} WHERE dataset = '{dataset.name}'")
-            self._superseded[dataset.name] = Filter(len(scanned))
+            self._superseded[dataset.name] = Runs()
             self._superseded[dataset.name].add(_digest_hashes(scanned["digest"].to_pylist()))
-        maybe = self._superseded[dataset.name].probe(_digest_hashes(digests))
+        numbers = _digest_hashes(digests)
+        maybe, _ = self._superseded[dataset.name].between(numbers, numbers)
         asked = pa.table({"digest": pa.array([digests[i] for i in np.flatnonzero(maybe).tolist()], pa.binary())})
         if not len(asked):
             return frozenset()
@@ -98,9 +99,7 @@ class Knowledge:
         table = tables.silver(dataset)
         if table.name not in self._indexes:
             name = table.sql
-            days = self._query(
-                f'SELECT "{words.EVENT_DATE}" AS day, count(*) AS n FROM {name} GROUP BY ALL ORDER BY ALL'
-            )
+            days = self._query(f'SELECT DISTINCT "{words.EVENT_DATE}" AS day FROM {name} ORDER BY ALL')
 
             def scan() -> Iterator[tuple[dt.date, np.ndarray]]:
                 for day in days["day"].to_pylist():
@@ -109,7 +108,7 @@ class Knowledge:
                     )
                     yield day, hashes["h"].to_numpy()
 
-            self._indexes[table.name] = KeyIndex(scan, sum(days["n"].to_pylist()))
+            self._indexes[table.name] = KeyIndex(scan)
         return self._indexes[table.name]
 
 

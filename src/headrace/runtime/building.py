@@ -13,6 +13,7 @@ from headrace.lake.reader import open_reader
 from headrace.runtime import control
 from headrace.runtime.deployment import deploy
 from headrace.runtime.loop import Loop
+from headrace.runtime.state import open_state
 from headrace.warehouse.base import BuildOptions, Inputs
 from headrace.warehouse.embedded import DbtWarehouse
 from headrace.warehouse.silver import silver_table
@@ -97,6 +98,7 @@ def bring_in(project: Project) -> None:
     if answer is not None:
         failing = answer["failing"]
     else:
+        open_state(project.state)
         with closing(SqliteBus(project.state / "bus")) as bus:
             loop = Loop(
                 bus,

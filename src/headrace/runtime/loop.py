@@ -45,7 +45,7 @@ class Progress:
     messages: int = 0
     commits: int = 0
     commit_secs: float = 0.0
-    stalled: str = ""
+    upkeep: str = ""  # why the last slot of maintenance failed, if it did
     failing: dict[str, str] = field(default_factory=dict)
 
 
@@ -77,6 +77,7 @@ class Loop:
         self._committing: Future[dict[str, Exception]] | None = None
         self._in_flight: list[Prepared] = []
         self._upkeep_at = time.monotonic() + UPKEEP_EVERY_SECS
+        self._upkeep: Future[Mapping[str, int]] | None = None
 
     def close(self) -> None:
         """Wait for the commit under way, and give the lake back."""
@@ -117,8 +118,9 @@ class Loop:
         if prepared:
             self._in_flight = prepared
             self._committing = self._writer.submit(self._timed_commit, prepared)
-        elif now >= self._upkeep_at and not names:
-            self._upkeep()
+        if now >= self._upkeep_at:
+            self._upkeep_at = now + UPKEEP_EVERY_SECS
+            self._upkeep = self._writer.submit(self._lake.maintain, self._keep(), UPKEEP_BUDGET_SECS)
         return bool(prepared)
 
     def _waiting(self, now: float, *, everything: bool) -> list[due.Waiting]:
@@ -160,6 +162,9 @@ class Loop:
 
     def _settle(self) -> Set[str]:
         """Wait for the commit under way; return the sources that must be taken up again."""
+        if self._upkeep is not None and self._upkeep.done():
+            upkeep, self._upkeep = self._upkeep, None
+            self.progress.upkeep = str(upkeep.exception() or "")
         if self._committing is None:
             return frozenset()
         committing, self._committing = self._committing, None
@@ -196,10 +201,3 @@ class Loop:
 
     def _report(self) -> None:
         self.progress.failing = {name: each.problem for name, each in self._health.items() if each.failures}
-
-    def _upkeep(self) -> None:
-        self._upkeep_at = time.monotonic() + UPKEEP_EVERY_SECS
-        try:
-            self._writer.submit(self._lake.maintain, self._keep(), UPKEEP_BUDGET_SECS).result()
-        except (LakeError, SpaceError) as problem:
-            self.progress.stalled = str(problem)

@@ -67,13 +67,12 @@ class Tick:
         Runs in the lake's thread, while nothing is being prepared.
         """
         seqs = self._lake.next_seqs()
+        positions = self._lake.positions()
         for name in self._sources if names is None else names:
             source = self._sources[name]
             self._bus.subscribe(Subscription(source.topic, SUBSCRIPTION))
             self._next_seq[name] = seqs.get(name, 0)
-            self._next_offset[name] = {
-                each.partition: each.next_offset for each in self._lake.positions() if each.source == name
-            }
+            self._next_offset[name] = {each.partition: each.next_offset for each in positions if each.source == name}
             known = {part: offset for part, offset in self._next_offset[name].items() if offset is not None}
             self._bus.seek(source.topic, SUBSCRIPTION, known)
 

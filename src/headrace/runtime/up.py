@@ -14,6 +14,7 @@ from headrace.runtime import building
 from headrace.runtime.control import ControlServer
 from headrace.runtime.deployment import deploy
 from headrace.runtime.loop import Loop
+from headrace.runtime.state import open_state
 from headrace.warehouse.embedded import DbtWarehouse
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Up:
         self._flushes: list[threading.Event] = []
         self._flush_lock = threading.Lock()
         self.gold = Gold()
+        open_state(project.state)
         self._warehouse = DbtWarehouse(project.state)
         self._bus = SqliteBus(project.state / "bus")
         self._loop = Loop(

@@ -1,0 +1,262 @@
+"""Topic to committed bronze, silver, quarantine and ledger: events a second of one whole, cold process.
+
+    python benchmarks/bench_tick.py --events 1000000 --json
+    python benchmarks/bench_tick.py --sources 100 --events 1000000 --json
+
+Conditions: the events wait on the bus; every file and commit is fsynced; 12 fields, one nested; 5% exact repeats of
+recent orders and 1% invalid; `--existing` rows are in silver before (10 million by default, a million a day, written
+straight to the lake; their bronze payloads are short). Measured from the start of the process that drains the bus to its
+end, Python's own start and the build of the key filter included. `--runs` repeats it on a fresh copy; the figures are
+medians. The numbers are checked: the ledger must balance, and its fates must be what the generator made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import shop_events
+
+SEED = 7
+STREAM_SINCE = dt.datetime(2026, 11, 21)  # noqa: DTZ001 - DuckDB takes it as UTC
+EXISTING_PER_DAY = 1_000_000
+
+
+def main() -> None:
+    """Prepare, run, check and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--sources", type=int, default=1)
+    parser.add_argument("--existing", type=int, default=10_000_000)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--work", type=Path, help="where to work (default: a temporary folder, removed at the end)")
+    parser.add_argument("--drain", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.drain:
+        drain(given.drain)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="bench-tick-", dir=given.work))
+    try:
+        figures = bench(folder, given.events, given.sources, given.existing, given.runs)
+    finally:
+        shutil.rmtree(folder)
+    if given.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name, value in figures.items():
+            print(f"{name:32} {value}")
+
+
+def bench(folder: Path, events: int, sources: int, existing: int, runs: int) -> dict[str, Any]:
+    """Return the figures: medians over the runs."""
+    names = ["orders"] if sources == 1 else [f"orders_{at:03d}" for at in range(sources)]
+    project = make_project(folder / "project", names)
+    expected = publish(project, names, events)
+    preload(project, names, existing)
+    measured = []
+    for _ in range(runs):
+        copy = folder / "run"
+        shutil.copytree(project, copy)
+        measured.append(measure(copy, expected))
+        shutil.rmtree(copy)
+    medians = {name: round(statistics.median(each[name] for each in measured), 3) for name in measured[0]}
+    return {
+        "events": events,
+        "sources": sources,
+        "existing_rows": existing,
+        "runs": runs,
+        "events_per_second": round(events / medians["seconds"]),
+        "cpu_seconds_per_million": round(medians["cpu_seconds"] / events * 1e6, 2),
+        **medians,
+        "cores": os.cpu_count(),
+    }
+
+
+def make_project(root: Path, names: list[str]) -> Path:
+    """Write a project with these sources."""
+    (root / "connectors").mkdir(parents=True)
+    (root / "schemas").mkdir()
+    (root / "headrace.yaml").write_text("name: bench\n")
+    (root / "schemas" / "orders.json").write_text(json.dumps(shop_events.SCHEMA))
+    for name in names:
+        (root / "connectors" / f"{name}.yaml").write_text(
+            f"source_id: {name}\n"
+            "ingestion: {pattern: event_streaming, message_format: json}\n"
+            "schema: {file: schemas/orders.json, validation: strict}\n"
+            "event_time: ordered_at\n"
+            "processing:\n"
+            "  bronze_to_silver:\n"
+            "    - deduplication: {key: [order_id], version_by: ordered_at}\n"
+            "    - data_quality: {rules: [{field: amount, check: positive_number}]}\n"
+        )
+    return root
+
+
+def publish(root: Path, names: list[str], events: int) -> dict[str, int]:
+    """Put the events on the bus, parted evenly among the sources; return what must become of them."""
+    from headrace.bus.sqlite import SqliteBus
+    from headrace.config.project import load_project
+
+    per_source = events // len(names)
+    distinct: set[str] = set()
+    invalid = 0
+    with closing(SqliteBus(load_project(root).state / "bus")) as bus:
+        for at, name in enumerate(names):
+            for batch in shop_events.messages(
+                per_source, seed=SEED + at, since=str(STREAM_SINCE), spacing_micros=50_000_000_000 // events
+            ):
+                bus.publish(name, batch)
+                for payload in batch.column("payload").to_pylist():
+                    if b'"gifts":' in payload or b'"status":"un' in payload:
+                        invalid += 1
+                    else:
+                        distinct.add(f"{name}{payload[13:31].decode()}")
+    published = per_source * len(names)
+    return {
+        "accepted": published,
+        "silver": len(distinct),
+        "duplicate": published - invalid - len(distinct),
+        "quarantined": invalid,
+    }
+
+
+def preload(root: Path, names: list[str], existing: int) -> None:
+    """Put rows into silver, bronze and the ledger of the sources, as if they had come long ago."""
+    from headrace.config.project import load_project
+    from headrace.lake import tables
+    from headrace.lake.base import Change
+    from headrace.lake.ducklake import DuckLake
+
+    project = load_project(root)
+    with closing(DuckLake(project.state / "lake")) as lake:
+        lake.deploy([dataset for source in project.sources.values() for dataset in source.datasets])
+        for at, name in enumerate(names):
+            dataset = project.sources[name].datasets[0]
+            table = tables.silver(dataset)
+            total = existing // len(names)
+            step = min(EXISTING_PER_DAY, max(total, 1))
+            for first in range(0, total, step):
+                count = min(step, total - first)
+                since = STREAM_SINCE - dt.timedelta(days=1 + first // step)
+                spacing = 80_000_000_000 // step
+                since -= dt.timedelta(microseconds=first * spacing)
+                rows = shop_events.rows(first, count, seed=1_000_003 + at, since=str(since), spacing_micros=spacing)
+                change = _existing(name, dataset.contract.version, rows, first, table)
+                staged = [*lake.stage(table, change["silver"], f"existing-{first}")]
+                staged += lake.stage(tables.BRONZE, change["bronze"], f"existing-{first}")
+                lake.commit([Change(name, tuple(staged), ops=change["ops"])])
+
+
+def _existing(name: str, version: str, rows: pa.Table, first: int, table: Any) -> dict[str, Any]:
+    from headrace import words
+    from headrace.lake import tables
+
+    count = len(rows)
+    seq = pa.array(np.arange(first, first + count), pa.int64())
+    ids = pa.array([f"{name}-existing-{first + each}" for each in range(count)])
+    times = rows["ordered_at"].cast(pa.timestamp("us", "UTC"))
+    constant = {words.SCHEMA_VERSION: version, words.TRACE_ID: None}
+    columns = {field: rows[field] for field in rows.schema.names} | {
+        "ordered_at": times,
+        words.EVENT_ID: ids,
+        words.EVENT_TIME: times,
+        words.INGEST_TIME: times,
+        words.SEQ: seq,
+        words.EVENT_DATE: pc_date(times),
+    }
+    columns |= {field: pa.array([value] * count, pa.string()) for field, value in constant.items()}
+    silver = pa.table({field: columns[field] for field in table.columns.names}).cast(table.columns)
+    batch_id = f"{name}-existing-{first}"
+    bronze = pa.table(
+        {
+            "source": pa.array([name] * count),
+            "seq": seq,
+            "partition": pa.array(["existing"] * count),
+            "offset": seq,
+            "message_id": ids,
+            "ingest_time": times,
+            "attributes": pa.nulls(count, pa.map_(pa.string(), pa.string())),
+            "payload": pa.array([b"{}"] * count),
+            "ingest_date": columns[words.EVENT_DATE],
+        }
+    ).select(tables.BRONZE.columns.names)
+    fates = dict.fromkeys(words.Fate, 0) | {words.Fate.SILVER: count}
+    ledger = {"batch_id": batch_id, "source": name, "dataset": name, "contract_version": version, "accepted": count}
+    position = {
+        "batch_id": batch_id, "source": name, "topic": name, "partition": "existing", "next_offset": first + count,
+        "accepted": count,
+    }  # fmt: skip
+    batch = {"batch_id": batch_id, "source": name, "first_seq": first, "next_seq": first + count}
+    ops = {
+        tables.LEDGER.name: pa.Table.from_pylist([ledger | fates], schema=tables.LEDGER.columns),
+        tables.POSITIONS.name: pa.Table.from_pylist([position], schema=tables.POSITIONS.columns),
+        tables.BATCHES.name: pa.Table.from_pylist([batch], schema=tables.BATCHES.columns),
+    }
+    return {"silver": silver, "bronze": bronze, "ops": ops}
+
+
+def pc_date(times: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the UTC date of instants."""
+    from headrace.runtime.batch import utc_date
+
+    return utc_date(times)
+
+
+def measure(root: Path, expected: dict[str, int]) -> dict[str, float]:
+    """Drain the bus in a process of its own; return its figures, and check what it left behind."""
+    os.sync()
+    command = [sys.executable, __file__, "--drain", str(root)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.perf_counter()
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    seconds = time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    check(root, expected)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {"seconds": seconds, "cpu_seconds": cpu, "peak_memory_mib": after.ru_maxrss * unit / 2**20}
+
+
+def drain(root: Path) -> None:
+    """What is measured: everything on the bus into the lake."""
+    from headrace.config.project import load_project
+    from headrace.runtime.building import bring_in
+
+    bring_in(load_project(root))
+
+
+def check(root: Path, expected: dict[str, int]) -> None:
+    """Stop where the lake does not hold what the generator made."""
+    from headrace.config.project import load_project
+    from headrace.runtime.status import status
+
+    existing: dict[str, int] = {}
+    statuses = status(load_project(root)).values()
+    if not all(each.balanced for each in statuses):
+        raise SystemExit(f"not balanced: {[each.unbalanced for each in statuses]}")
+    for fate in expected:
+        existing[fate] = sum(each.ledger[fate] for each in statuses)
+    already = existing["accepted"] - expected["accepted"]
+    existing["accepted"] -= already
+    existing["silver"] -= already
+    if existing != expected:
+        raise SystemExit(f"expected {expected}, found {existing}")
+
+
+if __name__ == "__main__":
+    main()

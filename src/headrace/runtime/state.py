@@ -1,0 +1,32 @@
+"""The folder of an environment's embedded state, and the version of its format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from headrace.errors import ConfigError
+from headrace.lake.parquet import make_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FORMAT = "1"
+
+
+def open_state(state: Path) -> Path:
+    """Return the folder, made and marked where it is new.
+
+    Raises `ConfigError` where another version of Headrace wrote it in a format that this one does not know.
+    """
+    mark = state / "format"
+    if not mark.exists():
+        make_folder(state)
+        mark.write_text(FORMAT + "\n", encoding="ascii")
+    found = mark.read_text(encoding="ascii").strip()
+    if found != FORMAT:
+        raise ConfigError(
+            f"this state has format {found}, and this headrace knows format {FORMAT}",
+            at=str(mark),
+            fix="use the headrace that wrote it, or work with another --env",
+        )
+    return state
