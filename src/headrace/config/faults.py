@@ -33,7 +33,7 @@ class Fault:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return `did you mean 'x'?` for the nearest of the known words, or all of them where none is near and few are."""
     known = sorted(set(known))
-    near = get_close_matches(word, known, n=1, cutoff=0.6)
+    near = get_close_matches(word, known, n=1, cutoff=0.6) or [name for name in known if len(word) > 2 and word in name]
     if near:
         return f"did you mean '{near[0]}'?"
     return f"one of: {', '.join(known)}" if 0 < len(known) <= 24 else ""

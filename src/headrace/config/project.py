@@ -194,9 +194,10 @@ def _same_tables(reads: list[Read]) -> list[Fault]:
     for read in reads:
         for dataset in read.source.datasets if read.source is not None else ():
             file = read.origin.document.file
-            if first.setdefault(dataset.name, file) != file and dataset.name != Path(file).stem:
-                message = f"the dataset '{dataset.name}' is also made by {first[dataset.name]}"
-                faults.append(read.origin.error(("ingestion", "tables"), message, "rename a source"))
+            other = first.setdefault(dataset.name, file)
+            if Path(other).stem != Path(file).stem:
+                message = f"the dataset '{dataset.name}' is also made by {other}"
+                faults.append(read.origin.error(("source_id",), message, "rename one of the sources"))
     return faults
 
 

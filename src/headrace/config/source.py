@@ -16,6 +16,7 @@ from headrace.contracts.load import load_contract
 from headrace.errors import ConfigError, HeadraceError
 from headrace.stages import paths
 from headrace.stages.dataset import Dataset
+from headrace.words import IDENTIFIER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -151,7 +152,7 @@ def _moved(fault: Fault, raw: Mapping[str, Any]) -> Fault:
 
 def _identity(full: Mapping[str, Any], file: Path, origin: Origin) -> list[Fault]:
     found = full.get("source_id")
-    if isinstance(found, str) and found != file.stem:
+    if isinstance(found, str) and IDENTIFIER.fullmatch(found) and found != file.stem:
         message = f"the source_id '{found}' differs from the file's name"
         fix = f"write `source_id: {file.stem}`, or rename the file {found}.yaml"
         return [origin.error(("source_id",), message, fix)]

@@ -29,7 +29,7 @@ FLAT_SCHEMA = "schema_file"
 _ROUNDS = 4
 _HARMLESS: dict[str, Any] = {
     "bronze_to_silver": {"data_quality": {"rules": []}},
-    "rules": {"check": "true"},
+    "rules": {"check": "1 = 1"},
     "silver_to_gold": {"filter": "true"},
 }
 
@@ -176,7 +176,7 @@ def written_key(source: Mapping[str, Any], key: tuple[Any, ...]) -> tuple[Any, .
     """Return where a key of the full form stands in the file as it was written."""
     if key[:1] == ("ingestion",) and is_flat(source):
         return key[1:]
-    if key[:2] == ("schema", "file") and FLAT_SCHEMA in source:
+    if FLAT_SCHEMA in source and (key[:2] == ("schema", "file") or (key == ("schema",) and "schema" not in source)):
         return (FLAT_SCHEMA, *key[2:])
     return key
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -136,6 +136,8 @@ def _wanted(kind: str) -> str:
         "tuple": "write a list: [a, b], or a line for each with - before it",
         "dict": "write `key: value` lines below it",
         "model": "write `key: value` lines below it",
+        "greater": "write a larger number",
+        "less": "write a smaller number",
     }
     return next((text for start, text in wanted.items() if kind.startswith(start)), "")
 
@@ -158,8 +160,15 @@ def keys_at(model: type[BaseModel], key: Key) -> tuple[str, ...]:
     here: Any = model
     for part in key:
         if not isinstance(part, int):
-            here = next((_field(kind, part) for kind in models_in(here)), None)
+            values = _values_of_mapping(here)
+            here = next((_field(kind, part) for kind in models_in(here)), None) if values is None else values
     return tuple(name for kind in models_in(here) for name in _names(kind))
+
+
+def _values_of_mapping(annotation: Any) -> Any:
+    """Return what a mapping by free names holds: the Spec of `dict[str, Spec]`; None where it is no such mapping."""
+    branches = [annotation, *get_args(annotation)]
+    return next((get_args(branch)[1] for branch in branches if get_origin(branch) is dict), None)
 
 
 def _names(model: type[BaseModel]) -> list[str]:

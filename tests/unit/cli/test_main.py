@@ -1,0 +1,119 @@
+"""The frame: errors become exit codes, help is quick and light."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from headrace import __version__
+from headrace.cli.main import VERBS, kind_and_lead, main
+from headrace.errors import BusError, BusyError, ConfigError, InternalError
+
+HEAVY = {"duckdb", "pyarrow", "pydantic", "sqlglot", "jsonschema_rs", "yaml", "ruamel", "dbt", "rich", "numpy"}
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    return left.value.code or 0
+
+
+def test_help_lists_every_verb_on_a_line_of_its_own_within_80_columns(capsys):
+    assert run("--help") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    for verb in VERBS:
+        assert any(line.split()[:1] == [verb.name] and line.endswith(verb.help) for line in lines)
+
+
+def test_help_imports_nothing_heavy():
+    code = "import sys\nfrom headrace.cli.main import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
+    assert loaded & HEAVY == set()
+    assert "typer" in loaded
+
+
+def test_the_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"headrace {__version__}\n"
+
+
+def test_a_verb_that_does_not_exist_is_a_usage_error(capsys):
+    assert run("chekc") == 2
+    assert "Did you mean 'check'" in capsys.readouterr().err
+
+
+def test_an_option_that_does_not_exist_is_a_usage_error():
+    assert run("check", "--jsn") == 2
+
+
+def test_a_user_error_says_where_and_what_to_type_on_lines_of_their_own(capsys, tmp_path):
+    assert run("check", "--project", str(tmp_path)) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.splitlines() == [
+        f"error: no headrace.yaml in {tmp_path}",
+        f"  at:  {tmp_path}",
+        "  fix: headrace init NAME starts a project",
+    ]
+
+
+def test_with_json_an_error_is_json_on_stdout(capsys, tmp_path):
+    assert run("check", "--json", "--project", str(tmp_path)) == 2
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert json.loads(shown.out) == {
+        "error": {
+            "message": f"no headrace.yaml in {tmp_path}",
+            "at": str(tmp_path),
+            "fix": "headrace init NAME starts a project",
+            "kind": "user",
+        }
+    }
+
+
+def test_who_must_act_has_a_word_of_its_own():
+    assert kind_and_lead(ConfigError("x")) == ("user", "error")
+    assert kind_and_lead(BusyError("x")) == ("user", "error")
+    assert kind_and_lead(BusError("x")) == ("external", "unavailable")
+    assert kind_and_lead(InternalError("x")) == ("internal", "internal error")
+
+
+def test_a_bug_is_shown_as_a_bug_and_not_as_a_wall_of_text(capsys, tmp_path):
+    # A folder where a file must be is found by the check itself; a broken working directory is nobody's to foresee.
+    code = (
+        "import os, sys\n"
+        "os.chdir(sys.argv[1])\n"
+        "os.rmdir(sys.argv[1])\n"
+        "from headrace.cli.main import main\n"
+        "main(['check'])\n"
+    )
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    done = subprocess.run([sys.executable, "-c", code, str(gone)], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("internal error: FileNotFoundError")
+    assert "Traceback" not in done.stderr
+
+
+def test_ctrl_c_exits_130_without_a_word(tmp_path):
+    code = (
+        "import os, signal, sys\n"
+        "from headrace.cli.main import main\n"
+        "class Terminal:\n"
+        "    def write(self, text): os.kill(os.getpid(), signal.SIGINT)\n"
+        "    def flush(self): pass\n"
+        "    def isatty(self): return False\n"
+        "sys.stdout = Terminal()\n"
+        "main(['schema'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (130, "")
+
+
+def test_every_verb_shows_its_help(capsys):
+    for verb in ("init", "check", "schema"):
+        assert run(verb, "--help") == 0
+        assert f"headrace {verb}" in capsys.readouterr().out
