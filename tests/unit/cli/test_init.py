@@ -11,6 +11,10 @@ from headrace.config.project import load_project
 from headrace.errors import UserError
 
 
+def names_in(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 def run(*arguments):
     with pytest.raises(SystemExit) as left:
         main(list(arguments))
@@ -76,7 +80,7 @@ def test_a_folder_that_holds_something_is_left_alone(tmp_path, capsys, monkeypat
     (tmp_path / "shop/mine.txt").write_text("mine")
     assert run("init", "shop") == 2
     assert "error: shop is not empty" in capsys.readouterr().err
-    assert os.listdir("shop") == ["mine.txt"]
+    assert names_in(tmp_path / "shop") == ["mine.txt"]
     (tmp_path / "file").write_text("")
     assert run("init", "file") == 2
 
@@ -87,14 +91,14 @@ def test_an_empty_folder_is_filled(tmp_path):
     scaffold(tmp_path / "shop")
     assert (tmp_path / "shop").stat().st_ino == inode
     assert lint(tmp_path / "shop", environ={}) == []
-    assert os.listdir(tmp_path) == ["shop"]
+    assert names_in(tmp_path) == ["shop"]
 
 
 @pytest.mark.parametrize("name", ["Shop", "1shop", "sh op", "-"])
 def test_a_name_that_cannot_be_one_writes_nothing(tmp_path, name):
     with pytest.raises(UserError, match="cannot name a project"):
         scaffold(tmp_path / name)
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -103,7 +107,7 @@ def test_a_folder_without_rights_writes_nothing(tmp_path):
     with pytest.raises(UserError, match="cannot write the project"):
         scaffold(tmp_path / "shop")
     tmp_path.chmod(0o700)
-    assert os.listdir(tmp_path) == []
+    assert names_in(tmp_path) == []
 
 
 def test_a_parent_that_is_a_file_is_an_error_of_the_user(tmp_path):

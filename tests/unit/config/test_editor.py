@@ -12,7 +12,7 @@ FULL = parse_yaml(
     """\
 source_id: orders
 owner: team
-ingestion: {pattern: database_cdc, tables: [orders, {name: items, key: [id]}], schedule: "0 3 * * *", poll_interval: 60s}
+ingestion: {pattern: database_cdc, tables: [orders, {name: items, key: [id]}], schedule: "0 3 * * *", poll_interval: 1m}
 schema: {file: schemas/orders.json, validation: strict, evolution: backward_compatible}
 event_time: ordered_at
 processing:

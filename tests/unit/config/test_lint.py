@@ -305,7 +305,7 @@ def test_bindings_that_stand_for_nothing(shop):
     )
     faults = lint(shop.root, environ={})
     assert [(fault.severity, fault.line) for fault in faults] == [("warning", 3), ("warning", 4), ("warning", 8)]
-    assert [fault.fix for fault in faults][0] == "mkdir -p ./landing/"
+    assert faults[0].fix == "mkdir -p ./landing/"
     (shop.root / "landing").mkdir()
     assert len(lint(shop.root, environ={})) == 2
 

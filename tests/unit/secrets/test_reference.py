@@ -106,7 +106,6 @@ def test_nothing_but_reveal_shows_the_value(caplog):
         f"{secret}",
         f"{secret!r:>40}",
         f"{secret:x}",
-        "%s" % secret,
         repr([secret]),
         repr({"a": secret}),
         repr(holder),
