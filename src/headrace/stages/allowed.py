@@ -18,17 +18,18 @@ _VALUES: tuple[type[exp.Expr], ...] = (
 )  # fmt: skip
 _FUNCTIONS: tuple[type[exp.Expr], ...] = (
     exp.Coalesce, exp.Nullif, exp.Greatest, exp.Least,
-    exp.Abs, exp.Round, exp.Floor, exp.Ceil, exp.Sign, exp.Sqrt, exp.IsNan,
+    exp.Abs, exp.Round, exp.Floor, exp.Ceil, exp.Sign, exp.Sqrt, exp.IsNan, exp.IsInf,
     exp.Length, exp.Lower, exp.Upper, exp.Trim, exp.Substring, exp.Left, exp.Right, exp.SplitPart,
     exp.Concat, exp.StartsWith, exp.EndsWith, exp.Contains, exp.StrPosition, exp.RegexpLike, exp.RegexpFullMatch,
     exp.TimestampTrunc, exp.DateTrunc, exp.DateDiff, exp.Extract, exp.TimeToStr, exp.TimeToUnix, exp.AtTimeZone,
-    exp.Year, exp.Month, exp.Day, exp.DayOfWeek,
+    exp.Year, exp.Month, exp.Day, exp.Hour, exp.Minute, exp.Second,
     exp.ArrayContains, exp.ArraySize, exp.ArrayDistinct, exp.ArrayOverlaps, exp.ArrayContainsAll,
+    exp.ArrayMin, exp.ArrayMax,
     exp.Sum, exp.Min, exp.Max, exp.Avg, exp.Count,  # over the elements of a list: the rewriting sees to that
 )  # fmt: skip
 _NAMED = frozenset(
     {
-        "date_part", "hour", "minute", "second", "isfinite", "isinf", "strlen", "prefix", "suffix",
+        "date_part", "isfinite", "strlen", "list_has_all", "prefix", "suffix",
         "list_sum", "list_avg", "list_min", "list_max", "list_unique", "list_count",
     }
 )  # fmt: skip

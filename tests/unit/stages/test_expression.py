@@ -107,6 +107,30 @@ def test_verdicts(text: str, row: dict[str, Any], verdict: int):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "ifnull(a, 0) + coalesce(a, 0) + nullif(a, 1) + greatest(a, b) + least(a, b) = 1",
+        "abs(x) + round(x, 2) + floor(x) + ceil(x) + sign(x) + sqrt(x) = 1",
+        "not isnan(x) and isfinite(x) and not isinf(x)",
+        "length(s) + strlen(s) + position('a' in s) = 1 and lower(s) || upper(s) = concat(trim(s), substr(s, 1, 2))",
+        "left(s, 1) = right(s, 1) and split_part(s, ',', 1) = 'x' and starts_with(s, 'a') and ends_with(s, 'b')",
+        "prefix(s, 'a') and suffix(s, 'b') and contains(s, 'c') and regexp_full_match(s, 'd')",
+        "date_part('day', at) + extract(year from at) + date_diff('day', at, at) + epoch(at) = 1",
+        "year(at) + month(at) + day(at) + hour(at) + minute(at) + second(at) = 1 and strftime(at, '%Y') = '2024'",
+        "at at time zone 'UTC' > timestamp '2024-01-01' and date_trunc('month', at) <= at + interval 1 hour",
+        "list_contains(tags, 'a') and list_has_any(tags, ['a']) and list_has_all(tags, ['a'])",
+        "len(list_distinct(tags)) + list_unique(tags) + list_count(tags) = 1 and list_min(tags) = list_max(tags)",
+        "list_sum(items[].qty) + list_avg(items[].qty) = 1",
+        "s -> '$.x' = '1' or s ->> 'x' = '1'",
+        "s ilike 'x' and s similar to 'x' and s not like 'x' and (a is distinct from b or a is not distinct from b)",
+        "a // 2 % 3 - -b * 1.5 = 1 and s in ('a', 'b') and a not in (1, 2) and a not between 1 and 2",
+    ],
+)
+def test_what_the_docs_list_compiles(text: str):
+    assert verdicts(text, {}) == [PASSES]
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("a", "gives int64, not true or false"),
