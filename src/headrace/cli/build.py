@@ -33,12 +33,11 @@ def run(
 ) -> None:
     """Build gold with dbt; publish it when its tests pass."""
     from headrace.runtime.building import build
-    from headrace.warehouse.base import BuildOptions
 
     out = Output(as_json)
     opened = open_project(project, env)
     out.note("building …")
-    report = build(opened, BuildOptions(tuple(select or ()), full_refresh, not dry_run))
+    report = build(opened, select=select or (), full_refresh=full_refresh, publish=not dry_run)
     out.show(asdict(report), lambda: show(out, report, dry_run=dry_run))
     if not report.ok:
         raise typer.Exit(1 if all(failure.kind == "test" for failure in report.failures) else 2)

@@ -1,8 +1,9 @@
 """`silver_to_gold` of a source file: a chain of steps that becomes one dbt model per dataset.
 
-The model of a dataset is called `<dataset>_gold`. Its steps run in the order they are written, each over the rows of
-the one before; the first reads the dataset's staging model, so contract columns and the envelope are at hand. The name
-`date`, where neither the contract nor an earlier step has such a column, means the event's UTC date.
+The model of a dataset is called `<dataset>_gold`, and is there where the source has that one dataset only. Its steps
+run in the order they are written, each over the rows of the one before; the first reads the dataset's staging model, so
+contract columns and the envelope are at hand. The name `date`, where neither the contract nor an earlier step has such
+a column, means the event's UTC date.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from headrace.warehouse.base import Answer
 from headrace.warehouse.published import read_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import duckdb
@@ -69,7 +69,7 @@ class Reader:
             except QueryError as error:
                 raise _explained(error, entry, snapshot) from None
             _show(connection, reads)
-            self._close_doors(connection)
+            close_doors(connection, [self._gold.data, self._lake_data])
             try:
                 with _interrupted_after(connection, self._limits.secs) as late:
                     reader = connection.execute(sql).to_arrow_reader(100_000)
@@ -108,14 +108,17 @@ class Reader:
             connection.execute(attach_statement(_LAKE, self._lake, self._lake_data, snapshot=snapshot))
         return snapshot
 
-    def _close_doors(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Leave nothing reachable but the two data paths; a read-only attach alone still reads any file."""
-        folders = [str(path.resolve()) for path in (self._gold.data, self._lake_data)]
-        connection.execute("SET python_enable_replacements = false")
-        connection.execute("SET search_path = 'gold,main'")
-        connection.execute(f"SET allowed_directories = {folders!r}")
-        connection.execute("SET enable_external_access = false")
-        connection.execute("SET lock_configuration = true")
+
+def close_doors(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) -> None:
+    """Leave nothing reachable but these folders, for good; a read-only attach alone still reads any file."""
+    for setting in (
+        "python_enable_replacements = false",
+        "search_path = 'gold,main'",
+        f"allowed_directories = {[str(path.resolve()) for path in folders]!r}",
+        "enable_external_access = false",
+        "lock_configuration = true",
+    ):
+        connection.execute(f"SET {setting}")
 
 
 def latest_snapshot(catalog: Path) -> int | None:

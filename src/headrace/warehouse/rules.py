@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
     from headrace.stages.quality import RuleSpec
 
-EMAIL = r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$"
 
 TEST_MACROS = """\
 {% test headrace_unique(model, columns) %}
@@ -52,7 +51,8 @@ def rule_tests(dataset: str, rules: Sequence[RuleSpec]) -> list[tuple[str, dict[
 def _test(rule: RuleSpec) -> tuple[str, str, dict[str, Any]]:
     """Return a rule's column, its generic test, and the test's arguments."""
     if rule.is_expression:
-        return "", "headrace_rule", {"condition": _without_templates(rule.check)}
+        # What cannot be computed is null here: the stage has said what it thinks of such a row when it came in.
+        return "", "headrace_rule", {"condition": _without_templates(f"try({rule.check})")}
     column, *steps = _steps(rule.field or "")
     if not steps and rule.check == "not_null":
         return column, "not_null", {}
@@ -78,9 +78,11 @@ def _condition(value: str, rule: RuleSpec) -> str:
         case "not_null":
             return f"{value} is not null"
         case "positive_number":
-            return f"{value} > 0"
+            return f"{value} > 0 and isfinite({value}::DOUBLE)"
         case "valid_email":
-            return f"regexp_matches({value}, {_literal(EMAIL)})"
+            from headrace.stages.checks import EMAIL, EMAIL_CHARACTERS
+
+            return f"strlen({value}) <= {EMAIL_CHARACTERS} and regexp_matches({value}, {_literal(EMAIL)})"
         case "regex":
             return f"regexp_matches({value}, {_literal(rule.pattern or '')})"
         case "accepted_values":
@@ -89,7 +91,8 @@ def _condition(value: str, rule: RuleSpec) -> str:
             low, high = ("<=", "<=") if rule.inclusive else ("<", "<")
             bounds = [f"{_literal(rule.min)} {low} {value}"] if rule.min is not None else []
             bounds += [f"{value} {high} {_literal(rule.max)}"] if rule.max is not None else []
-            return " and ".join(bounds)
+            number = isinstance(rule.min if rule.min is not None else rule.max, int | float | Decimal)
+            return " and ".join([*bounds, *([f"not isnan({value}::DOUBLE)"] if number else [])])
 
 
 def _steps(field: str) -> list[str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.stages.dataset import Dataset
+    from headrace.stages.quality import RuleSpec
     from headrace.warehouse.gold import GoldStep
 
 ENVELOPE_DOCS = {
@@ -50,13 +51,22 @@ def silver_table(
         source_id=source_id,
         columns=columns,
         key=dataset.key,
-        rules=dataset.rules,
+        rules=tuple(_in_sql(rule, dataset) for rule in dataset.rules),
         description=description,
         owner=owner,
         sla_minutes=sla_minutes,
         gold=tuple(gold),
         file=file,
     )
+
+
+def _in_sql(rule: RuleSpec, dataset: Dataset) -> RuleSpec:
+    """Return a rule whose expression is plain SQL: `sum(items[].amount)` means something to the stages only."""
+    if not rule.is_expression:
+        return rule
+    from headrace.stages.expression import compile_expression
+
+    return rule.model_copy(update={"check": compile_expression(rule.check, dataset.contract.arrow_schema()).sql})
 
 
 def duckdb_types(types: Sequence[pa.DataType]) -> list[str]:

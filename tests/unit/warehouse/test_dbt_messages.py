@@ -36,7 +36,8 @@ def test_a_template_error_has_its_own_line():
 
 def test_a_missing_ref_names_the_model_and_its_file():
     error = RuntimeError(
-        "Compilation Error\n  Model 'model.shop.mart' (models/marts/mart.sql) depends on a node named 'nope' which was not found"
+        "Compilation Error\n  Model 'model.shop.mart' (models/marts/mart.sql) depends on a node named 'nope' "
+        "which was not found"
     )
     failure = project_failure(error)
     assert failure["file"] == "models/marts/mart.sql"
