@@ -97,4 +97,6 @@ def _refusal(node: exp.Expr, name: str) -> ConfigError:
     if isinstance(node, exp.Placeholder | exp.Parameter):
         return ConfigError("a parameter is not allowed", fix="write the value itself")
     what = f"{name}()" if name else f"{node.sql(dialect='duckdb')[:60]!r} ({node.key})"
-    return ConfigError(f"{what} is not on the list of what an expression may use", fix="see docs, Expressions in rules")
+    return ConfigError(
+        f"{what} is not on the list of what an expression may use", fix="docs/quality-rules.md lists what it may use"
+    )
