@@ -114,15 +114,21 @@ NUMBERS = [
 ]  # fmt: skip
 TEXTS = [
     "a", "b", "", "é", "ab", "abc", "null", "1", "true", "-1e9999", '":null', ': null,', ',"x":1', "a\\b", 'say "hi"',
-    "tab\tnew\nline", "nul\0l", "😀", "one\x01", "\x01", "{}", "NaN", ",}", "xx", "2024-02-29T12:00:00Z", "2023-02-29T12:00:00Z",
+    "tab\tnew\nline", "nul\0l", "😀", "one\x01", "\x01", "{}", "NaN", ",}", "xx", "e\u0301", "a\n",
+    "2024-02-29T12:00:00Z", "2023-02-29T12:00:00Z",
     "2024-01-31T23:59:60Z", "2016-12-31T23:59:60Z", "2024-01-01T00:00:00.123456789+05:30", "0000-01-01T00:00:00Z",
     "2024-01-31", "2024-02-30", "a@example.com", "a@b", "1.2.3.4", "01.2.3.4", "https://example.com/a?b=c", "12:00:00Z",
     "2eb8aa08-aa98-11ea-b4aa-73b441d16380", "2024-01-01T12:00:00-23:59", "x" * 300,
 ]  # fmt: skip
+ODD = [
+    "true", "false", "null", '"\\ud800"', "{}", "[]", "[null]", '["a"]', '["a", "b"]', '[["a"]]', "[1]", '{"a": "b"}',
+    '"[a]"',
+    '[{"id":1,"id":1}]',
+]  # fmt: skip
 texts_json = st.sampled_from(TEXTS).flatmap(
     lambda text: st.sampled_from([json.dumps(text), json.dumps(text, ensure_ascii=False).replace("/", "\\/")])
 )
-scalars = st.one_of(st.sampled_from(NUMBERS), texts_json, st.sampled_from(["true", "false", "null", '"\\ud800"']))
+scalars = st.one_of(st.sampled_from(NUMBERS), texts_json, st.sampled_from(ODD))
 
 
 def likely(schema: object) -> st.SearchStrategy[str]:
@@ -189,6 +195,16 @@ def run(contract, payloads: list[bytes]):
     return decoded, Validate(contract)(decoded.kept)
 
 
+def exactly(payload: bytes) -> tuple[str, dict, str]:
+    try:
+        text = payload.decode().removeprefix("\ufeff")
+        return text, read(text), ""
+    except UnicodeDecodeError:
+        return "", {}, "invalid_utf8"
+    except Unreadable as fault:
+        return "", {}, fault.code
+
+
 def same(left: object, right: object) -> bool:
     if isinstance(left, dict) and isinstance(right, dict):
         return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
@@ -216,20 +232,18 @@ def test_verdicts_and_values_are_those_of_the_exact_path(case: tuple[dict, str, 
     kept = {row[words.ROW]: row for row in outcome.kept.to_pylist()}
     assert sorted([*rejected, *kept]) == list(range(len(payloads)))
     for row, payload in enumerate(payloads):
-        try:
-            value = read(payload.decode().removeprefix("\ufeff"))
-        except (Unreadable, UnicodeDecodeError) as fault:
-            assert rejected[row]["stage"] == "decode"
-            assert rejected[row]["code"] == getattr(fault, "code", "invalid_utf8")
+        text, value, code = exactly(payload)
+        if code:
+            assert (rejected[row]["stage"], rejected[row]["code"]) == ("decode", code)
             continue
-        if not validator.is_valid(tamed(value)):
+        if not validator.is_valid(value):
             assert rejected[row]["stage"] == "contract"
             assert rejected[row]["code"] != "out_of_range"
             continue
         try:
-            expected = exact.row(value)
-        except Unreadable as fault:
-            assert (rejected[row]["code"], fault.code) == ("out_of_range", "out_of_range")
+            expected = exact.row(value, text)
+        except Unreadable:
+            assert rejected[row]["code"] == "out_of_range"
             continue
         fields = list(contract.arrow_schema())
         typed = [pa.array([item], field.type).to_pylist()[0] for item, field in zip(expected, fields, strict=True)]
@@ -238,15 +252,6 @@ def test_verdicts_and_values_are_those_of_the_exact_path(case: tuple[dict, str, 
         if validation == "lenient":
             unknown = {name: item for name, item in value.items() if name not in {field.name for field in fields}}
             assert (kept[row][words.EXTRA] is None) == (not unknown)
-
-
-def tamed(value: object) -> object:
-    """What the validator can take: 1e-400 and 1e9999 are within what it expands."""
-    if isinstance(value, dict):
-        return {key: tamed(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [tamed(item) for item in value]
-    return value
 
 
 @given(cases(), st.integers(0, 12))
@@ -293,7 +298,7 @@ FAST = {
 @pytest.mark.parametrize(
     "document",
     [
-        '{"id": "a", "count": 1, "price": 2.5, "total": 3.25, "at": "2024-01-31T01:02:03Z", "tags": ["x"], "who": {"ok": true}}',
+        '{"id": "a", "count": 1, "price": 2.5, "total": 3.25, "at": "2024-01-31T01:02:03Z", "tags": ["x"]}',
         '{"id":"a \\" \\n : b","count":null,"who":{"name":null,"ok":false},"tags":[]}',
         '{"id": "say \\\\\\"hi\\\\\\": ok", "price": 1}',
     ],
@@ -305,7 +310,7 @@ def test_common_documents_are_decided_in_columns(document: str) -> None:
     assert decoded.kept.column(FIELDS).null_count == 0
     columns, sure = Validate(contract)._sure(decoded.kept)
     assert sure.to_pylist() == [True]
-    exact = ExactPath(contract).row(read(document))
+    exact = ExactPath(contract).row(read(document), document)
     fields = list(contract.arrow_schema())
     for column, item, field in zip(columns, exact, fields, strict=True):
         assert same(column.to_pylist(), pa.array([item], field.type).to_pylist())
@@ -313,6 +318,8 @@ def test_common_documents_are_decided_in_columns(document: str) -> None:
 
 def test_decimals_keep_every_digit() -> None:
     contract = load_contract("events", FAST)
-    _, outcome = run(contract, [b'{"id":"a","total":12345678.9}', b'{"id":"a","total":0.001}', b'{"id":"a","total":1.230}'])
+    _, outcome = run(
+        contract, [b'{"id":"a","total":12345678.9}', b'{"id":"a","total":0.001}', b'{"id":"a","total":1.230}']
+    )
     assert [row["total"] for row in outcome.kept.to_pylist()] == [Decimal("12345678.90"), Decimal("1.23")]
     assert outcome.rejected.to_pylist()[0]["code"] == "out_of_range"

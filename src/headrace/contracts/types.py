@@ -111,12 +111,15 @@ def _words(value: Any) -> list[str]:
 
 
 def _typed(schema: object, root: Mapping[str, Any], seen: tuple[int, ...]) -> Typed:
-    if not isinstance(schema, dict) or id(schema) in seen or len(seen) > _DEPTH or _dynamic(schema):
+    if not isinstance(schema, dict) or len(seen) > _DEPTH or _dynamic(schema):
+        return JSON_TEXT
+    trail = _trail(schema, root)
+    if set(trail) & set(seen):
         return JSON_TEXT
     flat = _flat(schema, root, ())
     if flat is None or _dynamic(flat):
         return JSON_TEXT
-    seen = (*seen, *_trail(schema, root))
+    seen = (*seen, *trail)
     words = _words(flat["type"]) if "type" in flat else None
     for word in ("anyOf", "oneOf"):
         if word in flat and words is None:

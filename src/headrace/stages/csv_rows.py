@@ -35,7 +35,7 @@ class CsvSpec(Spec):
         (), description="The header's names, in order; empty: a message's attribute `csv-header` has them."
     )
     null_values: tuple[str, ...] = Field(
-        (), description="Cells that mean 'absent', such as NA or NULL; an empty cell of a column that is no string always does.",
+        (), description="Cells that mean 'absent'; an empty cell of a column that is no string always does.",
         examples=[["NA", "\\N"]],
     )  # fmt: skip
     trim: bool = Field(False, description="Cut blanks around cells.")
@@ -104,7 +104,10 @@ class CsvReader:
         return [cell.strip() for cell in rows[0]] if spec.trim else rows[0]
 
     def _value(self, name: str, cell: str) -> str | None:
-        """Return a cell as JSON text, None where it is absent; what does not fit its type stays a string, for the contract to reject."""
+        """Return a cell as JSON text, None where it is absent.
+
+        What does not fit its type stays a string, for the contract to reject.
+        """
         if cell in self._nulls:
             return None
         column = self._columns.get(name)

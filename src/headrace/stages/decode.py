@@ -32,7 +32,7 @@ _TYPES = {
 
 
 class Fault(NamedTuple):
-    """A message of a batch, by its row, and why it is rejected: a row of `words.rejection_schema()` but for the stage."""
+    """Why a message is rejected: a row of `words.rejection_schema()` but for the stage."""
 
     row: int
     code: str
@@ -159,6 +159,6 @@ def _trace_ids(attributes: pa.MapArray) -> pa.Array:
     if attributes.null_count == len(attributes):
         return pa.nulls(len(attributes), pa.string())
     parents = pc.map_lookup(attributes, "traceparent", "first")
-    found = pc.extract_regex(parents, r"^[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-|$)")
+    found = pc.extract_regex(parents, r"^[0-9a-f]{2}-(?P<trace>[0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(?:-|$)")
     trace = pc.struct_field(found, "trace")
     return pc.if_else(pc.equal(trace, "0" * 32), None, trace)

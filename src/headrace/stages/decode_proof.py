@@ -1,12 +1,12 @@
 """The fast path of decode: proof, for a whole batch at once, that a text is exactly what its parsed form says.
 
-DuckDB parses JSON fast but kindly: it takes NaN and trailing commas, the first of two equal keys, a number for a string,
-and null for what does not fit. So its parse is believed only where counting proves it. Of a document we count, in the
-bytes, the closing quotes before a colon (at least one for each member of an object) and all quotes (two for each string);
-and, in the parsed form, the members M and the strings S that were found. `colons == M` proves that each member was
-found, once: no unknown key, no second key, no null, nothing of another shape. `quotes == 2 * (M + S)` then proves that
-each text was a string. A comma before a closing bracket and whitespace between a key and its colon are left to the exact
-reader; so is whatever fails to add up.
+DuckDB parses JSON fast but kindly: it takes NaN and trailing commas, the first of two equal keys, a number for a
+string, and null for what does not fit. So its parse is believed only where counting proves it. Of a document we count,
+in the bytes, the closing quotes before a colon (at least one for each member of an object) and all quotes (two for each
+string); and, in the parsed form, the members M and the strings S that were found. `colons == M` proves that each member
+was found, once: no unknown key, no second key, no null, nothing of another shape. `quotes == 2 * (M + S)` then proves
+that each text was a string, arrays set aside. A comma before a closing bracket and whitespace between a key and its
+colon are left to the exact reader; so is whatever fails to add up.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ No proven document holds this string: it can only be written with that escape, w
 
 _CHUNK_BYTES = 1 << 18  # what stays in a core's cache
 _QUOTE, _COLON, _COMMA, _CLOSER, _SPACE, _BACKSLASH = 34, 58, 44, 0x7D, 32, 92
-_SCALAR = np.zeros(256, dtype=np.uint8)  # by first character: 1 a number or boolean, 2 a string, 3 a sign, 0 all else
+_SCALAR = np.zeros(256, dtype=np.uint8)  # by first character: 1 a number or boolean, 2 a string, 3 a sign, 4 an array
 _SCALAR[[*b"0123456789tf"]] = 1
 _SCALAR[_QUOTE] = 2
 _SCALAR[45] = 3
+_ARRAY = 4
+_SCALAR[91] = _ARRAY
 
 
 class _Found(NamedTuple):
@@ -103,7 +105,9 @@ class Prover:
         if not len(rows):
             return None
         texts = texts.filter(pa.array(able))
-        marked = pc.replace_substring(pc.replace_substring(texts, '":null', f'":{NULL_RAW}'), '": null', f'": {NULL_RAW}')
+        marked = pc.replace_substring(
+            pc.replace_substring(texts, '":null', f'":{NULL_RAW}'), '": null', f'": {NULL_RAW}'
+        )
         longer = pc.subtract(pc.binary_length(marked), pc.binary_length(texts)).to_numpy()
         fields = self._parse(marked)
         found = self._tally(fields, nulls=True)
@@ -230,10 +234,12 @@ def _tally(array: pa.Array, field: pa.Field, *, nulls: bool) -> _Found:
         marker = NULL_TEXT if is_text(field) else NULL_RAW
         null = pc.fill_null(pc.equal(array, marker), False).to_numpy(zero_copy_only=False)
     if is_text(field):
-        return _Found(present, none, (present & ~null).astype(np.int64), null.astype(np.int64), none.astype(bool))
+        # An array becomes text too; one of a single string would add up.
+        arrays = present & (_kinds(array) == _ARRAY)
+        return _Found(present, none, (present & ~null).astype(np.int64), null.astype(np.int64), arrays)
     kind = _kinds(array)
     return _Found(present, none, (present & (kind == 2) & ~null).astype(np.int64), null.astype(np.int64),
-                  present & (kind == 0))  # fmt: skip
+                  present & ((kind == 0) | (kind == _ARRAY)))  # fmt: skip
 
 
 def _kinds(array: pa.Array) -> npt.NDArray[np.uint8]:

@@ -97,13 +97,13 @@ class Validate:
         for row, message, doc in zip(rows, ids, docs, strict=True):
             try:
                 value = read(doc, _ANY_DEPTH)
-                converted = self._exact.row(value)
+                converted = self._exact.row(value, doc)
             except Unreadable as fault:
                 faults.append(Fault.of(message, fault))
                 continue
             for column, item in zip(found, converted, strict=True):
                 column.append(item)
-            extras.append(self._exact.extra(value) if self._lenient else None)
+            extras.append(self._exact.unknown(value) if self._lenient else None)
             kept.append(row)
         arrays = [pa.array(column, field.type) for column, field in zip(found, self._schema, strict=True)]
         return arrays, extras, kept

@@ -29,6 +29,7 @@ _INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt _](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?\s*(?:([Zz])|([+-])(\d\d):?(\d\d))?", re.ASCII
 )
 _REASON_CHARACTERS = 500
+_WILD = re.compile(r"[0-9][eE][+-]?[0-9]{3}|[0-9]{400}")
 _HUGE = 400  # decimal exponent past every double
 
 
@@ -40,13 +41,13 @@ class ExactPath:
         self._names = frozenset(column.name for column in contract.columns)
         self._columns = [(column.name, _converter(column.field())) for column in contract.columns]
 
-    def row(self, value: dict[str, Any]) -> list[Any]:
-        """Return the values of the contract's columns, as `pyarrow.array` takes them.
+    def row(self, value: dict[str, Any], text: str) -> list[Any]:
+        """Return the values of the contract's columns, as `pyarrow.array` takes them; `text` holds what was read.
 
         Raises:
             Unreadable: what the validator found first, or out_of_range.
         """
-        tamed = _tamed(value)
+        tamed = _tamed(value) if _WILD.search(text) else value
         if not self._validator.is_valid(tamed):
             error = min(self._validator.iter_errors(tamed), key=_order)
             raise _verdict(error, value)
@@ -55,7 +56,7 @@ class ExactPath:
             for name, convert in self._columns
         ]
 
-    def extra(self, value: dict[str, Any]) -> str | None:
+    def unknown(self, value: dict[str, Any]) -> str | None:
         """Return the JSON text of the fields that are no column, None where there are none."""
         unknown = {name: item for name, item in value.items() if name not in self._names}
         return write(unknown) if unknown else None

@@ -1,8 +1,8 @@
 """The fast path of validation: a contract compiled to one SELECT that says for which events it is certain.
 
 It reads decode's `fields`, where each member is proven to be what it seems: a text column was a string, each name is
-known and there once, null is `decode_proof.NULL_TEXT` or `NULL_RAW`. "Certain" errs on one side only: a false here sends the event to the
-exact path, a true must be what the full validator says, with the very values that the exact path would give.
+known and there once, null is `decode_proof.NULL_TEXT` or `NULL_RAW`. "Certain" errs on one side only: a false here
+sends the event to the exact path, a true must be what the full validator says, with the values of the exact path.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _ONE_SCALAR = r'-?[0-9]{1,18}|true|false|"[^"\\]*"'
 
 
 def compile_rules(contract: Contract) -> str | None:
-    """Return the SELECT over `events` (`fields`, `doc`): `_sure`, then each column typed; None where nothing compiles."""
+    """Return the SELECT over `events` (`fields`, `doc`): `_sure`, then the columns; None where nothing compiles."""
     try:
         return _Compiler(contract.schema).select(contract)
     except NotCompiled:
@@ -69,7 +69,7 @@ class _Compiler:
         sure = [f"{FIELDS} IS NOT NULL", self._object(self._root, FIELDS, columns, depth=0)]
         sure += [self._fits(field, _member(FIELDS, field)) for field in columns]
         if any(_has_decimal(field.type) for field in columns):
-            # A parser that reads doubles keeps 15 digits; a longer run of digits, wherever, may be a number that lost some.
+            # A parser that reads doubles keeps 15 digits; a longer run, wherever it is, may be a number that lost some.
             sure.append("NOT regexp_matches(doc, '[0-9.]{16}')")
         values = [f"{self._value(field, _member(FIELDS, field))} AS {quoted(field.name)}" for field in columns]
         certain = " AND ".join(f"COALESCE({each}, false)" for each in sure)
@@ -119,9 +119,7 @@ class _Compiler:
         parts = list(schema.get("allOf", ()))
         if "$ref" in schema:
             parts.append(target(schema["$ref"], self._root))
-        for word in ("anyOf", "oneOf"):
-            if word in schema:
-                parts.append(_beside_null(schema[word]))
+        parts += [_beside_null(schema[word]) for word in ("anyOf", "oneOf") if word in schema]
         return [self._check(part, at, field, depth + 1) for part in parts]
 
     def _only(self, said: set[str], known: set[str]) -> None:
@@ -165,9 +163,8 @@ class _Compiler:
         return checks
 
     def _number(self, schema: Mapping[str, Any], at: str, field: pa.Field, said: set[str]) -> list[str]:
-        checks = []
-        for word, sign, strict in self._bounds(schema):
-            checks.append(_bound(at, field.type, word, sign, strict=strict))
+        bounds = self._bounds(schema)
+        checks = [_bound(at, field.type, limit, sign, strict=strict) for limit, sign, strict in bounds]
         if "multipleOf" in said:
             step = schema["multipleOf"]
             if not pa.types.is_int64(field.type) or type(step) is not int or not 0 < step < _EXACT_IN_DOUBLE:
@@ -229,10 +226,9 @@ class _Compiler:
         if "type" in schema:
             checks.append(_sql(value="object" in _words(schema["type"])))
         properties, required = schema.get("properties", {}), set(schema.get("required", ()))
-        if any(schema.get(word, True) is not True for word in ("additionalProperties", "unevaluatedProperties")):
-            # What it says of members that other parts of the schema know is too subtle for here.
-            if {field.name for field in fields} - properties.keys():
-                raise NotCompiled
+        closed = any(schema.get(word, True) is not True for word in ("additionalProperties", "unevaluatedProperties"))
+        if closed and {field.name for field in fields} - properties.keys():
+            raise NotCompiled  # what it says of members that other parts of the schema know is too subtle for here
         if depth == 0 and required - {field.name for field in fields}:
             raise NotCompiled
         if required - {field.name for field in fields}:
@@ -263,10 +259,8 @@ class _Compiler:
         parts = list(schema.get("allOf", ())) + ([target(schema["$ref"], self._root)] if "$ref" in schema else [])
         if any(word in schema for word in ("not", "if", "$dynamicRef", "$recursiveRef")):
             return False
-        if not all(self._admits_null(part, depth + 1) for part in parts):
-            return False
-        # `_beside_null` has seen to it that exactly one branch takes null.
-        return True
+        # Of anyOf and oneOf, `_beside_null` has seen to it that exactly one branch takes null.
+        return all(self._admits_null(part, depth + 1) for part in parts)
 
     # What the column's type can hold, and the value in that type.
 

@@ -27,9 +27,15 @@ _CALENDAR = {"date-time": "TIMESTAMPTZ", "datetime": "TIMESTAMP", "date": "DATE"
 _SHORT = {"email": 60}
 _UNASSERTED = {"decimal", "int32", "int64", "float", "double"}
 
+_IN_CLASS = r"[A-Za-z0-9\ _.,:;@\#/+=!%]*"
 _ATOMS = re.compile(
-    r"""(?: [A-Za-z0-9 _,:;@\#/=!%&~<>'"-] | \\[.\-/d$+*?()|] | \[\^?[A-Za-z0-9\ _.,:;@\#/+=!%~]*(?:[A-Za-z0-9_]-[A-Za-z0-9_]
-        [A-Za-z0-9\ _.,:;@\#/+=!%~]*)*-?\] | \((?!\?) | [)|^$] | (?<![*+?}])(?:[*+?]|\{[0-9]{1,3}(?:,[0-9]{0,3})?\})(?![*+?{]) )*""",
+    rf"""(?:
+        [A-Za-z0-9 _,:;@\#/=!%&~<>'"-]                                    # itself
+        | \\[.\-/d$+*?()|]                                                # escaped
+        | \[\^?{_IN_CLASS}(?:[A-Za-z0-9_]-[A-Za-z0-9_]{_IN_CLASS})*-?\]    # a class
+        | \((?!\?) | [)|^$]                                               # a plain group
+        | (?<![*+?}}])(?:[*+?]|\{{[0-9]{{1,3}}(?:,[0-9]{{0,3}})?\}})(?![*+?{{])  # one quantifier
+    )*""",
     re.VERBOSE,
 )
 
@@ -61,7 +67,7 @@ def format_rule(name: object, at: str) -> str:
 
 def pattern_rule(pattern: object, at: str) -> str:
     """Return the condition of a pattern, where every dialect of regular expressions reads it alike."""
-    if not isinstance(pattern, str) or not _ATOMS.fullmatch(pattern):
+    if not isinstance(pattern, str) or not _ATOMS.fullmatch(pattern) or "){" in pattern:  # RE2 bounds what nests
         raise NotCompiled
     try:
         re.compile(pattern)
