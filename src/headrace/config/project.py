@@ -122,9 +122,9 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             state=root / ".headrace" / name,
             bindings=MappingProxyType(bindings),
             sources=MappingProxyType({source.id: source for source in sources}),
-            settings=Settings(**layered(layers.below, layers.above)),
+            settings=Settings(**layered(layers.below, layers.above, layers.environ)),
             shared=MappingProxyType({Path(read.file).stem: read.value for read in shared}),
-            digest=_digest(root, name, reads, layers.above),
+            digest=_digest(root, name, reads, layers.environ),
         )
     return Assembled(project, name, spec, document, bindings, tuple(reads), tuple(shared), tuple(faults))
 
@@ -137,7 +137,8 @@ def _layers(
         root=root,
         bound=tuple(folder for target in bindings.values() if (folder := bound_folder(root, target)) is not None),
         below=spec.defaults.said(),
-        above=layered(here.overrides.said(), environ),
+        above=here.overrides.said(),
+        environ=environ,
         override={},
         override_document=document,
         override_key=("environments", name, "sources"),
@@ -212,8 +213,8 @@ def _unknown_overrides(here: EnvironmentSpec, name: str, root: Path, document: D
     ]
 
 
-def _digest(root: Path, environment: str, reads: list[Read], above: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(f"{environment}\0{sorted(above.items())}\0".encode())
+def _digest(root: Path, environment: str, reads: list[Read], environ: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(f"{environment}\0{sorted(environ.items())}\0".encode())
     files = {PROJECT_FILE, *(read.origin.document.file for read in reads)}
     files |= {file for read in reads for file in read.schema_files}
     for file in sorted(files):

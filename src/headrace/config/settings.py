@@ -1,6 +1,7 @@
 """What a source may leave unsaid: every default in one place, and the order in which layers override each other.
 
-    built in  <  `defaults:` of headrace.yaml  <  the source file  <  the environment's `overrides:`  <  HEADRACE_<NAME>
+    built in  <  `defaults:` of headrace.yaml  <  the source file  <  the environment's `overrides:`  <  its changes to
+    the one source in `sources:`  <  HEADRACE_<NAME>
 
 A layer overrides with whatever it says, 0 and "" included; it leaves alone what it does not mention.
 """

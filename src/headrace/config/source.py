@@ -76,6 +76,7 @@ class Layers:
     bound: tuple[Path, ...]
     below: Mapping[str, Any]
     above: Mapping[str, Any]
+    environ: Mapping[str, Any]
     override: Mapping[str, Any]
     override_document: Document
     override_key: Key
@@ -120,7 +121,8 @@ def read_source(document: Document, file: Path, layers: Layers) -> Read:
     if spec is None:
         return Read(None, origin, (), tuple(faults))
     said = said_by_source(spec.model_dump(by_alias=True, exclude_unset=True))
-    settings = Settings(**layered(layers.below, said, layers.above))
+    specific = {name: said[name] for name in said_by_source(changes) if name in said}
+    settings = Settings(**layered(layers.below, said, layers.above, specific, layers.environ))
     reading = _Datasets(spec, settings, origin, layers)
     datasets = reading.read()
     if not loads:

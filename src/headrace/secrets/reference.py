@@ -113,14 +113,17 @@ def _from_file(reference: SecretReference, root: Path, _environ: Mapping[str, st
             data = stream.read(MAX_SECRET_BYTES + 1)
         if len(data) > MAX_SECRET_BYTES:
             raise ConfigError(f"{reference} is larger than {MAX_SECRET_BYTES:,} bytes", at=str(reference))
-        return Secret(data.decode().rstrip("\r\n"))
     except OSError as error:
         raise ConfigError(
             f"{reference} cannot be read: {error.strerror}", at=str(reference), fix="check the path and its rights"
         ) from error
+    try:
+        text = data.decode()
     except UnicodeDecodeError:
-        # `from None`: the decoder's error carries the bytes of the secret.
-        raise ConfigError(f"{reference} is not UTF-8 text", at=str(reference), fix="store the secret as text") from None
+        text = None  # the decoder's error carries the secret's bytes, so nothing is raised while it is at hand
+    if text is None:
+        raise ConfigError(f"{reference} is not UTF-8 text", at=str(reference), fix="store the secret as text")
+    return Secret(text.rstrip("\r\n"))
 
 
 def _from_gcp(reference: SecretReference, _root: Path, _environ: Mapping[str, str]) -> Secret:

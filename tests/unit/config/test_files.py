@@ -1,4 +1,8 @@
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from headrace.config.files import MAX_DEPTH, find_root, parse_yaml, read_text, read_yaml
 from headrace.errors import ConfigError
@@ -41,6 +45,21 @@ block: |
         "time": "12:30:00",
         "block": "two\nlines\n",
     }
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"], exclude_characters="\ufeff"), max_size=8)
+DOCUMENTS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(TEXTS.filter(lambda key: key != "<<"), inner, max_size=4)
+    ),
+    max_leaves=20,
+)
+
+
+@given(DOCUMENTS.filter(lambda value: value is not None))
+def test_json_is_yaml_and_means_the_same(value):
+    assert parse_yaml(json.dumps(value, ensure_ascii=False), "f.yaml").value == value
 
 
 def test_every_key_and_item_has_its_line():

@@ -19,6 +19,7 @@ environments:
   busy:
     overrides: {sla_minutes: 0, freshness_secs: 0}
   special:
+    overrides: {sla_minutes: 8, batch_rows: 10, freshness_secs: 3}
     sources:
       orders:
         monitoring: {sla_minutes: 7}
@@ -44,6 +45,9 @@ def test_each_layer_wins_over_the_one_below(shop, orders):
     assert (source.batch_rows, source.sla_minutes, source.datasets[0].timezone) == (300, 30, "Europe/Paris")
     assert loaded(shop, "special").source("orders").batch_rows == 9
     assert loaded(shop, "special").source("orders").sla_minutes == 7
+    assert loaded(shop, "special").source("orders").freshness_secs == 3
+    assert loaded(shop, "special").settings.batch_rows == 10
+    assert loaded(shop, "special", {"HEADRACE_FRESHNESS_SECS": "4"}).source("orders").freshness_secs == 4
     assert loaded(shop, "special", {"HEADRACE_BATCH_ROWS": "11"}).source("orders").batch_rows == 11
 
 

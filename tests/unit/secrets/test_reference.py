@@ -89,6 +89,7 @@ def test_no_error_shows_a_value_not_even_in_its_traceback(tmp_path, data):
     with pytest.raises(ConfigError) as raised:
         SecretReference.parse("secret://file/key").resolve(tmp_path)
     assert CANARY not in "".join(traceback.format_exception(raised.value))
+    assert raised.value.__context__ is None
 
 
 class Holder(BaseModel):
