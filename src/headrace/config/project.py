@@ -9,12 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from headrace.config.datasets import Layers
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.files import PROJECT_FILE, Document, inside, read_yaml
 from headrace.config.project_file import EnvironmentSpec, ProjectFile
 from headrace.config.rules import RuleChecks
 from headrace.config.settings import Settings, layered, said_by_environ
-from headrace.config.source import Layers, Read, Source, read_source
+from headrace.config.source import Read, Source, read_source
 from headrace.config.validation import Origin, validated
 from headrace.errors import ConfigError
 

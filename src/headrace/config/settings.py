@@ -101,7 +101,9 @@ def said_by_source(source: Mapping[str, Any]) -> dict[str, Any]:
                 break
             value = value[key]
         else:
-            said[name] = value
+            # `batch_rows:` with nothing after it says nothing; where nobody need say a value, it says nobody does.
+            if value is not None or Settings.model_fields[name].default is None:
+                said[name] = value
     return said
 
 

@@ -5,29 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.config import schemas
-from headrace.config.faults import Fault, did_you_mean
+from headrace.config.datasets import Datasets
+from headrace.config.faults import Fault
 from headrace.config.references import malformed_secrets
 from headrace.config.settings import Settings, layered, said_by_source
 from headrace.config.source_file import FLAT_SCHEMA, SourceFile, full_form, is_flat, without, written_key
 from headrace.config.validation import Origin, validated
-from headrace.connectors.ingestion import IngestionSpec, TableSpec, dataset_name
-from headrace.contracts.load import load_contract
-from headrace.errors import ConfigError, HeadraceError
-from headrace.stages import paths
-from headrace.stages.dataset import Dataset
+from headrace.connectors.ingestion import IngestionSpec
 from headrace.words import IDENTIFIER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from headrace.config.files import Document, Key
-    from headrace.config.rules import RuleChecks
-    from headrace.contracts.contract import Contract
+    from headrace.config.datasets import Layers
+    from headrace.config.files import Document
     from headrace.stages.csv_rows import CsvSpec
-    from headrace.stages.late import LateSpec
-    from headrace.stages.quality import RuleSpec
+    from headrace.stages.dataset import Dataset
     from headrace.warehouse.gold import GoldStep
 
 
@@ -66,21 +60,6 @@ class Source:
     def batch_rows(self) -> int:
         """How many messages one batch holds at most."""
         return self.settings.batch_rows
-
-
-@dataclass(frozen=True)
-class Layers:
-    """What lies around a source file: the folder, the settings below and above it, the environment's changes."""
-
-    root: Path
-    bound: tuple[Path, ...]
-    below: Mapping[str, Any]
-    above: Mapping[str, Any]
-    environ: Mapping[str, Any]
-    override: Mapping[str, Any]
-    override_document: Document
-    override_key: Key
-    rules: RuleChecks
 
 
 @dataclass(frozen=True)
@@ -123,7 +102,7 @@ def read_source(document: Document, file: Path, layers: Layers) -> Read:
     said = said_by_source(spec.model_dump(by_alias=True, exclude_unset=True))
     specific = {name: said[name] for name in said_by_source(changes) if name in said}
     settings = Settings(**layered(layers.below, said, layers.above, specific, layers.environ))
-    reading = _Datasets(spec, settings, origin, layers)
+    reading = Datasets(spec, settings, origin, layers)
     datasets = reading.read()
     if not loads:
         return Read(None, origin, (), (*faults, *reading.faults))
@@ -159,202 +138,3 @@ def _identity(full: Mapping[str, Any], file: Path, origin: Origin) -> list[Fault
         fix = f"write `source_id: {file.stem}`, or rename the file {found}.yaml"
         return [origin.error(("source_id",), message, fix)]
     return []
-
-
-class _Datasets:
-    """Loads the contracts of a source, and checks every field that the file names against them."""
-
-    def __init__(self, spec: SourceFile, settings: Settings, origin: Origin, layers: Layers) -> None:
-        self._spec = spec
-        self._settings = settings
-        self._origin = origin
-        self._layers = layers
-        self.schema_files: list[str] = []
-        self.faults: list[Fault] = []
-
-    def read(self) -> tuple[Dataset, ...]:
-        spec = self._spec
-        schema = spec.schema_
-        if not spec.ingestion.tables:
-            if schema is None or (schema.file is None and schema.inline is None):
-                self._bronze_only(("schema",), f"schemas/{spec.source_id}.json")
-                return ()
-            where: Key = ("schema", "inline" if schema.file is None else "file")
-            found = self._dataset(spec.source_id, schema.file, schema.inline, where)
-            datasets = [] if found is None else [found]
-        else:
-            if schema is not None and (schema.file is not None or schema.inline is not None):
-                fix = "give each of `tables:` its own: {name: …, schema_file: …}"
-                self.faults.append(self._origin.error(("schema",), "one schema cannot describe several tables", fix))
-            datasets = [
-                found for index, table in enumerate(spec.ingestion.tables) if (found := self._table(index, table))
-            ]
-        self._unresolved_rules(datasets)
-        return tuple(datasets)
-
-    def _table(self, index: int, table: TableSpec) -> Dataset | None:
-        key: Key = ("ingestion", "tables", index)
-        try:
-            name = dataset_name(self._spec.source_id, table.name)
-        except ValueError as error:
-            self.faults.append(self._origin.error(key, str(error), "shorten the source_id or the table's name"))
-            return None
-        usual = f"schemas/{name}.json"
-        if table.schema_file is None and not (self._layers.root / usual).is_file():
-            self._bronze_only(key, usual, f"the table '{table.name}'")
-            return None
-        return self._dataset(name, table.schema_file or usual, None, key, table)
-
-    def _bronze_only(self, key: Key, file: str, what: str = "") -> None:
-        what = what or f"'{self._spec.source_id}'"
-        message = f"{what} has no schema: its messages stay in bronze, unvalidated"
-        fix = f"write {file} and name it in `schema: {{file: {file}}}`"
-        self.faults.append(self._origin.warning(key, message, fix))
-
-    def _dataset(
-        self, name: str, file: str | None, inline: dict[str, Any] | None, where: Key, table: TableSpec | None = None
-    ) -> Dataset | None:
-        steps = self._spec.processing.bronze_to_silver
-        dedup = next((step.deduplication for step in steps if step.deduplication is not None), None)
-        late: LateSpec | None = next((step.late for step in steps if step.late is not None), None)
-        at = next((i for i, step in enumerate(steps) if step.deduplication is not None), 0)
-        dedup_key: Key = ("processing", "bronze_to_silver", at, "deduplication")
-        key, version_by, event_time = (
-            dedup.key if dedup else (),
-            dedup.version_by if dedup else None,
-            self._spec.event_time,
-        )
-        places: dict[str, Key] = {
-            "key": (*dedup_key, "key"),
-            "version_by": (*dedup_key, "version_by"),
-            "event_time": ("event_time",),
-        }
-        if table is not None:
-            for option in table.model_fields_set & set(places):
-                places[option] = (*where, option)
-            key, version_by, event_time = (
-                table.key or key,
-                table.version_by or version_by,
-                table.event_time or event_time,
-            )
-        document = inline if file is None else self._document(file, where, needed=bool(steps or event_time))
-        if document is None:
-            return None
-        contract = self._contract(name, document, file, where, ())
-        if contract is None or not self._fields_exist(contract, key, version_by, event_time, places):
-            return None
-        columns = {column.name for column in contract.columns}
-        required = [field for field in dict.fromkeys([*key, event_time]) if field in columns]
-        contract = self._contract(name, document, file, where, required) if required else contract
-        if contract is None:
-            return None
-        rules = self._applicable(contract)
-        return Dataset(
-            name=name,
-            contract=contract,
-            key=key,
-            version_by=version_by,
-            event_time=event_time,
-            timezone=self._settings.timezone,
-            late=late,
-            rules=rules,
-        )
-
-    def _document(self, file: str, where: Key, *, needed: bool) -> dict[str, Any] | None:
-        try:
-            document = schemas.read_schema(self._layers.root, file, self._layers.bound)
-        except ConfigError as error:
-            place, _, line = error.at.rpartition(":")
-            if line.isdigit():
-                self.faults.append(Fault("error", place, int(line), error.message, error.fix))
-            else:
-                self.faults.append(self._origin.error(where, error.message, error.fix))
-            return None
-        if document is None:
-            # Where nothing in the file depends on it, the source still loads: its messages are kept, in bronze.
-            message = f"the schema file {file} does not exist"
-            fix = schemas.nearest(self._layers.root, file)
-            if needed:
-                self.faults.append(self._origin.error(where, message, fix))
-            else:
-                said = f"{message}: messages of '{self._spec.source_id}' stay in bronze, unvalidated"
-                self.faults.append(self._origin.warning(where, said, fix))
-            return None
-        self.schema_files.append(file)
-        return document
-
-    def _contract(
-        self, name: str, document: Mapping[str, Any], file: str | None, where: Key, required: list[str] | tuple[()]
-    ) -> Contract | None:
-        try:
-            return load_contract(
-                name, document, validation=self._settings.validation, required=required, at=file or self._spec.source_id
-            )
-        except HeadraceError as error:
-            if file is None:
-                self.faults.append(self._origin.error(where, error.message, error.fix))
-            else:
-                line = schemas.line_of(self._layers.root, file, error.message)
-                self.faults.append(Fault("error", file, line, error.message, error.fix))
-            return None
-
-    def _fields_exist(
-        self, contract: Contract, key: tuple[str, ...], version_by: str | None, event_time: str | None,
-        places: Mapping[str, Key],
-    ) -> bool:  # fmt: skip
-        from headrace.stages.event_time import check_event_time
-
-        schema = contract.arrow_schema()
-        before = len(self.faults)
-        named = [((*places["key"], index), "key", field) for index, field in enumerate(key)]
-        if version_by is not None:
-            named.append((places["version_by"], "version_by", version_by))
-        for place, option, field in named:
-            try:
-                path = paths.resolve(field, schema)
-            except ConfigError as error:
-                self.faults.append(self._origin.error(place, f"{option}: {error.message}", error.fix))
-                continue
-            if paths.ELEMENTS in path.steps:
-                message = f"{option}: {field} names the elements of a list"
-                self.faults.append(self._origin.error(place, message, "name a single field"))
-        if wrong := check_event_time(event_time, self._settings.timezone, schema):
-            self.faults.append(self._origin.error(places["event_time"], f"event_time: {wrong[0]}", wrong[1]))
-        return len(self.faults) == before
-
-    def _rules(self) -> list[tuple[Key, RuleSpec]]:
-        return [
-            (("processing", "bronze_to_silver", at, "data_quality", "rules", index), rule)
-            for at, step in enumerate(self._spec.processing.bronze_to_silver)
-            if step.data_quality is not None
-            for index, rule in enumerate(step.data_quality.rules)
-        ]
-
-    def _applicable(self, contract: Contract) -> tuple[RuleSpec, ...]:
-        """Return the rules whose field the contract has; what is wrong with them otherwise is a fault."""
-        found = [(key, rule) for key, rule in self._rules() if _resolves(rule, contract)]
-        rules = tuple(rule for _, rule in found)
-        for fault in self._layers.rules.faults(rules, contract.arrow_schema()):
-            key, rule = found[fault.rule]
-            at = (*key, "check" if rule.is_expression else "field")
-            self.faults.append(self._origin.error(at, f"the rule {rule.check}: {fault.message}", fault.fix))
-        return rules
-
-    def _unresolved_rules(self, datasets: list[Dataset]) -> None:
-        for key, rule in self._rules():
-            if datasets and not any(rule in dataset.rules for dataset in datasets):
-                field = rule.field or ""
-                columns = [column.name for dataset in datasets for column in dataset.contract.columns]
-                hint = did_you_mean(field.split(".")[0].removesuffix("[]"), columns)
-                message = f"the rule {rule.check} is not applied: the contract has no field '{field}'"
-                self.faults.append(self._origin.warning((*key, "field"), message, hint))
-
-
-def _resolves(rule: RuleSpec, contract: Contract) -> bool:
-    if rule.field is None:
-        return True
-    try:
-        paths.resolve(rule.field, contract.arrow_schema())
-    except ConfigError:
-        return False
-    return True

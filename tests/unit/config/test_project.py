@@ -66,6 +66,12 @@ def test_an_override_of_empty_text_is_an_override(shop, orders):
     assert loaded(shop).source("orders").spec.description == ""
 
 
+def test_an_empty_value_says_nothing(shop, orders):
+    shop.write("headrace.yaml", LAYERS)
+    shop.source(orders + "  batch_rows:\ntimezone:\nmonitoring:\n  sla_minutes:\n")
+    assert loaded(shop).source("orders").settings == Settings(batch_rows=200, sla_minutes=None, timezone="Asia/Tokyo")
+
+
 def test_mappings_merge_and_all_else_replaces():
     assert layered({"a": {"b": 1, "c": [1, 2]}, "d": 1}, {"a": {"c": []}}, {"d": 0, "e": None}) == {
         "a": {"b": 1, "c": []},
