@@ -3,11 +3,11 @@
     python benchmarks/bench_tick.py --events 1000000 --json
     python benchmarks/bench_tick.py --sources 100 --events 1000000 --json
 
-Conditions: the events wait on the bus; every file and commit is fsynced; 12 fields, one nested; 5% exact repeats of
-recent orders and 1% invalid; `--existing` rows are in silver before (10 million by default, a million a day, written
-straight to the lake; their bronze payloads are short). Measured from the start of the process that drains the bus to its
-end, Python's own start and the build of the key filter included. `--runs` repeats it on a fresh copy; the figures are
-medians. The numbers are checked: the ledger must balance, and its fates must be what the generator made.
+Conditions: the events wait on the bus; every file and commit is fsynced; 12 fields, one nested; 5% exact repeats
+of recent orders and 1% invalid; `--existing` rows are in silver before (10 million by default, a million a day,
+written straight to the lake; their bronze payloads are short). Measured from the start of the process that drains the
+bus to its end, Python's own start and the build of the key index included. `--runs` repeats it on a fresh copy; the
+figures are medians. The numbers are checked: the ledger must balance, and its fates must be what the generator made.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 import shop_events
 
 SEED = 7

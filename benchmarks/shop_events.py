@@ -68,8 +68,8 @@ def messages(
 ) -> Iterator[pa.RecordBatch]:
     """Yield batches of payloads: JSON orders in time order.
 
-    A share of `duplicates` repeats, byte for byte, an order from among the 100,000 before it; a share of `invalid` breaks
-    the contract (half by a wrong type, half by an unknown status).
+    A share of `duplicates` repeats, byte for byte, an order from among the 100,000 before it; a share of `invalid`
+    breaks the contract (half by a wrong type, half by an unknown status).
     """
     step = 50_000
     with duckdb.connect() as connection:

@@ -53,9 +53,9 @@ class Runs:
 class KeyIndex:
     """In which partitions of a silver table a key may be: 42 bits of its hash and the event date, eight bytes a row.
 
-    Never says "new" of a key that is there. Says "maybe" of one that is not once in about 4·10¹² / rows look-ups, and of
-    one that moved or was removed since: it forgets nothing. Built from a scan on first use, then kept up to date by the
-    commits of the process that owns the lake.
+    Never says "new" of a key that is there. Says "maybe" of one that is not once in about 4·10¹² / rows look-ups, and
+    of one that moved or was removed since: it forgets nothing. Built from a scan on first use, then kept up to date
+    by the commits of the process that owns the lake.
     """
 
     def __init__(self, scan: Callable[[], Iterable[tuple[dt.date, np.ndarray]]]) -> None:

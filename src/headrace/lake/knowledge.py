@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class Knowledge:
     """Answers the merge's questions about silver. `query` runs SQL on the writer's connection, tables by name.
 
-    What it remembers is built from a scan the first time a dataset is asked about, and follows every commit from then on.
+    What it remembers is built from a scan when a dataset is first asked about, and follows every commit from then on.
     """
 
     def __init__(self, query: Callable[..., pa.Table]) -> None:

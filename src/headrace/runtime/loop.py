@@ -94,20 +94,16 @@ class Loop:
 
     def drain(self, stop: threading.Event | None = None) -> None:
         """Tick until nothing waits on the bus (or `stop` is set), whether due or not; sources that fail are left."""
-        while stop is None or not stop.is_set():
-            busy = self.step(everything=True)
-            waiting = any(
-                self._bus.lag(source.topic, SUBSCRIPTION).messages
-                for name, source in self._sources.items()
-                if not self._health[name].failures
-            )
-            if not busy and not waiting:
-                break
+        idle = 0
+        while idle < 2 and not (stop is not None and stop.is_set()):  # the first idle step may only have settled
+            idle = 0 if self.step(everything=True) else idle + 1
         self._settle()
 
     def step(self, *, everything: bool = False) -> bool:
         """Prepare the sources that are due and hand them to the writer; return whether there were any."""
         now = time.monotonic()
+        if self._committing is not None and self._committing.done():
+            self._settle()
         names = due.decide(self._waiting(now, everything=everything))
         prepared = [batch for name in names if (batch := self._prepare(name, now)) is not None]
         failed = self._settle()

@@ -100,7 +100,7 @@ class Pipeline:
         return dataset.name.removeprefix(f"{self._source.id}__")
 
     def _decide(self, dataset: Dataset, messages: pa.RecordBatch) -> Decided:
-        """Run the stages; where one fails by a bug of ours, halve the batch until only the messages to blame are left."""
+        """Run the stages; where one fails by a bug of ours, halve the batch until only what it fails on is left."""
         try:
             kept, rejected, warned = through(self._stages[dataset.name], messages)
         except Exception as problem:  # noqa: BLE001 - one bad message never stops its neighbours
