@@ -262,6 +262,13 @@ def test_a_build_that_fails_halfway_leaves_no_trace_in_the_next(shop, tmp_path, 
     assert shop.data() == shop.named()
 
 
+def test_sums_of_integers_keep_every_digit(shop):
+    snapshot = shop.arrive((2**62 + 1, 1, 1.0), (2**62 + 3, 1, 1.0))
+    shop.model("sums.sql", "select customer_id, sum(order_id) as total from {{ ref('stg_orders') }} group by 1")
+    assert shop.build(snapshot).ok
+    assert shop.rows("select total::varchar from sums") == [(str(2**63 + 4),)]
+
+
 def test_touched_partitions_are_what_an_incremental_model_reads(shop):
     shop.model("each_order.sql", INCREMENTAL)
     shop.build(shop.arrive((1, 1, 10.0)))

@@ -56,13 +56,15 @@ def show(out: Output, report: BuildReport, *, dry_run: bool = False) -> None:
         _show_failure(out, failure, tests.get(failure.name))
     for test in report.tests:
         if test.status == "warned":
-            out.line(f"warning: test {test.name}: {test.failing_rows:,} rows")
+            out.line(f"warning: test {test.name} finds {test.failing_rows:,} row{'s' * (test.failing_rows != 1)}")
     passed = sum(test.status == "passed" for test in report.tests)
-    done = f"{len(report.tests)} tests, {passed} passed, in {report.seconds:.1f} s"
+    tested = f"{passed} of {len(report.tests)} tests passed" if report.tests else "no tests"
+    done = f"{tested}, {report.seconds:.1f} s"
     if not report.ok:
-        out.line(f"not published: {len(report.failures)} failed; {done}. Readers see what they saw before.")
+        out.line(f"not published ({done}): readers see what they saw before")
     elif report.published:
-        out.line(f"published {report.published.build}: {len(report.published.tables)} tables; {done}")
+        tables = len(report.published.tables)
+        out.line(f"published {report.published.build}: {tables} table{'s' * (tables != 1)}; {done}")
     elif dry_run:
         out.line(f"would publish {report.build}: {done}")
     else:

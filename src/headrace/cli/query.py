@@ -1,17 +1,20 @@
 """`headrace query`: one SELECT over published gold, silver, bronze and ops.
 
 With --json (or --format json): {"columns": [{"name", "type"}], "rows": [{…}], "truncated", "gold", "lake_snapshot"}:
-`gold` is the build and `lake_snapshot` the version that was read. Bytes that are not text are base64.
+`gold` is the build and `lake_snapshot` the version that was read. Bytes that are not text are base64,
+and a decimal with places is a string, so that no digit is lost.
 """
 
 from __future__ import annotations
 
 import base64
 import csv
+import datetime as dt
 import io
 import json
 import math
 import sys
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -62,15 +65,29 @@ def run(
         answer = warehouse.query(sql, limit=limit)
     out = Output(as_json)
     if chosen is Format.TABLE:
-        names, rows = _cells(answer.rows)
-        numbers = [name for name, field in zip(names, answer.rows.schema, strict=True) if _is_number(field.type)]
-        out.table(names, rows, right=numbers)
+        _show(out, answer.rows)
     else:
         _write(_rendered(answer, chosen), output)
     if output is not None:
         out.note(f"{len(answer.rows):,} rows in {output}")
     if answer.truncated:
         out.note(f"the first {len(answer.rows):,} rows; there are more (--limit N)")
+
+
+def _show(out: Output, rows: pa.Table) -> None:
+    """Print a table where it fits the terminal, else each row as a list of its columns."""
+    names, cells = _cells(rows)
+    shown = [[_flat(cell) for cell in row] for row in cells]
+    columns = [[name, *(str(row[place]) for row in shown)] for place, name in enumerate(names)]
+    if sum(max(map(len, column)) + 2 for column in columns) <= out.console.width:
+        numbers = [name for name, field in zip(names, rows.schema, strict=True) if _is_number(field.type)]
+        out.table(names, shown, right=numbers)
+        return
+    width = max(map(len, names))
+    for number, row in enumerate(shown, start=1):
+        out.line(f"row {number}", style="bold")
+        for name, cell in zip(names, row, strict=True):
+            out.line(f"  {name:<{width}}  {'-' if cell is None else cell}")
 
 
 def _by_name(output: Path | None) -> Format:
@@ -141,11 +158,15 @@ def _names(rows: pa.Table) -> list[str]:
 def _value(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
+    if isinstance(value, Decimal):
+        return int(value) if value.as_tuple().exponent == 0 else str(value)
     if isinstance(value, bytes):
         try:
             return value.decode()
         except UnicodeDecodeError:
             return base64.b64encode(value).decode()
+    if isinstance(value, dt.datetime | dt.date | dt.time):
+        return value.isoformat()
     if isinstance(value, dict):
         return {str(name): _value(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -172,7 +172,7 @@ class Warehouse(Protocol):
         ...
 
     def lake_snapshots(self) -> frozenset[int]:
-        """Return the lake snapshots that a build in `history` read: expiry keeps them."""
+        """Return the lake snapshots that builds in `history` read, or count changes from: expiry keeps them."""
         ...
 
     def recover(self) -> int:

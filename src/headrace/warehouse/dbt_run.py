@@ -16,6 +16,12 @@ _MODEL_STATUS = {"success": "built", "error": "failed", "skipped": "skipped"}
 _TEST_STATUS = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "failed", "skipped": "skipped"}
 
 
+def load_dbt() -> None:
+    """Import what takes seconds."""
+    import dbt.adapters.duckdb
+    import dbt.cli.main  # noqa: F401
+
+
 def run_dbt(job: dict[str, Any]) -> dict[str, Any]:
     """Run `dbt build` for a job; return models, tests, failures and the tables that gold has, ready for JSON."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager

@@ -132,6 +132,10 @@ class DbtWarehouse:
             warnings=(*warnings, *result.get("warnings", ())),
         )
 
+    def warm(self) -> None:
+        """Start the dbt process now, so that a build soon after need not wait for its imports."""
+        self._worker.warm()
+
     def published(self) -> Entry | None:
         """See `Warehouse.published`."""
         return read_ledger(self.gold.ledger).current
@@ -156,7 +160,8 @@ class DbtWarehouse:
 
     def lake_snapshots(self) -> frozenset[int]:
         """See `Warehouse.lake_snapshots`."""
-        return frozenset(entry.lake_snapshot for entry in self.history() if entry.lake_snapshot is not None)
+        pairs = ((entry.lake_snapshot, entry.complete_snapshot) for entry in self.history())
+        return frozenset(snapshot for pair in pairs for snapshot in pair if snapshot is not None)
 
     def recover(self) -> int:
         """See `Warehouse.recover`."""

@@ -38,6 +38,22 @@ MACROS = """\
   {%- endif -%}
 {%- endmacro %}
 
+{# A sum of integers is a HUGEINT, which DuckLake would store as a double: digits lost, and files that do not merge. #}
+{% macro duckdb__create_table_as(
+    temporary, relation, compiled_code, language='sql', partitioned_by=none, sorted_by=none
+) -%}
+  {%- if language == 'sql' and execute and not config.get('sql_header') -%}
+    {%- set exact = [] -%}
+    {%- for row in run_query("describe (" ~ compiled_code ~ "\n)").rows if row[1] in ("HUGEINT", "UHUGEINT") -%}
+      {%- do exact.append('cast("' ~ row[0] ~ '" as decimal(38, 0)) as "' ~ row[0] ~ '"') -%}
+    {%- endfor -%}
+    {%- if exact -%}
+      {%- set compiled_code = "select * replace (" ~ exact | join(", ") ~ ") from (" ~ compiled_code ~ "\n)" -%}
+    {%- endif -%}
+  {%- endif -%}
+  {{ return(dbt.duckdb__create_table_as(temporary, relation, compiled_code, language, partitioned_by, sorted_by)) }}
+{%- endmacro %}
+
 {# Gold is published as pinned tables: a view would read whatever its inputs are when somebody looks. #}
 {% materialization view, adapter='duckdb' %}
   {{ return(dbt.materialization_table_duckdb()) }}

@@ -56,6 +56,10 @@ class Worker:
             raise BusyError("a build whose parent died is still ending", fix="type this again in a moment")
         return result
 
+    def warm(self) -> None:
+        """Start the child now; it imports dbt while the caller does something else."""
+        self._alive()
+
     @property
     def pid(self) -> int | None:
         """The child's process id while there is one."""
@@ -98,6 +102,9 @@ def serve() -> None:
     os.dup2(2, 1)  # whatever prints to stdout, prints to the log
     jobs: queue.Queue[str] = queue.Queue()
     threading.Thread(target=_read_jobs, args=(jobs,), daemon=True).start()
+    from headrace.warehouse.dbt_run import load_dbt
+
+    load_dbt()  # before the first job: a parent that warms up does not wait for it
     while True:
         job = json.loads(jobs.get())
         answers.write(json.dumps(_locked(job), default=str) + "\n")

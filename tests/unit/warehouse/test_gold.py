@@ -17,8 +17,8 @@ def run(*steps, columns=COLUMNS):
     sql = re.sub(r"{{ ref\('(\w+)'\) }}", r"\1", sql)
     with duckdb.connect() as db:
         db.execute(
-            "CREATE TABLE stg_orders AS SELECT order_id, customer_id, amount, date '2024-01-01' + day AS _event_date FROM "
-            "(VALUES (1, 'a', 10.0, 0), (2, 'a', 5.0, 0), (3, 'b', 7.0, 1), (4, 'c', 1.0, 1)) "
+            "CREATE TABLE stg_orders AS SELECT order_id, customer_id, amount, date '2024-01-01' + day AS _event_date "
+            "FROM (VALUES (1, 'a', 10.0, 0), (2, 'a', 5.0, 0), (3, 'b', 7.0, 1), (4, 'c', 1.0, 1)) "
             "t(order_id, customer_id, amount, day)"
         )
         db.execute(
