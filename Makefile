@@ -16,7 +16,7 @@ FIND_PYTHON = for it in python3 python3.14 python3.13 python3.12 python3.11; do 
 	"$$it" -c "$(IS_NEW_ENOUGH)" 2>/dev/null && { echo "$$it"; break; }; done
 PYTHON ?= $(shell $(FIND_PYTHON))
 LOCK = "$(UV)" pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" pyproject.toml
+	--no-emit-index-url --no-emit-find-links --no-strip-extras --custom-compile-command "make lock" pyproject.toml
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test lint bench docs lock clean
@@ -32,12 +32,12 @@ $(READY): requirements/dev.txt pyproject.toml
 		echo "  fix: install one, then: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
 ifneq ($(strip $(UV)),)
 	"$(UV)" venv --quiet --clear --python "$(PYTHON)" $(VENV)
-	"$(UV)" pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	"$(UV)" pip install --quiet --compile-bytecode --python $(BIN)/python --no-deps --require-hashes -r requirements/dev.txt
 	"$(UV)" pip install --quiet --python $(BIN)/python --no-build-isolation --no-deps --editable .
 else
 	"$(PYTHON)" -m venv --clear $(VENV) || { \
 		echo "  fix: install venv for $(PYTHON) (Debian, Ubuntu: apt-get install python3-venv), or uv" >&2; exit 2; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 endif
 	@touch "$@"
