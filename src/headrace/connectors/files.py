@@ -10,7 +10,7 @@ from headrace.connectors.byte_stream import COMPRESSIONS, ByteStream
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -59,14 +59,16 @@ def read_messages(
     delimiter: str | None = None,
     quote: str = '"',
     escape: str | None = None,
+    columns: Sequence[str] = (),
     note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield a file's messages as `Bus.publish` takes them, in memory bounded by a batch.
 
     Nothing is dropped and payloads are the bytes of the file: a line, a CSV record, an element of a JSON array; or the
     JSON text of a Parquet row. CSV adds the attributes `content-type` and `csv-header`; the ones given go over them.
-    `delimiter`, `quote` and `escape` are those of CSV. `note` is told what a user should know. Raises `InputError`
-    where the file cannot be read, is damaged or ends early, after yielding what came before.
+    `delimiter`, `quote`, `escape` and `columns` (of files without a header) are those of CSV. `note` is told what a
+    user should know. Raises `InputError` where the file cannot be read, is damaged or ends early, after yielding what
+    came before.
     """
     kind = format_of(source, format)
     extra = dict(attributes or {})
@@ -97,4 +99,6 @@ def read_messages(
         from headrace.connectors.csv_file import read_csv
 
         cells = delimiter or ("\t" if kind == "tsv" else ",")
-        yield from read_csv(stream, stream.blocks(), extra, delimiter=cells, quote=quote, escape=escape)
+        yield from read_csv(
+            stream, stream.blocks(), extra, delimiter=cells, quote=quote, escape=escape, columns=columns
+        )

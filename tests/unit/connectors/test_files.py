@@ -229,7 +229,12 @@ def test_csv_attributes_carry_the_header(tmp_path):
 def test_tsv_quotes_open_after_tabs(tmp_path):
     (batch,) = read_messages(written(tmp_path, "a.tsv", b'a\tb\n1\t"x\ty\nz"\n2\t3,"\n'))
     assert batch.column("payload").to_pylist() == [b'1\t"x\ty\nz"', b'2\t3,"']
-    assert dict(batch.column("attributes")[0].as_py())["content-type"] == "text/tab-separated-values"
+    assert dict(batch.column("attributes")[0].as_py()) == {"content-type": "text/csv", "csv-header": "a\tb"}
+
+
+@pytest.mark.parametrize("header", [b"", b'\xef\xbb\xbfa,"b"\n'])
+def test_a_source_may_know_the_columns_of_files_without_header(tmp_path, header):
+    assert payloads(written(tmp_path, "a.csv", header + b"1,2\n3,4\n"), columns=["a", "b"]) == [b"1,2", b"3,4"]
 
 
 def test_an_inch_mark_and_an_open_quote_harm_their_own_line_only(tmp_path):
@@ -353,24 +358,28 @@ def test_parquet_rows_are_exact(tmp_path):
     utc = dt.UTC
     moment = dt.datetime(2026, 11, 1, 12, 0, 0, 123456, tzinfo=utc)
     known = uuid.UUID(int=5)
+    exact = Decimal("12345678901234567890.123456789")
+    naive = moment.replace(tzinfo=None)
+    pair = pa.struct([("a", pa.int64()), ("é", pa.string())])
+    counts = pa.map_(pa.string(), pa.int64())
     columns = {
         "i": (pa.array([2**63 - 1, None]), [9223372036854775807, None]),
         "u": (pa.array([2**64 - 1, 0], pa.uint64()), [18446744073709551615, 0]),
-        "d": (pa.array([Decimal("12345678901234567890.123456789"), None], pa.decimal128(38, 9)), [Decimal("12345678901234567890.123456789"), None]),
+        "d": (pa.array([exact, None], pa.decimal128(38, 9)), [exact, None]),
         "f": (pa.array([0.1, 1e300]), [Decimal("0.1"), Decimal("1e300")]),
         "f32": (pa.array([0.1, 2.5], pa.float32()), [Decimal("0.1"), Decimal("2.5")]),
         "b": (pa.array([True, None]), [True, None]),
         "s": (pa.array(['q"\\\n\x01é\u2028', ""]), ['q"\\\n\x01é\u2028', ""]),
         "t": (pa.array([moment, None], pa.timestamp("us", "Europe/Berlin")), ["2026-11-01T12:00:00.123456Z", None]),
-        "n": (pa.array([moment.replace(tzinfo=None), None], pa.timestamp("ns")), ["2026-11-01T12:00:00.123456000", None]),
+        "n": (pa.array([naive, None], pa.timestamp("ns")), ["2026-11-01T12:00:00.123456000", None]),
         "day": (pa.array([dt.date(1969, 12, 31), None]), ["1969-12-31", None]),
         "clock": (pa.array([dt.time(1, 2, 3), None], pa.time64("us")), ["01:02:03.000000", None]),
         "raw": (pa.array([b"\x00\xff", None]), ["AP8=", None]),
         "id": (pa.array([known.bytes, None], pa.uuid()), [str(known), None]),
         "list": (pa.array([[1, None], None], pa.list_(pa.int64())), [[1, None], None]),
         "deep": (pa.array([[{"a": [{"b": "x"}]}], []]), [[{"a": [{"b": "x"}]}], []]),
-        "struct": (pa.array([{"a": 1, "é": None}, None], pa.struct([("a", pa.int64()), ("é", pa.string())])), [{"a": 1, "é": None}, None]),
-        "map": (pa.array([[("k", 1), ("l", None)], None], pa.map_(pa.string(), pa.int64())), [{"k": 1, "l": None}, None]),
+        "struct": (pa.array([{"a": 1, "é": None}, None], pair), [{"a": 1, "é": None}, None]),
+        "map": (pa.array([[("k", 1), ("l", None)], None], counts), [{"k": 1, "l": None}, None]),
         "dict": (pa.array(["x", None]).dictionary_encode(), ["x", None]),
         "null": (pa.nulls(2), [None, None]),
         'odd "name"': (pa.array([1, 2]), [1, 2]),

@@ -1,0 +1,217 @@
+"""`headrace publish`: events from files or stdin onto a source's topic; durable when it returns."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+
+import typer
+
+from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
+from headrace.cli.output import Output
+from headrace.errors import HeadraceError, UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    import pyarrow as pa
+
+    from headrace.bus.base import Bus
+    from headrace.config.source import Source
+
+STDIN = "-"
+
+
+@dataclass(slots=True)
+class Sent:
+    """What a publish has made durable so far; `empty` counts the messages without a byte."""
+
+    messages: int = 0
+    bytes: int = 0
+    empty: int = 0
+
+
+def run(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="The source, by its id.")],
+    files: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="Files in order; - or none: what is piped in.")
+    ] = None,
+    format_: Annotated[
+        str | None,
+        typer.Option("--format", metavar="NAME", help="ndjson, json, csv, tsv or parquet (default: by the suffix)."),
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", metavar="TABLE", help="The table, for a source that has several.")
+    ] = None,
+    attribute: Annotated[
+        list[str] | None, typer.Option("--attribute", metavar="K=V", help="An attribute for every message; repeatable.")
+    ] = None,
+    skip: Annotated[int, typer.Option("--skip", metavar="N", min=0, help="Leave out the first N messages.")] = 0,
+    project: ProjectDir = None,
+    env: EnvName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send events from files or stdin to a source; each one counted is durable. Works beside `up` and without it.
+
+    Every line, CSV record, element of a JSON array or Parquet row becomes a message, broken ones too: they end in
+    quarantine. .gz, .zst and .bz2 files are read as they are. Where a file is damaged, what came before is durable, and
+    --skip goes on from there. With --json: {"source", "topic", "messages", "seconds", "messages_per_second", "bytes"}.
+    """
+    shop = open_project(project, env)
+    target = shop.source(source)
+    attributes = message_attributes(target, dataset, attribute or [])
+    output = Output(as_json)
+    from headrace.bus.sqlite import SqliteBus
+
+    started = time.perf_counter()
+    sent = Sent()
+    messages = read_all(target, files or [STDIN], format_, attributes, output.note)
+    with closing(SqliteBus(shop.state / "bus")) as bus, _progress(output, sent) as advanced:
+        try:
+            publish(bus, target.topic, skipping(messages, skip), sent, advanced)
+        except HeadraceError as error:
+            raise _with_what_is_durable(error, sent, skip) from error
+        except KeyboardInterrupt:
+            output.note(f"interrupted: {_durable(sent, skip)}")
+            raise
+    seconds = time.perf_counter() - started
+    rate = round(sent.messages / seconds)
+    document = {
+        "source": target.id,
+        "topic": target.topic,
+        "messages": sent.messages,
+        "seconds": round(seconds, 3),
+        "messages_per_second": rate,
+        "bytes": sent.bytes,
+    }
+    text = f"published {_messages(sent.messages)} in {seconds:.1f} s ({rate:,}/s), durable"
+    output.show(document, lambda: output.line(text))
+    if sent.empty:
+        output.note(f"{_messages(sent.empty)} of these are empty lines; they will be quarantined as empty_message")
+
+
+def publish(
+    bus: Bus, topic: str, batches: Iterable[pa.RecordBatch], sent: Sent, advanced: Callable[[], None] = lambda: None
+) -> None:
+    """Publish batch by batch; `sent` is always what is durable, also where this raises."""
+    import pyarrow.compute as pc
+
+    for batch in batches:
+        bus.publish(topic, batch)
+        sizes = pc.binary_length(batch.column("payload"))
+        sent.messages += batch.num_rows
+        sent.bytes += pc.sum(sizes).as_py() or 0
+        sent.empty += pc.sum(pc.equal(sizes, 0)).as_py() or 0
+        advanced()
+
+
+def skipping(batches: Iterable[pa.RecordBatch], count: int) -> Iterator[pa.RecordBatch]:
+    """Yield all messages but the first so many."""
+    for batch in batches:
+        left_out = min(count, batch.num_rows)
+        count -= left_out
+        if left_out < batch.num_rows:
+            yield batch.slice(left_out)
+
+
+def message_attributes(source: Source, dataset: str | None, pairs: Iterable[str]) -> dict[str, str]:
+    """Return the attributes of every message. Raises `UserError` where `--dataset` does not fit the source's tables."""
+    from headrace.runtime.pipeline import DATASET_ATTRIBUTE
+
+    attributes: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise UserError(f"{pair!r} is not an attribute", at="--attribute", fix="write --attribute key=value")
+        attributes[key] = value
+    tables = [each.name.removeprefix(f"{source.id}__") for each in source.datasets]
+    if len(tables) <= 1:
+        if dataset is not None:
+            raise UserError(f"source '{source.id}' has one table only", at="--dataset", fix="leave --dataset out")
+        return attributes
+    if dataset is None and DATASET_ATTRIBUTE not in attributes:
+        raise UserError(
+            f"source '{source.id}' has several tables",
+            at="--dataset",
+            fix=f"say which: --dataset {' or '.join(tables)}",
+        )
+    if dataset is not None:
+        if dataset not in tables:
+            from headrace.config.faults import did_you_mean
+
+            fix = did_you_mean(dataset, tables) or f"use one of {', '.join(tables)}"
+            raise UserError(f"source '{source.id}' has no table '{dataset}'", at="--dataset", fix=fix)
+        attributes[DATASET_ATTRIBUTE] = dataset
+    return attributes
+
+
+def read_all(
+    source: Source, files: Iterable[str], format_: str | None, attributes: dict[str, str], note: Callable[[str], None]
+) -> Iterator[pa.RecordBatch]:
+    """Yield the messages of all files in order, CSV by the source's own dialect.
+
+    Where what a file holds is not what the source's messages usually are, each message says so: `content-type`.
+    """
+    from headrace.connectors.files import format_of, read_messages
+
+    opened: list[tuple[Path | BinaryIO, str]] = []
+    for name in files:  # every name is judged before the first message is sent
+        where: Path | BinaryIO = sys.stdin.buffer if name == STDIN else Path(name)
+        usual = "csv" if name == STDIN and source.message_format == "csv" else None
+        kind = format_of(where, format_ or usual)
+        if kind == "tsv" and source.csv.delimiter != "\t":
+            raise UserError(
+                f"source '{source.id}' parts the cells of CSV with {source.csv.delimiter!r}, not with tabs",
+                at=name,
+                fix=f'write `csv: {{delimiter: "\\t"}}` under `ingestion:` in {source.file.name}',
+            )
+        if isinstance(where, Path) and not where.exists():
+            raise UserError("the file does not exist", at=name, fix=f"see what is there: ls {where.parent}")
+        opened.append((where, kind))
+    for where, kind in opened:
+        extra = attributes
+        if source.message_format == "csv" and kind not in {"csv", "tsv"}:
+            extra = {"content-type": "application/json", **attributes}
+        yield from read_messages(
+            where,
+            format=kind,
+            attributes=extra,
+            delimiter=source.csv.delimiter,
+            quote=source.csv.quote,
+            escape=source.csv.escape,
+            columns=source.csv.columns,
+            note=note,
+        )
+
+
+def _with_what_is_durable(error: HeadraceError, sent: Sent, skip: int) -> HeadraceError:
+    if not sent.messages:
+        return error
+    return type(error)(f"{error.message}; {_durable(sent, skip)}", at=error.at, fix=error.fix)
+
+
+def _durable(sent: Sent, skip: int) -> str:
+    return f"{_messages(sent.messages)} before that are durable, go on after them with --skip {skip + sent.messages}"
+
+
+def _messages(count: int) -> str:
+    return f"{count:,} message{'' if count == 1 else 's'}"
+
+
+@contextmanager
+def _progress(output: Output, sent: Sent) -> Iterator[Callable[[], None]]:
+    """Show how many messages are durable, on a terminal only."""
+    if output.as_json or not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns: Any = (SpinnerColumn(), TextColumn("{task.completed:,} messages durable"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("publish", total=None)
+        yield lambda: progress.update(task, completed=sent.messages)
