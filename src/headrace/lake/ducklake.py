@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import sqlite3
 import threading
 import time
 from contextlib import contextmanager
@@ -48,16 +49,23 @@ class DuckLake:
             fix="Stop it first (Ctrl-C, or `headrace status` to see it), or work with another --env.",
         )
         self._thread = threading.get_ident()
-        make_folder(self._data)
         self._connection = connect()
-        with _mapped(str(folder)):
-            self._connection.execute(attach_statement("lake", folder / CATALOG, self._data))
-            self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
-            if self._columns(tables.FIXED[-1]) is None:
-                with self._transaction():
-                    for table in tables.FIXED:
-                        self._create(table)
+        try:
+            make_folder(self._data)
+            with _mapped(str(folder)):
+                self._open(folder / CATALOG)
+        except BaseException:
+            self.close()
+            raise
         self._knowledge = Knowledge(self._query)
+
+    def _open(self, catalog: Path) -> None:
+        self._connection.execute(attach_statement("lake", catalog, self._data))
+        self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
+        if self._columns(tables.FIXED[-1]) is None:
+            with self._transaction():
+                for table in tables.FIXED:
+                    self._create(table)
 
     def close(self) -> None:
         """Give up the connection and the writer's lock."""
@@ -174,7 +182,8 @@ class DuckLake:
 
     def maybe_stored(self, dataset: Dataset, hashes: np.ndarray) -> np.ndarray:
         """Return a boolean per key hash: False means surely not in silver."""
-        return self._knowledge.maybe_stored(dataset, hashes)
+        with _mapped("silver"):
+            return self._knowledge.maybe_stored(dataset, hashes)
 
     def known(self, dataset: Dataset, contended: Contended) -> Known:
         """Return the silver rows of these keys, and which of their digests lost before."""
@@ -241,26 +250,30 @@ class DuckLake:
 
     def positions(self) -> list[Position]:
         """Return the committed position of every source and partition."""
-        rows = self._connection.execute(
-            'SELECT source, topic, "partition", max(next_offset), sum(accepted)::BIGINT '
-            f"FROM lake.{tables.POSITIONS.name} GROUP BY ALL ORDER BY ALL"
-        ).fetchall()
+        with _mapped("positions"):
+            rows = self._connection.execute(
+                'SELECT source, topic, "partition", max(next_offset), sum(accepted)::BIGINT '
+                f"FROM lake.{tables.POSITIONS.name} GROUP BY ALL ORDER BY ALL"
+            ).fetchall()
         return [Position(*row) for row in rows]
 
     def next_seqs(self) -> dict[str, int]:
         """Return the next sequence number of every source that has one."""
-        rows = self._connection.execute(
-            f"SELECT source, max(next_seq) FROM lake.{tables.BATCHES.name} GROUP BY ALL"
-        ).fetchall()
+        with _mapped("positions"):
+            rows = self._connection.execute(
+                f"SELECT source, max(next_seq) FROM lake.{tables.BATCHES.name} GROUP BY ALL"
+            ).fetchall()
         return dict(rows)
 
     def taken(self, source: str, message_ids: Sequence[str]) -> frozenset[str]:
         """Return which of these messages are in bronze already: how a bus without offsets is read without doubles."""
         asked = pa.table({"message_id": pa.array(list(message_ids), pa.string())})
-        found = self._query(
-            f"SELECT message_id FROM {tables.BRONZE.sql} SEMI JOIN asked USING (message_id) WHERE source = '{source}'",
-            asked=asked,
-        )
+        with _mapped("bronze"):
+            found = self._query(
+                f"SELECT message_id FROM {tables.BRONZE.sql} SEMI JOIN asked USING (message_id) "
+                f"WHERE source = '{source}'",
+                asked=asked,
+            )
         return frozenset(found["message_id"].to_pylist())
 
     def maintain(self, keep: Set[int], budget_secs: float) -> Mapping[str, int]:
@@ -323,7 +336,7 @@ def _mapped(what: str) -> Iterator[None]:
     """Map the driver's exceptions, once, to who must act."""
     try:
         yield
-    except duckdb.Error as problem:
+    except (duckdb.Error, sqlite3.Error) as problem:
         text = str(problem)
         if "No space left" in text or "disk is full" in text or "Quota exceeded" in text:
             raise SpaceError("the disk is full", at=what, fix="Free some space: work goes on by itself.") from problem
