@@ -30,6 +30,10 @@ class LakeReader:
         except duckdb.Error as problem:
             raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="Try again.") from problem
 
+    def pin(self) -> None:
+        """Let every `rows` from here on see one commit: the latest when the next one reads."""
+        self.rows("BEGIN")
+
     def snapshot(self) -> int:
         """Return the latest snapshot."""
         return int(self.rows("SELECT id FROM lake.current_snapshot()")[0]["id"])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import time
+from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from headrace.errors import BusError, LakeError, SpaceError
 from headrace.runtime import due
-from headrace.runtime.tick import SUBSCRIPTION, Tick
+from headrace.runtime.tick import Tick, subscription
 
 if TYPE_CHECKING:
     import threading
@@ -36,6 +37,7 @@ class Health:
     retry_at: float = 0.0
     problem: str = ""
     limit: int = 0  # of the next batch, while the source fails; 0 is its own
+    astray: bool = False  # not set back to what is committed yet: nothing may be taken before it is
 
 
 @dataclass
@@ -76,6 +78,7 @@ class Loop:
         self._health = {name: Health() for name in sources}
         self._committing: Future[dict[str, Exception]] | None = None
         self._in_flight: list[Prepared] = []
+        self._committed: Counter[str] = Counter()
         self._upkeep_at = time.monotonic() + UPKEEP_EVERY_SECS
         self._upkeep: Future[Mapping[str, int]] | None = None
 
@@ -93,11 +96,26 @@ class Loop:
         self._settle()
 
     def drain(self, stop: threading.Event | None = None) -> None:
-        """Tick until nothing waits on the bus (or `stop` is set), whether due or not; sources that fail are left."""
+        """Tick until what waits on the bus now is committed (or `stop` is set), due or not; sources that fail are left.
+
+        Ends under any load: what arrives while it runs may be left for later.
+        """
+        self._settle()
+        asked = {name: self._committed[name] + self._lag(name) for name in self._sources}
         idle = 0
         while idle < 2 and not (stop is not None and stop.is_set()):  # the first idle step may only have settled
+            if all(self._committed[name] >= asked[name] or self._health[name].failures for name in self._sources):
+                break
             idle = 0 if self.step(everything=True) else idle + 1
         self._settle()
+
+    def _lag(self, name: str) -> int:
+        """Return how many messages of a source wait; a bus that does not say fails the source."""
+        try:
+            return self._bus.lag(self._sources[name].topic, subscription(name)).messages
+        except (BusError, SpaceError) as problem:
+            self._failed(name, problem)
+            return 0
 
     def step(self, *, everything: bool = False) -> bool:
         """Prepare the sources that are due and hand them to the writer; return whether there were any."""
@@ -126,17 +144,16 @@ class Loop:
             health = self._health[name]
             if health.retry_at > now:
                 continue
-            try:
-                messages = self._bus.lag(source.topic, SUBSCRIPTION).messages - taken.get(name, 0)
-            except BusError as problem:
-                self._failed(name, problem)
-                continue
+            messages = self._lag(name) - taken.get(name, 0)
             since = float("inf") if everything else now - health.taken_at
             waiting.append(due.Waiting(name, messages, since, source.freshness_secs, source.batch_rows))
         return waiting
 
     def _prepare(self, name: str, now: float) -> Prepared | None:
         health = self._health[name]
+        if health.astray and not self._taken_up(name):
+            self._rest(health)
+            return None
         try:
             if self._bus.replayable:
                 batch = self._tick.prepare(name, health.limit)
@@ -176,6 +193,7 @@ class Loop:
             else:
                 self._health[each.source] = Health(taken_at=self._health[each.source].taken_at)
                 self.progress.messages += count
+                self._committed[each.source] += count
         self.progress.commits += bool(len(in_flight) > len(failed))
         self._report()
         return failed.keys()
@@ -187,13 +205,26 @@ class Loop:
         health.problem = str(problem)
         if count:
             health.limit = max(1, count // 2)
-        pause = min(RETRY_LAST_SECS, RETRY_FIRST_SECS * 2 ** (health.failures - 1))
-        health.retry_at = time.monotonic() + pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+        health.astray = True
+        self._taken_up(name)
+        self._rest(health)
+        self._report()
+
+    def _taken_up(self, name: str) -> bool:
+        """Set a source back to what is committed; return whether that could be done."""
+        health = self._health[name]
         try:
             self._writer.submit(self._tick.start, [name]).result()
-        except (BusError, LakeError, SpaceError) as again:
-            health.problem = str(again)
-        self._report()
+        except (BusError, LakeError, SpaceError) as problem:
+            health.problem = str(problem)
+            return False
+        health.astray = False
+        return True
+
+    @staticmethod
+    def _rest(health: Health) -> None:
+        pause = min(RETRY_LAST_SECS, RETRY_FIRST_SECS * 2 ** min(health.failures - 1, 10))
+        health.retry_at = time.monotonic() + pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
 
     def _report(self) -> None:
         self.progress.failing = {name: each.problem for name, each in self._health.items() if each.failures}

@@ -21,7 +21,7 @@ from headrace.stages.rejections import none_rejected, rejections
 from headrace.stages.validate import Validate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from headrace.config.source import Source
     from headrace.stages.base import Stage
@@ -58,9 +58,11 @@ class Decided:
 class Pipeline:
     """The stages of one source. Belongs to one thread."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, stages: Callable[[Source, Dataset], Sequence[Stage]] | None = None) -> None:
+        """Make the stages of every dataset of the source: `stages_of`, unless told otherwise."""
         self._source = source
-        self._stages = {dataset.name: stages_of(source, dataset) for dataset in source.datasets}
+        make = stages_of if stages is None else stages
+        self._stages = {dataset.name: make(source, dataset) for dataset in source.datasets}
 
     def __call__(self, messages: pa.RecordBatch) -> Decided:
         """Decide a batch of `words.message_schema()` plus `seq`."""
@@ -154,22 +156,18 @@ def failure(problem: Exception) -> pa.RecordBatch:
     return rejections(pa.array([0], pa.int32()), stage="internal", code=type(problem).__name__, reason=reason)
 
 
-def refused(source: str, decided: Decided, problem: Exception) -> Decided:
-    """Return the decision of a single message after its merge failed: quarantined, by a bug of ours."""
-    again = Decided(quarantine=list(decided.quarantine), arrived=decided.arrived, filtered=decided.filtered)
-    for dataset, batches in decided.kept.items():
-        for batch in batches:
-            envelope = {
-                "message_id": batch.column(words.EVENT_ID),
-                "seq": batch.column(words.SEQ),
-                "ingest_time": batch.column(words.INGEST_TIME),
-                "partition": pa.nulls(len(batch), pa.string()),
-                "offset": pa.nulls(len(batch), pa.int64()),
-            }
-            version = batch.column(words.SCHEMA_VERSION)[0].as_py()
-            message = pa.RecordBatch.from_pydict(envelope)
-            again.quarantine.append(quarantine_rows(source, dataset, version, message, failure(problem)))
-    return again
+def refusal(source: str, dataset: str, event: pa.RecordBatch, problem: Exception) -> pa.Table:
+    """Return the quarantine row of the one event that its merge failed on, by a bug of ours."""
+    message = pa.RecordBatch.from_pydict(
+        {
+            "message_id": event.column(words.EVENT_ID),
+            "seq": event.column(words.SEQ),
+            "ingest_time": event.column(words.INGEST_TIME),
+            "partition": pa.nulls(1, pa.string()),
+            "offset": pa.nulls(1, pa.int64()),
+        }
+    )
+    return quarantine_rows(source, dataset, event.column(words.SCHEMA_VERSION)[0].as_py(), message, failure(problem))
 
 
 def quarantine_rows(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.bus.sqlite import SqliteBus
 from headrace.lake.reader import open_reader
-from headrace.runtime.tick import SUBSCRIPTION
+from headrace.runtime.tick import subscription
 from headrace.words import SCHEMA_VERSION, Fate
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class SourceStatus:
 def status(project: Project) -> dict[str, SourceStatus]:
     """Return the status of every source, read from the files: with a running `up` or without."""
     with open_reader(project.state / "lake") as lake, closing(SqliteBus(project.state / "bus")) as bus:
+        if lake is not None:
+            lake.pin()  # what is counted in several queries must be of one commit
         return {name: _source(source, lake, bus) for name, source in project.sources.items()}
 
 
@@ -74,7 +76,7 @@ def _source(source: Source, lake: LakeReader | None, bus: SqliteBus) -> SourceSt
             [source.id],
         )[0]
         warned = _warned(lake, source.id)
-    waits = bus.lag(source.topic, SUBSCRIPTION)
+    waits = bus.lag(source.topic, subscription(source.id))
     age = (dt.datetime.now(dt.UTC) - waits.oldest).total_seconds() if waits.oldest else 0.0
     return SourceStatus(
         ledger={str(name): count for name, count in ledger.items()},

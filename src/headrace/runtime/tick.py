@@ -11,18 +11,18 @@ files that no snapshot names: the next start seeks the bus to the committed posi
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace import words
 from headrace.bus.base import Subscription
 from headrace.errors import BusError, LakeError, SpaceError
 from headrace.lake import tables
 from headrace.lake.base import Change, Removal
 from headrace.runtime import batch as rows
-from headrace.runtime.pipeline import Pipeline, refused
+from headrace.runtime.pipeline import Pipeline, refusal
 from headrace.stages.merge import Merge
 from headrace.words import Fate
 
@@ -32,12 +32,17 @@ if TYPE_CHECKING:
 
     from headrace.bus.base import Bus
     from headrace.config.source import Source
+    from headrace.lake.base import StagedFile
     from headrace.lake.ducklake import DuckLake
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Merged
 
-SUBSCRIPTION = "lake"
 PULL_BYTES = 64 << 20
+
+
+def subscription(source: str) -> str:
+    """Return the name of a source's subscription: sources that share a topic each get every message."""
+    return f"lake-{source}"
 
 
 class Tick:
@@ -47,16 +52,24 @@ class Tick:
     """
 
     def __init__(
-        self, bus: Bus, lake: DuckLake, sources: Mapping[str, Source], deployment: str, clock: Callable[[], dt.datetime]
+        self,
+        bus: Bus,
+        lake: DuckLake,
+        sources: Mapping[str, Source],
+        deployment: str,
+        clock: Callable[[], dt.datetime],
+        *,
+        pipeline: Callable[[Source], Pipeline] = Pipeline,
+        merge: Callable[[Dataset], Merge] = Merge,
     ) -> None:
         self._bus = bus
         self._lake = lake
         self._sources = sources
         self._deployment = deployment
         self._clock = clock
-        self._pipelines = {name: Pipeline(source) for name, source in sources.items()}
+        self._pipelines = {name: pipeline(source) for name, source in sources.items()}
         self._merges = {
-            dataset.name: (dataset, Merge(dataset)) for source in sources.values() for dataset in source.datasets
+            dataset.name: (dataset, merge(dataset)) for source in sources.values() for dataset in source.datasets
         }
         self._next_seq: dict[str, int] = {}
         self._next_offset: dict[str, dict[str, int | None]] = {}
@@ -70,11 +83,15 @@ class Tick:
         positions = self._lake.positions()
         for name in self._sources if names is None else names:
             source = self._sources[name]
-            self._bus.subscribe(Subscription(source.topic, SUBSCRIPTION))
+            self._bus.subscribe(Subscription(source.topic, subscription(name)))
             self._next_seq[name] = seqs.get(name, 0)
-            self._next_offset[name] = {each.partition: each.next_offset for each in positions if each.source == name}
+            self._next_offset[name] = {
+                each.partition: each.next_offset
+                for each in positions
+                if (each.source, each.topic) == (name, source.topic)
+            }
             known = {part: offset for part, offset in self._next_offset[name].items() if offset is not None}
-            self._bus.seek(source.topic, SUBSCRIPTION, known)
+            self._bus.seek(source.topic, subscription(name), known)
 
     def prepare(self, name: str, limit: int = 0) -> rows.Prepared | None:
         """Pull what waits for a source, run its stages and stage its bronze; None where nothing waits.
@@ -83,12 +100,12 @@ class Tick:
         """
         source = self._sources[name]
         most = min(limit, source.batch_rows) if limit else source.batch_rows
-        pulled = self._bus.pull(source.topic, SUBSCRIPTION, most, PULL_BYTES)
+        pulled = self._bus.pull(source.topic, subscription(name), most, PULL_BYTES)
         if pulled is None:
             return None
         fresh = pulled.batch if self._bus.replayable else self._not_taken(name, pulled.batch)
         if not len(fresh):
-            self._bus.ack(source.topic, SUBSCRIPTION, pulled.receipt)
+            self._bus.ack(source.topic, subscription(name), pulled.receipt)
             return None
         first = self._next_seq[name]
         batch_id = f"{name}-{first}-{time.time_ns():x}"
@@ -111,72 +128,83 @@ class Tick:
         commit; a failed source is taken up again by `start`. A full disk is everybody's and raises `SpaceError`.
         """
         failed: dict[str, Exception] = {}
-        ready: list[tuple[rows.Prepared, Change]] = []
+        staged = {each.source: list(each.files) for each in prepared}  # what no snapshot names yet
         try:
-            for each in prepared:
-                change = self._change_or_failure(each, failed)
-                if change is not None:
-                    ready.append((each, change))
-            self._commit(ready, failed)
+            ready = [
+                (each, change)
+                for each in prepared
+                if (change := self._change_or_failure(each, staged, failed)) is not None
+            ]
+            self._commit(ready, staged, failed)
         except SpaceError:
-            for each in prepared:
-                self._lake.discard(each.files)
+            for files in staged.values():
+                self._lake.discard(files)
             raise
         return failed
 
-    def _commit(self, ready: Sequence[tuple[rows.Prepared, Change]], failed: dict[str, Exception]) -> None:
+    def _commit(
+        self,
+        ready: Sequence[tuple[rows.Prepared, Change]],
+        staged: dict[str, list[StagedFile]],
+        failed: dict[str, Exception],
+    ) -> None:
         if not ready:
             return
         try:
             self._lake.commit([change for _, change in ready])
         except LakeError as problem:
             if len(ready) == 1:
-                prepared, change = ready[0]
-                failed[prepared.source] = problem
-                self._lake.discard(change.files)
+                source = ready[0][0].source
+                failed[source] = problem
+                self._lake.discard(staged.pop(source))
                 return
             half = len(ready) // 2
-            self._commit(ready[:half], failed)
-            self._commit(ready[half:], failed)
+            self._commit(ready[:half], staged, failed)
+            self._commit(ready[half:], staged, failed)
             return
         for prepared, _ in ready:
+            del staged[prepared.source]
             self._ack(prepared)
 
-    def _change_or_failure(self, prepared: rows.Prepared, failed: dict[str, Exception]) -> Change | None:
+    def _change_or_failure(
+        self, prepared: rows.Prepared, staged: dict[str, list[StagedFile]], failed: dict[str, Exception]
+    ) -> Change | None:
         try:
-            return self._change(prepared)
+            return self._change(prepared, staged[prepared.source])
         except SpaceError:
             raise
         except Exception as problem:  # noqa: BLE001 - a bug met by one source's data must not stop the others
-            if prepared.next_seq - prepared.first_seq == 1 and not isinstance(problem, LakeError):
-                decided = refused(prepared.source, prepared.decided, problem)
-                return self._change(replace(prepared, decided=decided))
             failed[prepared.source] = problem
-            self._lake.discard(prepared.files)
+            self._lake.discard(staged.pop(prepared.source))
             return None
 
-    def _change(self, prepared: rows.Prepared) -> Change:
-        """Return all that a batch does to the lake: its merge decided, its silver staged, its ledger counted."""
+    def _change(self, prepared: rows.Prepared, files: list[StagedFile]) -> Change:
+        """Return all that a batch does to the lake: its merge decided, its silver staged, its ledger counted.
+
+        What is staged on the way is added to `files`.
+        """
         decided = prepared.decided
         tally = rows.Tally(accepted=decided.arrived.copy())
-        files, removals, lost = list(prepared.files), [], []
+        quarantine = list(decided.quarantine)
+        removals, lost = [], []
         touched: set[tuple[str, dt.date]] = set()
         for name, batches in decided.kept.items():
             dataset, merge = self._merges[name]
-            merged = self._merged(dataset, merge, pa.concat_batches(batches))
+            merged, refused = self._merged_but(dataset, merge, pa.concat_batches(batches))
+            quarantine += [refusal(prepared.source, name, event, problem) for event, problem in refused]
             tally.merged(name, merged)
             if len(merged.inserted):
                 inserted = rows.silver_rows(merged)
                 hashes = merge.hashes(inserted) if dataset.key else None
-                staged = self._lake.stage(tables.silver(dataset), inserted, prepared.batch_id, hashes)
-                files += staged
-                touched |= {(name, each.event_date) for each in staged if each.event_date is not None}
+                mine = self._lake.stage(tables.silver(dataset), inserted, prepared.batch_id, hashes)
+                files += mine
+                touched |= {(name, each.event_date) for each in mine if each.event_date is not None}
             if merged.removed_seqs:
                 removals.append(Removal(tables.silver(dataset).name, merged.removed_seqs, merged.removed_dates))
                 touched |= {(name, date) for date in merged.removed_dates}
             if merged.superseded is not None:
                 lost.append(rows.superseded_rows(prepared.batch_id, name, merged.superseded))
-        for part in decided.quarantine:
+        for part in quarantine:
             dataset_name, version = part["dataset"][0].as_py(), part["contract_version"][0].as_py()
             tally.move(dataset_name, version, Fate.QUARANTINED, len(part))
         if decided.filtered:
@@ -186,11 +214,41 @@ class Tick:
             tables.BATCHES.name: rows.batch_rows(prepared, self._deployment, touched, self._clock()),
             tables.LEDGER.name: tally.rows(prepared.batch_id, prepared.source),
         }
-        if decided.quarantine:
-            ops[tables.QUARANTINE.name] = rows.quarantine_of(prepared.batch_id, decided.quarantine)
+        if quarantine:
+            ops[tables.QUARANTINE.name] = rows.quarantine_of(prepared.batch_id, quarantine)
         if lost:
             ops[tables.SUPERSEDED.name] = pa.concat_tables(lost)
         return Change(prepared.source, tuple(files), tuple(removals), ops)
+
+    def _merged_but(
+        self, dataset: Dataset, merge: Merge, events: pa.RecordBatch
+    ) -> tuple[Merged, list[tuple[pa.RecordBatch, Exception]]]:
+        """Return the merge of the events, but for those that it fails on by a bug of ours, each with what it raised."""
+        try:
+            return self._merged(dataset, merge, events), []
+        except (LakeError, SpaceError):
+            raise
+        except Exception:  # noqa: BLE001 - one bad message never stops its neighbours
+            refused = self._to_blame(dataset, merge, events)
+            seqs = pa.array([event.column(words.SEQ)[0].as_py() for event, _ in refused], pa.int64())
+            good = events.filter(pc.invert(pc.is_in(events.column(words.SEQ), seqs)))
+            return self._merged(dataset, merge, good), refused
+
+    def _to_blame(
+        self, dataset: Dataset, merge: Merge, events: pa.RecordBatch
+    ) -> list[tuple[pa.RecordBatch, Exception]]:
+        """Return the events that a merge fails on when they are alone. A merge is pure: trying it changes nothing."""
+        try:
+            self._merged(dataset, merge, events)
+        except (LakeError, SpaceError):
+            raise
+        except Exception as problem:  # noqa: BLE001 - see above
+            if len(events) == 1:
+                return [(events, problem)]
+            half = len(events) // 2
+            halves = (events.slice(0, half), events.slice(half))
+            return [each for part in halves for each in self._to_blame(dataset, merge, part)]
+        return []
 
     def _merged(self, dataset: Dataset, merge: Merge, events: pa.RecordBatch) -> Merged:
         if not dataset.key:
@@ -203,8 +261,8 @@ class Tick:
     def _ack(self, prepared: rows.Prepared) -> None:
         for receipt in prepared.receipts:
             try:
-                self._bus.ack(prepared.topic, SUBSCRIPTION, receipt)
-            except BusError:
+                self._bus.ack(prepared.topic, subscription(prepared.source), receipt)
+            except (BusError, SpaceError):
                 return  # only a hint to retention; the committed position is in the lake
 
     def _not_taken(self, name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
