@@ -91,7 +91,7 @@ def run(
     text = f"published {_messages(sent.messages)} in {seconds:.1f} s ({rate:,}/s), durable"
     output.show(document, lambda: output.line(text))
     if sent.empty:
-        output.note(f"{_messages(sent.empty)} of these are empty lines; they will be quarantined as empty_message")
+        output.note(f"{_messages(sent.empty)} without content among them: quarantined as empty_message")
 
 
 def publish(
