@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import words
+from headrace.connectors.ingestion import dataset_name
 from headrace.lake import tables
 from headrace.stages.decode import Decode
 from headrace.stages.event_time import EventTime
@@ -58,48 +59,47 @@ class Decided:
 class Pipeline:
     """The stages of one source. Belongs to one thread."""
 
-    def __init__(self, source: Source, stages: Callable[[Source, Dataset], Sequence[Stage]] | None = None) -> None:
-        """Make the stages of every dataset of the source: `stages_of`, unless told otherwise."""
+    def __init__(self, source: Source) -> None:
         self._source = source
-        make = stages_of if stages is None else stages
-        self._stages = {dataset.name: make(source, dataset) for dataset in source.datasets}
+        self._stages = {dataset.name: stages_of(source, dataset) for dataset in source.datasets}
+        by_name = {dataset.name: dataset for dataset in source.datasets}
+        tables = (table.name for table in source.spec.ingestion.tables)
+        self._tables = {table: by_name.get(dataset_name(source.id, table)) for table in tables}
 
     def __call__(self, messages: pa.RecordBatch) -> Decided:
         """Decide a batch of `words.message_schema()` plus `seq`."""
-        datasets = self._source.datasets
-        if not datasets:
+        if self._tables:
+            return self._route(messages)
+        return self._one(next(iter(self._source.datasets), None), messages)
+
+    def _one(self, dataset: Dataset | None, messages: pa.RecordBatch) -> Decided:
+        """Decide the messages of one dataset; without one they stay in bronze."""
+        if dataset is None:
             return Decided(filtered=len(messages), arrived=Counter({("", ""): len(messages)}))
-        if len(datasets) == 1:
-            return self._decide(datasets[0], messages)
-        return self._route(messages)
+        return self._decide(dataset, messages)
 
     def _route(self, messages: pa.RecordBatch) -> Decided:
-        """Part the messages of a source with several tables by their attribute."""
+        """Part the messages of a source with tables by the attribute that names the table."""
         decided = Decided()
         named = pc.map_lookup(messages["attributes"], DATASET_ATTRIBUTE, "last")
         rest = pa.repeat(True, len(messages))
-        for dataset in self._source.datasets:
-            mine = pc.fill_null(pc.equal(named, self._table(dataset)), fill_value=False)
+        for table, dataset in self._tables.items():
+            mine = pc.fill_null(pc.equal(named, table), fill_value=False)
             rest = pc.and_(rest, pc.invert(mine))
-            if pc.any(mine).as_py():
-                decided.add(self._decide(dataset, messages.filter(mine)))
+            if mine.true_count:
+                decided.add(self._one(dataset, messages.filter(mine)))
         unknown = messages.filter(rest)
         if len(unknown):
-            known = ", ".join(self._table(dataset) for dataset in self._source.datasets)
             rejected = rejections(
                 pa.array(range(len(unknown)), pa.int32()),
                 stage="decode",
                 code="unknown_dataset",
-                reason=f"the attribute {DATASET_ATTRIBUTE!r} names none of the source's tables: {known}",
+                reason=f"the attribute {DATASET_ATTRIBUTE!r} names none of the tables: {', '.join(self._tables)}",
                 value=named.filter(rest),
             )
             decided.arrived["", ""] += len(unknown)
             decided.quarantine.append(quarantine_rows(self._source.id, "", "", unknown, rejected))
         return decided
-
-    def _table(self, dataset: Dataset) -> str:
-        """Return what a producer calls a dataset: the table, without its source."""
-        return dataset.name.removeprefix(f"{self._source.id}__")
 
     def _decide(self, dataset: Dataset, messages: pa.RecordBatch) -> Decided:
         """Run the stages; where one fails by a bug of ours, halve the batch until only what it fails on is left."""
