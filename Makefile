@@ -27,7 +27,7 @@ help: ## list the targets
 setup: $(READY) ## .venv with the locked dependencies and the package, editable; instant when nothing changed
 
 $(READY): requirements/dev.txt pyproject.toml
-	@test -n "$(PYTHON)" && "$(PYTHON)" -c "$(IS_NEW_ENOUGH)" || { \
+	@test -n "$(PYTHON)" && "$(PYTHON)" -c "$(IS_NEW_ENOUGH)" 2>/dev/null || { \
 		echo "Headrace needs Python 3.11 or later, and '$(or $(PYTHON),python3)' is not that." >&2; \
 		echo "  fix: install one, then: make setup PYTHON=/path/to/python3.12" >&2; exit 2; }
 ifneq ($(strip $(UV)),)
