@@ -22,7 +22,7 @@ from headrace.stages.rejections import none_rejected, rejections
 from headrace.stages.validate import Validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from headrace.config.source import Source
     from headrace.stages.base import Stage
