@@ -195,14 +195,13 @@ def run(contract, payloads: list[bytes]):
     return decoded, Validate(contract)(decoded.kept)
 
 
-def exactly(payload: bytes) -> tuple[str, dict, str]:
+def exactly(payload: bytes) -> tuple[dict, str]:
     try:
-        text = payload.decode().removeprefix("\ufeff")
-        return text, read(text), ""
+        return read(payload.decode().removeprefix("\ufeff")), ""
     except UnicodeDecodeError:
-        return "", {}, "invalid_utf8"
+        return {}, "invalid_utf8"
     except Unreadable as fault:
-        return "", {}, fault.code
+        return {}, fault.code
 
 
 def same(left: object, right: object) -> bool:
@@ -232,7 +231,7 @@ def test_verdicts_and_values_are_those_of_the_exact_path(case: tuple[dict, str, 
     kept = {row[words.ROW]: row for row in outcome.kept.to_pylist()}
     assert sorted([*rejected, *kept]) == list(range(len(payloads)))
     for row, payload in enumerate(payloads):
-        text, value, code = exactly(payload)
+        value, code = exactly(payload)
         if code:
             assert (rejected[row]["stage"], rejected[row]["code"]) == ("decode", code)
             continue
@@ -241,7 +240,7 @@ def test_verdicts_and_values_are_those_of_the_exact_path(case: tuple[dict, str, 
             assert rejected[row]["code"] != "out_of_range"
             continue
         try:
-            expected = exact.row(value, text)
+            expected = exact.row(value)
         except Unreadable:
             assert rejected[row]["code"] == "out_of_range"
             continue
@@ -310,7 +309,7 @@ def test_common_documents_are_decided_in_columns(document: str) -> None:
     assert decoded.kept.column(FIELDS).null_count == 0
     columns, sure = Validate(contract)._sure(decoded.kept)
     assert sure.to_pylist() == [True]
-    exact = ExactPath(contract).row(read(document), document)
+    exact = ExactPath(contract).row(read(document))
     fields = list(contract.arrow_schema())
     for column, item, field in zip(columns, exact, fields, strict=True):
         assert same(column.to_pylist(), pa.array([item], field.type).to_pylist())

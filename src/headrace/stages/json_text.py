@@ -19,7 +19,10 @@ VALUE_CHARACTERS = 200
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', re.DOTALL)
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_INT_DIGITS = 4000  # Python refuses to read longer integers by default
+_PLAIN = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+HUGE = 400
+"""A decimal exponent past every double's, and past every bound that a schema can state."""
 
 
 class Unreadable(Exception):  # noqa: N818 - a verdict about a message, caught at the stage's own border
@@ -36,6 +39,10 @@ class _Doubled(dict[str, Any]):
     key: str
 
 
+class Wild(dict[str, Any]):
+    """A document with a number beyond 10^±HUGE, which no arithmetic should expand into its digits."""
+
+
 def read(text: str, max_depth: int = 100) -> dict[str, Any]:
     """Return the object that a JSON text holds, numbers exact.
 
@@ -45,8 +52,8 @@ def read(text: str, max_depth: int = 100) -> dict[str, Any]:
     """
     if not text.strip(" \t\r\n"):
         raise Unreadable("empty_message", "the message is empty")
-    _check_depth(text, max_depth)
     doubled: list[str] = []
+    wild: list[str] = []
 
     def object_of(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -58,28 +65,38 @@ def read(text: str, max_depth: int = 100) -> dict[str, Any]:
         doubled.append(twice.key)
         return twice
 
+    def fraction(digits: str) -> Decimal:
+        number = Decimal(digits)
+        if abs(number.adjusted()) > HUGE:
+            wild.append(digits)
+        return number
+
+    def integer(digits: str) -> int | Decimal:
+        return int(digits) if len(digits) <= HUGE else fraction(digits)
+
+    many = text.count("{") + text.count("[") > max_depth
     try:
         value = json.loads(
-            text, object_pairs_hook=object_of, parse_float=Decimal, parse_int=_integer, parse_constant=_constant
+            text, object_pairs_hook=object_of, parse_float=fraction, parse_int=integer, parse_constant=_constant
         )
     except json.JSONDecodeError as error:
+        if many and _depth_of_text(text, max_depth) > max_depth:
+            raise _too_deep(max_depth) from error
         raise _fault(text, error) from error
     except RecursionError as error:
-        raise Unreadable("too_deep", "objects and arrays are nested too deep to read") from error
+        raise _too_deep(max_depth) from error
+    if many and _depth_of_value(value) > max_depth:
+        raise _too_deep(max_depth)
     if not isinstance(value, dict):
         raise Unreadable("not_an_object", f"the message is {_a(value)}, not an object", "$", excerpt(value))
     if doubled:
         path, key = next(_doubled(value, "$"), ("$", doubled[0]))
         raise Unreadable("duplicate_key", f"key {quote(key)} appears twice in one object", child(path, key))
-    if _SURROGATE.search(text):
+    if "\\u" in text and _SURROGATE.search(text):
         for path, string in _strings(value, "$"):
             if any("\ud800" <= character <= "\udfff" for character in string):
                 raise Unreadable("lone_surrogate", "a string holds half of a surrogate pair, which is no text", path)
-    return value
-
-
-def _integer(digits: str) -> int | Decimal:
-    return int(digits) if len(digits) <= _INT_DIGITS else Decimal(digits)
+    return Wild(value) if wild else value
 
 
 def _constant(word: str) -> Any:
@@ -102,18 +119,31 @@ def _fault(text: str, error: json.JSONDecodeError) -> Unreadable:
     return Unreadable("invalid_json", f"not JSON at {where}: {said}", None, cut(rest) or None)
 
 
-def _check_depth(text: str, max_depth: int) -> None:
-    if text.count("{") + text.count("[") <= max_depth:
-        return
-    depth = 0
+def _too_deep(max_depth: int) -> Unreadable:
+    return Unreadable("too_deep", f"objects and arrays are nested deeper than {max_depth}")
+
+
+def _depth_of_text(text: str, enough: int) -> int:
+    """Return how deep a text nests, whether or not it is JSON; no more than just past `enough`."""
+    depth = deepest = 0
     for token in _TOKENS.finditer(text):
         first = text[token.start()]
         if first in "[{":
             depth += 1
-            if depth > max_depth:
-                raise Unreadable("too_deep", f"objects and arrays are nested deeper than {max_depth}")
+            deepest = max(deepest, depth)
+            if deepest > enough:
+                break
         elif first in "]}":
             depth -= 1
+    return deepest
+
+
+def _depth_of_value(value: Any) -> int:
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [item for each in level for item in (each.values() if isinstance(each, dict) else each)]
+    return depth
 
 
 def _doubled(value: Any, path: str) -> Iterator[tuple[str, str]]:
@@ -146,23 +176,33 @@ def _a(value: Any) -> str:
 
 def quote(text: str) -> str:
     """Return a string as JSON text; half of a surrogate pair stays escaped."""
-    written = json.dumps(text, ensure_ascii=False)
-    return json.dumps(text) if any("\ud800" <= character <= "\udfff" for character in written) else written
+    return _storable(json.dumps(text, ensure_ascii=False), text)
+
+
+def _storable(written: str, value: Any) -> str:
+    if written.isascii():
+        return written
+    try:
+        written.encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":"))
+    return written
 
 
 def write(value: Any) -> str:
     """Return the compact JSON text of what `read` returned, with the digits of its numbers."""
-    if isinstance(value, str):
-        return quote(value)
-    if value is None:
-        return "null"
-    if value is True or value is False:
-        return "true" if value else "false"
+    try:
+        return _storable(_PLAIN.encode(value), value)
+    except TypeError:  # a Decimal, which the fast encoder does not know
+        return _write(value)
+
+
+def _write(value: Any) -> str:
     if isinstance(value, dict):
-        return "{" + ",".join(f"{quote(key)}:{write(item)}" for key, item in value.items()) + "}"
+        return "{" + ",".join(f"{quote(key)}:{_write(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ",".join(map(write, value)) + "]"
-    return str(Decimal(value)) if isinstance(value, int) else str(value)
+        return "[" + ",".join(map(_write, value)) + "]"
+    return str(value) if isinstance(value, Decimal) else write(value)
 
 
 def excerpt(value: Any) -> str:

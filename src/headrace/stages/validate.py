@@ -97,7 +97,7 @@ class Validate:
         for row, message, doc in zip(rows, ids, docs, strict=True):
             try:
                 value = read(doc, _ANY_DEPTH)
-                converted = self._exact.row(value, doc)
+                converted = self._exact.row(value)
             except Unreadable as fault:
                 faults.append(Fault.of(message, fault))
                 continue

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from headrace.contracts.contract import JSON_MARK
 from headrace.contracts.load import compiled
-from headrace.stages.json_text import Unreadable, child, excerpt, quote, write
+from headrace.stages.json_text import HUGE, Unreadable, Wild, child, excerpt, quote, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,6 @@ _INSTANT = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt _](\d\d):(\d\d):(\d\d)(?:[.,](\d+))?\s*(?:([Zz])|([+-])(\d\d):?(\d\d))?", re.ASCII
 )
 _REASON_CHARACTERS = 500
-_WILD = re.compile(r"[0-9][eE][+-]?[0-9]{3}|[0-9]{400}")
-_HUGE = 400  # decimal exponent past every double
 
 
 class ExactPath:
@@ -41,13 +39,13 @@ class ExactPath:
         self._names = frozenset(column.name for column in contract.columns)
         self._columns = [(column.name, _converter(column.field())) for column in contract.columns]
 
-    def row(self, value: dict[str, Any], text: str) -> list[Any]:
-        """Return the values of the contract's columns, as `pyarrow.array` takes them; `text` holds what was read.
+    def row(self, value: dict[str, Any]) -> list[Any]:
+        """Return the values of the contract's columns, as `pyarrow.array` takes them.
 
         Raises:
             Unreadable: what the validator found first, or out_of_range.
         """
-        tamed = _tamed(value) if _WILD.search(text) else value
+        tamed = _tamed(value) if isinstance(value, Wild) else value
         if not self._validator.is_valid(tamed):
             error = min(self._validator.iter_errors(tamed), key=_order)
             raise _verdict(error, value)
@@ -71,8 +69,8 @@ def _tamed(value: Any) -> Any:
         return {key: _tamed(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_tamed(item) for item in value]
-    if isinstance(value, Decimal) and value and abs(value.adjusted()) > _HUGE:
-        return Decimal((value.as_tuple().sign, (1,), _HUGE if value.adjusted() > 0 else -_HUGE))
+    if isinstance(value, Decimal) and value and abs(value.adjusted()) > HUGE:
+        return Decimal((value.as_tuple().sign, (1,), HUGE if value.adjusted() > 0 else -HUGE))
     return value
 
 
@@ -166,7 +164,7 @@ def _decimal(type_: pa.Decimal128Type) -> Convert:
 
 
 def _int64(value: Any, path: str) -> int:
-    if isinstance(value, Decimal) and value and value.adjusted() > _HUGE:
+    if isinstance(value, Decimal) and value and value.adjusted() > HUGE:
         raise _out_of_range(value, path, "a 64-bit integer")
     number = int(value)
     if not -(2**63) <= number < 2**63:
