@@ -39,6 +39,9 @@ TRACE_ID = "_trace_id"
 EXTRA = "_extra"
 EVENT_DATE = "_event_date"  # the partition of silver, the UTC date of EVENT_TIME
 
+DATASET_ATTRIBUTE = "dataset"
+"""The message attribute that names the table of a source that has several."""
+
 ENVELOPE = (EVENT_ID, EVENT_TIME, INGEST_TIME, SEQ, SCHEMA_VERSION, TRACE_ID)
 
 

@@ -120,7 +120,7 @@ def skipping(batches: Iterable[pa.RecordBatch], count: int) -> Iterator[pa.Recor
 
 def message_attributes(source: Source, dataset: str | None, pairs: Iterable[str]) -> dict[str, str]:
     """Return the attributes of every message. Raises `UserError` where `--dataset` does not fit the source's tables."""
-    from headrace.runtime.pipeline import DATASET_ATTRIBUTE
+    from headrace.words import DATASET_ATTRIBUTE
 
     attributes: dict[str, str] = {}
     for pair in pairs:

@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from headrace.stages.base import Stage
     from headrace.stages.dataset import Dataset
 
-DATASET_ATTRIBUTE = "dataset"
-"""The message attribute that names the table of a source that has several."""
-
 
 @dataclass
 class Decided:
@@ -81,7 +78,7 @@ class Pipeline:
     def _route(self, messages: pa.RecordBatch) -> Decided:
         """Part the messages of a source with tables by the attribute that names the table."""
         decided = Decided()
-        named = pc.map_lookup(messages["attributes"], DATASET_ATTRIBUTE, "last")
+        named = pc.map_lookup(messages["attributes"], words.DATASET_ATTRIBUTE, "last")
         rest = pa.repeat(True, len(messages))
         for table, dataset in self._tables.items():
             mine = pc.fill_null(pc.equal(named, table), fill_value=False)
@@ -94,7 +91,7 @@ class Pipeline:
                 pa.array(range(len(unknown)), pa.int32()),
                 stage="decode",
                 code="unknown_dataset",
-                reason=f"the attribute {DATASET_ATTRIBUTE!r} names none of the tables: {', '.join(self._tables)}",
+                reason=f"the attribute {words.DATASET_ATTRIBUTE!r} names none of the tables: {', '.join(self._tables)}",
                 value=named.filter(rest),
             )
             decided.arrived["", ""] += len(unknown)
