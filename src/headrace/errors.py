@@ -1,18 +1,18 @@
 """One tree of errors, grouped by who must act.
 
-    HeadraceError
-    ├── UserError          the user must act; never retried; exit code 2
-    │   ├── ConfigError    a project file is wrong
-    │   ├── ContractError  a contract cannot be used
-    │   ├── InputError     a file or request to publish cannot be read
-    │   ├── QueryError     a query is not allowed, or not valid
-    │   ├── BuildError     models do not build, or their tests fail
-    │   └── BusyError      another process holds what this one needs
-    ├── ExternalError      the world must heal; retried
-    │   ├── BusError       the bus cannot be reached or written
-    │   ├── LakeError      the lake cannot be read or committed
-    │   └── SpaceError     a disk is full
-    └── InternalError      our bug; stop, and report it
+HeadraceError
+├── UserError          the user must act; never retried; exit code 2
+│   ├── ConfigError    a project file is wrong
+│   ├── ContractError  a contract cannot be used
+│   ├── InputError     a file or request to publish cannot be read
+│   ├── QueryError     a query is not allowed, or not valid
+│   ├── BuildError     models do not build, or their tests fail
+│   └── BusyError      another process holds what this one needs
+├── ExternalError      the world must heal; retried
+│   ├── BusError       the bus cannot be reached or written
+│   ├── LakeError      the lake cannot be read or committed
+│   └── SpaceError     a disk is full
+└── InternalError      our bug; stop, and report it
 """
 
 from __future__ import annotations

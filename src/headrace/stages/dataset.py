@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Dataset:
     """A contract, and what makes its rows themselves.
 
-    `name` is the silver table. `key` is empty where every message is an event of its own. `event_time` is None where the
-    time of ingestion stands for it. `timezone` (IANA) gives naive times their zone.
+    `name` is the silver table. `key` is empty where every message is an event of its own. `event_time` is None where
+    the time of ingestion stands for it. `timezone` (IANA) gives naive times their zone.
     """
 
     name: str
