@@ -262,6 +262,17 @@ def test_a_build_that_fails_halfway_leaves_no_trace_in_the_next(shop, tmp_path, 
     assert shop.data() == shop.named()
 
 
+def test_a_first_build_that_fails_is_forgotten_too(shop):
+    shop.model("appended.sql", "{{ config(materialized='incremental') }} select order_id from {{ ref('stg_orders') }}")
+    shop.model("zz_last.sql", "select nope from {{ ref('appended') }}")
+    snapshot = shop.arrive((1, 1, 10.0))
+    assert not shop.build(snapshot).ok
+    assert shop.warehouse.published() is None
+    (shop.root / "models" / "zz_last.sql").unlink()
+    assert shop.build(snapshot).ok
+    assert shop.rows("select order_id from appended") == [(1,)]
+
+
 def test_sums_of_integers_keep_every_digit(shop):
     snapshot = shop.arrive((2**62 + 1, 1, 1.0), (2**62 + 3, 1, 1.0))
     shop.model("sums.sql", "select customer_id, sum(order_id) as total from {{ ref('stg_orders') }} group by 1")

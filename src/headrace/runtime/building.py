@@ -43,6 +43,7 @@ def inputs(project: Project) -> Inputs:
                 owner=source.owner or "",
                 sla_minutes=source.sla_minutes,
                 gold=source.silver_to_gold if len(source.datasets) == 1 else (),
+                file=str(source.file.relative_to(project.root)),
             )
             for source in project.sources.values()
             for dataset in source.datasets

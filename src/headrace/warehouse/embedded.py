@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import errno
+import sqlite3
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -62,12 +63,11 @@ def _placed(failure: Failure, tests: Sequence[dict[str, Any]], inputs: Inputs) -
 def _full_disk_is_said() -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except (OSError, sqlite3.OperationalError) as error:
+        full = error.errno == errno.ENOSPC if isinstance(error, OSError) else "disk is full" in str(error)
+        if not full:
             raise
-        raise SpaceError(
-            "the disk is full; nothing was published", at=str(error.filename or ""), fix="make space, then build again"
-        ) from error
+        raise SpaceError("the disk is full; nothing was published", fix="make space, then build again") from error
 
 
 class DbtWarehouse:
