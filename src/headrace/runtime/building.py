@@ -58,8 +58,9 @@ def build(
 
     A running `up` is asked to commit what waits; without one, this process does it. Waits for a build under way.
     """
-    bring_in(project)
     with closing(DbtWarehouse(project.state)) as warehouse:
+        warehouse.warm()  # dbt takes seconds to start: meanwhile, what waits is brought in
+        bring_in(project)
         deadline = time.monotonic() + WAIT_FOR_BUILD_SECS
         while True:
             try:
@@ -85,7 +86,7 @@ def build_once(
             select=tuple(select),
             full_refresh=full_refresh,
             publish=publish,
-            touched=touched(lake, warehouse.published()) if lake else None,
+            touched=_touched_since(lake, warehouse.published()) if lake else None,
         )
     return warehouse.build(inputs(project), snapshot, options)
 
@@ -116,18 +117,31 @@ def bring_in(project: Project) -> None:
         raise LakeError(f"{source} could not be brought into silver: {problem}", at=source, fix="headrace status")
 
 
-def touched(lake: LakeReader, published: Entry | None) -> dict[str, list[dt.date]] | None:
-    """Return the silver partitions changed since the published build; None where that cannot be told."""
-    if published is None or published.complete_snapshot is None:
-        return None
+def silver_changed(project: Project, warehouse: DbtWarehouse) -> bool:
+    """Return whether silver changed since the newest build, an undone one included: `undo` is not itself undone."""
+    builds = [each.lake_snapshot for each in warehouse.history() if each.lake_snapshot is not None]
+    with open_reader(project.state / "lake") as lake:
+        if lake is None:
+            return False
+        partitions = touched(lake, max(builds)) if builds else None
+    return partitions is None or bool(partitions)
+
+
+def _touched_since(lake: LakeReader, published: Entry | None) -> dict[str, list[dt.date]] | None:
+    complete = published.complete_snapshot if published else None
+    return None if complete is None else touched(lake, complete)
+
+
+def touched(lake: LakeReader, snapshot: int) -> dict[str, list[dt.date]] | None:
+    """Return the silver partitions changed since a snapshot; None where it is gone, and all may have changed."""
     try:
         rows = lake.rows(
             "SELECT DISTINCT t.dataset AS dataset, t.event_date AS event_date FROM ("
             "SELECT unnest(touched) AS t FROM lake.ops.batches WHERE batch_id NOT IN ("
-            f"SELECT batch_id FROM lake.ops.batches AT (VERSION => {published.complete_snapshot})))"
+            f"SELECT batch_id FROM lake.ops.batches AT (VERSION => {snapshot})))"
         )
     except LakeError:
-        return None  # that snapshot is gone: all partitions may have changed
+        return None
     dates: dict[str, list[dt.date]] = {}
     for row in rows:
         dates.setdefault(row["dataset"], []).append(row["event_date"])

@@ -19,6 +19,7 @@ from headrace.warehouse.embedded import DbtWarehouse
 
 if TYPE_CHECKING:
     from headrace.config.project import Project
+    from headrace.warehouse.base import BuildReport
 
 
 @dataclass
@@ -40,7 +41,6 @@ class Up:
     def __init__(self, project: Project, *, build_every_secs: float | None) -> None:
         """Take the environment, deploy the project and listen; `build_every_secs` None builds nothing."""
         self._project = project
-        self._build_every = build_every_secs
         self._stop = threading.Event()
         self._abandon = threading.Event()
         self._flushes: list[threading.Event] = []
@@ -58,11 +58,15 @@ class Up:
         )
         self.progress = self._loop.progress
         self._control = ControlServer(project.state, self._answer)
-        self._builder = threading.Thread(target=self._build_when_changed, name="builder", daemon=True)
+        self._builder: threading.Thread | None = None
+        if build_every_secs is not None:
+            self._builder = threading.Thread(
+                target=self._build_when_changed, args=(build_every_secs,), name="builder", daemon=True
+            )
 
     def run(self) -> None:
         """Tick until `stop`; then drain what the bus has, unless stopped again."""
-        if self._build_every is not None:
+        if self._builder is not None:
             self._builder.start()
         try:
             while not self._stop.is_set():
@@ -107,24 +111,26 @@ class Up:
             case other:
                 raise InternalError(f"no verb {other!r} on the control socket")
 
-    def _build_when_changed(self) -> None:
-        """Build whenever silver changed since the last build, at most every `build_every_secs`."""
-        built = -1
-        assert self._build_every is not None  # noqa: S101 - the thread is only started where it is set
-        while not self._stop.wait(self._build_every):
+    def _build_when_changed(self, every_secs: float) -> None:
+        """Build whenever silver changed since the newest build, at most this often."""
+        looked_at = -1
+        while not self._stop.wait(every_secs):
             messages = self.progress.messages
-            if messages == built:
+            if messages == looked_at:
                 continue
             self.gold.running = True
             try:
-                report = building.build_once(self._project, self._warehouse)
-                self.gold.problem = "" if report.ok else "; ".join(each.message for each in report.failures)[:500]
-                self.gold.build = report.published.build if report.published else self.gold.build
-                self.gold.builds += 1
-                built = messages
+                if building.silver_changed(self._project, self._warehouse):
+                    self._note(building.build_once(self._project, self._warehouse))
+                looked_at = messages
             except HeadraceError as problem:
                 self.gold.problem = str(problem)
             self.gold.running = False
+
+    def _note(self, report: BuildReport) -> None:
+        self.gold.problem = "; ".join(each.message for each in report.failures)[:500]
+        self.gold.build = report.published.build if report.published else self.gold.build
+        self.gold.builds += 1
 
 
 def line(up: Up, started: float) -> str:
