@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -63,7 +64,8 @@ class Prover:
         self._kernel = SqlKernel()
         fields = list(contract.arrow_schema())
         layout = json.dumps({field.name: _layout(field) for field in fields}, ensure_ascii=False).replace("'", "''")
-        self._sql = f"SELECT from_json(CASE WHEN json_valid(doc) THEN doc END, '{layout}') AS fields FROM docs"
+        self._sql = f"SELECT from_json(doc, '{layout}') AS fields FROM docs"
+        self._careful_sql = self._sql.replace("(doc,", "(CASE WHEN json_valid(doc) THEN doc END,", 1)
         self._types = fields
         self._type = pa.struct([pa.field(field.name, _parsed_type(field)) for field in fields])
 
@@ -89,7 +91,11 @@ class Prover:
         return pa.StructArray.from_arrays(fields.flatten(), fields=list(fields.type), mask=pa.array(~proven))
 
     def _parse(self, docs: pa.Array) -> pa.StructArray:
-        table = self._kernel.run(self._sql, docs=pa.table({"doc": docs}))
+        texts = pa.table({"doc": docs})
+        try:
+            table = self._kernel.run(self._sql, docs=texts)
+        except duckdb.InvalidInputException:  # some text is not JSON: parse twice, which most batches need not
+            table = self._kernel.run(self._careful_sql, docs=texts)
         return _one_chunk(table.column(0))
 
     def _tally(self, fields: pa.StructArray, *, nulls: bool) -> _Found:
