@@ -209,11 +209,12 @@ class DuckLake:
                     self._create(table)
                     continue
                 for step in evolution.decide(table.name, existing, table.columns):
-                    empty = pa.table({"c": pa.array([], step.type)})
-                    kind = self._connection.execute("DESCRIBE SELECT c FROM empty").fetchall()[0][1]
-                    del empty
                     path = column_sql(*step.path)
-                    self._connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {path} {kind}")
+                    self._connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {path} {self._sql_type(step.type)}")
+
+    def _sql_type(self, of: pa.DataType) -> str:
+        described = self._query("DESCRIBE SELECT c FROM added", added=pa.table({"c": pa.array([], of)}))
+        return str(described["column_type"][0].as_py())
 
     def deployed(self, digest: str) -> bool:
         """Return whether this deployment is recorded already."""

@@ -1,0 +1,188 @@
+"""Each folder here is a project, what it is sent and what must come of it, however the life between was disturbed.
+
+A case: `connectors/`, `schemas/`, `messages.jsonl` (a line each: `at`, when the bus takes it; `event`, or `raw` text;
+`attributes`) and `expected.yaml` (`silver` by dataset, `totals` by source, `quarantine` by stage and code, and whether
+`any_order` gives the same). `then/` holds files laid over the project before its own `messages.jsonl` is sent.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from living import Clock, codes, in_order, lived, messages, rows, run_out, silver, sqlite_bus, ticking, totals
+
+from headrace.bus.memory import MemoryBus
+from headrace.config.project import load_project
+from headrace.errors import LakeError
+from headrace.lake.ducklake import DuckLake
+
+HERE = Path(__file__).parent
+CASES = sorted(each.parent.name for each in HERE.glob("*/expected.yaml"))
+ANY_ORDER = [case for case in CASES if yaml.safe_load((HERE / case / "expected.yaml").read_text()).get("any_order")]
+
+
+class Flaky(DuckLake):
+    """A lake whose every other commit of messages fails in its middle: a file that it must name is gone."""
+
+    times = 0
+
+    def commit(self, changes):
+        if any(change.files for change in changes):
+            self.times += 1
+            if self.times % 2:
+                changes[-1].files[-1].path.unlink()
+        return super().commit(changes)
+
+
+class Whole:
+    """Everything in one life."""
+
+    def tick(self, project, bus):
+        lived(project, bus)
+
+
+class Batches:
+    """Everything in one life, in batches of so many."""
+
+    def __init__(self, size):
+        self.size = size
+
+    def tick(self, project, bus):
+        with ticking(project, bus) as (tick, _):
+            run_out(tick, project.sources, self.size)
+
+
+class KilledAfterEachCommit:
+    """Each batch in a life of its own; the bus never hears that one was committed."""
+
+    def tick(self, project, _):
+        busy = True
+        while busy:
+            busy = False
+            for source in project.sources:
+                with sqlite_bus(project) as bus, ticking(project, bus) as (tick, _):
+                    if (batch := tick.prepare(source, 5)) is not None:
+                        busy = True
+                        assert not tick.commit([batch])
+
+
+class AbandonedBeforeEachCommit:
+    """Each batch is prepared in one life, which ends there, and again in the next, which commits it."""
+
+    def tick(self, project, _):
+        for source in project.sources:
+            for attempt in itertools.count():
+                with sqlite_bus(project) as bus, ticking(project, bus) as (tick, _):
+                    batch = tick.prepare(source, 6)
+                    if batch is None:
+                        break
+                    if attempt % 2:
+                        assert not tick.commit([batch])
+
+
+class EachCommitFailsFirst:
+    """Each commit fails once in its middle; the source is taken up from what is committed."""
+
+    def tick(self, project, bus):
+        with ticking(project, bus, Flaky) as (tick, lake):
+            for source in project.sources:
+                while (batch := tick.prepare(source, 4)) is not None:
+                    before = lake.snapshot()
+                    failed = tick.commit([batch])
+                    if failed:
+                        assert isinstance(failed[source], LakeError)
+                        assert lake.snapshot() == before
+                        tick.start([source])
+
+
+WAYS = {
+    "whole": Whole(),
+    "batches_of_1": Batches(1),
+    "batches_of_3": Batches(3),
+    "batches_of_7": Batches(7),
+    "killed_after_each_commit": KilledAfterEachCommit(),
+    "abandoned_before_each_commit": AbandonedBeforeEachCommit(),
+    "each_commit_fails_first": EachCommitFailsFirst(),
+}
+
+
+def sent(folder):
+    """Return what a case sends, parsed: time of ingestion, source, batch of one message."""
+    for line in (folder / "messages.jsonl").read_text(encoding="utf-8").splitlines():
+        said = json.loads(line)
+        payload = said["raw"].encode() if "raw" in said else said["event"]
+        yield dt.datetime.fromisoformat(said["at"]), messages([payload], **said.get("attributes", {}))
+
+
+def publish(folder, project, bus, clock):
+    (source,) = project.sources.values()
+    for at, message in sent(folder):
+        clock.now = at
+        bus.publish(source.topic, message)
+
+
+def live(case, root, way, bus_of=None):
+    """Live a case in one way, and return the project as it is at the end."""
+    shutil.copytree(HERE / case, root, dirs_exist_ok=True)
+    (root / "headrace.yaml").write_text("name: golden\ndefaults: {freshness_secs: 0}\n")
+    clock = Clock()
+    project = load_project(root)
+    bus = bus_of(clock) if bus_of else None
+    for folder in (root, root / "then"):
+        if not folder.is_dir():
+            continue
+        if folder != root:
+            shutil.copytree(folder, root, dirs_exist_ok=True)
+            project = load_project(root)
+        if bus is not None:
+            publish(root, project, bus, clock)
+            way.tick(project, bus)
+            continue
+        with sqlite_bus(project, clock=clock) as opened:
+            publish(root, project, opened, clock)
+            way.tick(project, opened)
+    return project
+
+
+def outcome(project):
+    """Return what is compared: silver without its envelope, totals, what is in quarantine and why."""
+    datasets = [each.name for source in project.sources.values() for each in source.datasets]
+    return {
+        "silver": {dataset: silver(project, dataset) for dataset in datasets},
+        "totals": totals(project),
+        "quarantine": codes(project),
+    }
+
+
+def expected(case):
+    said = yaml.safe_load((HERE / case / "expected.yaml").read_text())
+    return {
+        "silver": {dataset: in_order(found or []) for dataset, found in said["silver"].items()},
+        "totals": said["totals"],
+        "quarantine": said.get("quarantine", {}),
+    }
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("case", CASES)
+def test_every_way_of_life_gives_the_one_expected_silver(case, way, tmp_path):
+    project = live(case, tmp_path, WAYS[way])
+    assert outcome(project) == expected(case)
+    # Bronze has every message once, numbered without a gap, and no silver row is of any other message.
+    (taken,) = rows(
+        project, "SELECT count(*) AS n, count(DISTINCT seq) AS d, max(seq) + 1 AS m FROM lake.bronze.messages"
+    )
+    assert taken["n"] == taken["d"] == taken["m"]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("case", ANY_ORDER)
+def test_a_bus_without_offsets_or_order_gives_the_same(case, seed, tmp_path):
+    project = live(case, tmp_path, Batches(4), lambda clock: MemoryBus(seed, clock=clock))
+    assert outcome(project) == expected(case)
