@@ -25,9 +25,9 @@ cat <<END
 The project is in $folder/shop, and stays there. Next, in that folder:
 
   headrace quarantine show ID                      why a message waits, and at which field
-  headrace publish orders sample/orders.jsonl      once more: silver stays as it is, all of it is duplicates
+  headrace publish orders sample/orders.jsonl      once more, then build: silver stays as it is
   headrace up                                      takes in what is published, and builds, until Ctrl-C
   headrace query "select * from silver.orders limit 5"
 
-headrace is $(command -v headrace)
+headrace itself is $(command -v headrace)
 END
