@@ -79,7 +79,8 @@ class Merge:
     def hashes(self, rows: pa.RecordBatch | pa.Table) -> np.ndarray:
         """Return a 64-bit hash per row of its key; stable within a process only."""
         sql = f"SELECT {key_hash_sql(self._dataset)} AS h FROM rows"
-        return self._kernel.run(sql, rows=rows)["h"].to_numpy()
+        hashes: np.ndarray = self._kernel.run(sql, rows=rows)["h"].to_numpy()
+        return hashes
 
     def contend(self, batch: pa.RecordBatch, hashes: np.ndarray, maybe_stored: np.ndarray) -> Contended:
         """Part the rows whose key is alone in the batch and surely not in silver from all the others."""
