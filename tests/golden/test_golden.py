@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from living import Clock, codes, in_order, lived, messages, rows, run_out, silver, sqlite_bus, ticking, totals
 
 from headrace.bus.memory import MemoryBus
 from headrace.config.project import load_project
 from headrace.errors import LakeError
 from headrace.lake.ducklake import DuckLake
+from living import Clock, codes, in_order, lived, messages, rows, run_out, silver, sqlite_bus, ticking, totals
 
 HERE = Path(__file__).parent
 CASES = sorted(each.parent.name for each in HERE.glob("*/expected.yaml"))

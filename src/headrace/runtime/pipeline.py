@@ -22,7 +22,7 @@ from headrace.stages.rejections import none_rejected, rejections
 from headrace.stages.validate import Validate
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from headrace.config.source import Source
     from headrace.stages.base import Stage
@@ -56,9 +56,11 @@ class Decided:
 class Pipeline:
     """The stages of one source. Belongs to one thread."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, stages: Callable[[Source, Dataset], Sequence[Stage]] | None = None) -> None:
+        """Make the stages of every dataset of the source: `stages_of`, unless told otherwise."""
         self._source = source
-        self._stages = {dataset.name: stages_of(source, dataset) for dataset in source.datasets}
+        make = stages or stages_of
+        self._stages = {dataset.name: make(source, dataset) for dataset in source.datasets}
         by_name = {dataset.name: dataset for dataset in source.datasets}
         tables = (table.name for table in source.spec.ingestion.tables)
         self._tables = {table: by_name.get(dataset_name(source.id, table)) for table in tables}

@@ -1,0 +1,182 @@
+"""The loop: every source has its turn, what fails rests and comes back, and nothing is ever passed over."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from headrace.bus.memory import MemoryBus
+from headrace.bus.sqlite import SqliteBus
+from headrace.errors import BusError, BusyError, LakeError, SpaceError
+from headrace.lake.ducklake import DuckLake
+from headrace.runtime import due
+from headrace.runtime.deployment import deploy
+from headrace.runtime.loop import Loop
+from living import messages, orders, project_of, rows, silver, sqlite_bus, totals
+
+
+def loop_over(project, bus, kind=DuckLake):
+    return Loop(bus, lambda: kind(project.state / "lake"), project.sources, lambda lake, on: deploy(project, lake, on))
+
+
+def until(loop, done, steps=2000):
+    """Step until `done()`; the number of steps is bounded, and a rest is waited for."""
+    rest = threading.Event()
+    for _ in range(steps):
+        if done():
+            return
+        if not loop.step(everything=True):
+            rest.wait(0.02)
+    pytest.fail(f"not done after {steps} steps: {loop.progress}")
+
+
+def test_a_hundred_sources_all_come_to_silver_though_one_always_fails(tmp_path):
+    names = [f"s{number:02d}" for number in range(100)]
+    project = project_of(tmp_path, *names)
+
+    class Refusing(DuckLake):
+        def commit(self, changes):
+            if "s50" in {change.source for change in changes}:
+                raise LakeError("no", at="s50")
+            return super().commit(changes)
+
+    with sqlite_bus(project) as bus:
+        for name in names:
+            bus.publish(name, messages(orders(0, 2)))
+        loop = loop_over(project, bus, Refusing)
+        loop.drain()
+        loop.close()
+    assert loop.progress.failing.keys() == {"s50"}
+    assert loop.progress.messages == 198
+    found = rows(project, "SELECT source, sum(silver)::INT AS n FROM lake.ops.ledger GROUP BY ALL ORDER BY ALL")
+    assert found == [{"source": name, "n": 2} for name in names if name != "s50"]
+
+
+@pytest.mark.parametrize("problem", [BusError("away"), SpaceError("full")])
+def test_a_source_that_cannot_be_set_back_takes_nothing_until_it_is(problem, tmp_path):
+    # A commit fails, then the bus does not answer to `seek`: taking the next messages would pass over the first ones.
+    project = project_of(tmp_path)
+
+    class Away(SqliteBus):
+        seeks = 0
+
+        def seek(self, topic, name, positions):
+            self.seeks += 1
+            if self.seeks in {2, 3}:
+                raise problem
+            super().seek(topic, name, positions)
+
+    class FailsOnce(DuckLake):
+        failed = False
+
+        def commit(self, changes):
+            if any(change.files for change in changes) and not self.failed:
+                FailsOnce.failed = True
+                raise LakeError("no")
+            return super().commit(changes)
+
+    bus = Away(project.state / "bus")
+    bus.publish("orders", messages(orders(0, 4)))
+    loop = loop_over(project, bus, FailsOnce)
+    loop.step(everything=True)
+    loop.step(everything=True)
+    bus.publish("orders", messages(orders(4, 8)))
+    until(loop, lambda: loop.progress.messages >= 8)
+    loop.close()
+    bus.close()
+    assert bus.seeks == 4
+    assert [row["id"] for row in silver(project)] == [f"o{number}" for number in range(8)]
+    assert totals(project) == {"orders": {"accepted": 8, "silver": 8}}
+
+
+def test_a_bus_that_does_not_answer_for_one_source_keeps_no_other(tmp_path):
+    project = project_of(tmp_path, "away", "here")
+
+    class Away(SqliteBus):
+        def lag(self, topic, name):
+            if topic == "away":
+                raise SpaceError("full")
+            return super().lag(topic, name)
+
+    bus = Away(project.state / "bus")
+    for name in project.sources:
+        bus.publish(name, messages(orders(0, 3)))
+    loop = loop_over(project, bus)
+    loop.drain()
+    loop.close()
+    bus.close()
+    assert loop.progress.failing.keys() == {"away"}
+    assert len(silver(project, "here")) == 3
+
+
+def test_a_drain_ends_while_producers_go_on(tmp_path):
+    project = project_of(tmp_path)
+
+    class Busy(SqliteBus):
+        """Every pull finds that one more message came."""
+
+        pulls = 0
+
+        def pull(self, topic, name, max_rows, max_bytes):
+            self.pulls += 1
+            assert self.pulls < 50, "the drain never ends"
+            self.publish(topic, messages(orders(self.pulls + 100, self.pulls + 101)))
+            return super().pull(topic, name, max_rows, max_bytes)
+
+    bus = Busy(project.state / "bus")
+    bus.publish("orders", messages(orders(0, 10)))
+    loop = loop_over(project, bus)
+    loop.drain()
+    assert loop.progress.messages >= 10
+    loop.close()
+    bus.close()
+
+
+def test_a_bus_without_offsets_is_taken_once(tmp_path):
+    project = project_of(tmp_path, "a", "b")
+    bus = MemoryBus(3)
+    for name in "ab":
+        bus.publish(name, messages(orders(0, 30)))
+    loop = loop_over(project, bus)
+    until(loop, lambda: not any(bus.lag(name, f"lake-{name}").messages for name in "ab"))
+    loop.close()
+    assert totals(project) == {name: {"accepted": 30, "silver": 30} for name in "ab"}
+
+
+def test_a_second_loop_on_the_same_lake_is_refused_and_the_first_goes_on(tmp_path):
+    project = project_of(tmp_path)
+    with sqlite_bus(project) as bus:
+        loop = loop_over(project, bus)
+        with pytest.raises(BusyError, match="another headrace"):
+            loop_over(project, bus)
+        bus.publish("orders", messages(orders(0, 3)))
+        loop.drain()
+        loop.close()
+        again = loop_over(project, bus)
+        again.close()
+    assert totals(project) == {"orders": {"accepted": 3, "silver": 3}}
+
+
+def waiting(source, since=1.0, **more):
+    return due.Waiting(
+        source, **({"messages": 1, "since_last_secs": since, "freshness_secs": 1.0, "batch_rows": 10} | more)
+    )
+
+
+def test_due_is_a_full_batch_or_a_freshness_budget_used_up():
+    assert due.decide([waiting("a", 0.5), waiting("b", 0.5, messages=10), waiting("c", 1.0)]) == ["c", "b"]
+    assert due.decide([waiting("a", messages=0), waiting("b", retry_in_secs=1.0)]) == []
+
+
+def test_every_source_has_its_turn_within_as_few_ticks_as_can_be():
+    names = [f"s{number}" for number in range(100)]
+    taken_at = dict.fromkeys(names, 0.0)
+    turns = dict.fromkeys(names, 0)
+    for now in range(1, 26):
+        chosen = due.decide([waiting(name, now - taken_at[name], messages=50) for name in names], 20)
+        assert len(chosen) == 20
+        for name in chosen:
+            taken_at[name] = now
+            turns[name] += 1
+    assert set(turns.values()) == {5}
