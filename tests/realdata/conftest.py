@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +21,7 @@ from headrace.runtime.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
 
 class Platform:
@@ -101,13 +101,7 @@ def platform(tmp_path: Path) -> Callable[..., Platform]:
     return opened
 
 
-def keyed(*key: str, version_by: str | None = None) -> dict[str, Any]:
-    """Return a `processing:` section that deduplicates on a key."""
-    step: dict[str, Any] = {"key": list(key)} | ({"version_by": version_by} if version_by else {})
-    return {"bronze_to_silver": [{"deduplication": step}]}
-
-
-@pytest.fixture(name="keyed")
-def keyed_fixture() -> Callable[..., dict[str, Any]]:
-    """Return `keyed`, for files that cannot import from here."""
-    return keyed
+@pytest.fixture(scope="session")
+def keyed() -> Callable[..., dict[str, Any]]:
+    """Return what writes a `processing:` section that deduplicates on a key."""
+    return lambda *key: {"bronze_to_silver": [{"deduplication": {"key": list(key)}}]}

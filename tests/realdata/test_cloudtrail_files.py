@@ -56,7 +56,9 @@ def test_records_of_twenty_files_keep_what_the_contract_does_not_know(
     (failed,) = trail.rows("SELECT count(errorCode) AS n FROM {silver}")
     assert failed["n"] == sum("errorCode" in record for record in raw)
     sent = {record["eventID"]: record for record in raw}
-    for row in trail.rows("SELECT eventID AS id, userIdentity AS who, requestParameters AS asked, _extra FROM {silver}"):
+    for row in trail.rows(
+        "SELECT eventID AS id, userIdentity AS who, requestParameters AS asked, _extra FROM {silver}"
+    ):
         record = sent.pop(row["id"])
         assert json.loads(row["who"]) == record["userIdentity"]
         assert (json.loads(row["asked"]) if row["asked"] else None) == record["requestParameters"]

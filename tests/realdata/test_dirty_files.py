@@ -1,4 +1,4 @@
-"""Files as they lie about: mixed types, nulls, names with blanks; what a contract refuses is counted by another library."""
+"""Files as they lie about: mixed types, nulls, names with blanks; another validator counts what a contract refuses."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def test_movies_of_mixed_types_are_refused_as_another_validator_refuses_them(
 
 
 def _text(movie: dict[str, Any]) -> str:
-    return json.dumps({name: float(each) if isinstance(each, int) else each for name, each in movie.items()}, sort_keys=True)
+    return json.dumps(
+        {name: float(each) if isinstance(each, int) else each for name, each in movie.items()}, sort_keys=True
+    )
 
 
 def test_birdstrikes_of_a_csv_file_get_the_types_of_their_contract(shared: Path, platform: Callable[..., Any]):

@@ -98,7 +98,8 @@ def _counts_are_those_of_plain_python(github: Any, raw: list[dict[str, Any]]) ->
 def _every_value_is_what_was_sent(github: Any, raw: list[dict[str, Any]]) -> None:
     sent = {event["id"]: event for event in raw}
     for row in github.rows(
-        "SELECT id, type, actor, repo, org, payload, public, strftime(_event_time, '%Y-%m-%dT%H:%M:%SZ') AS created_at, "
+        "SELECT id, type, actor, repo, org, payload, public, "
+        "strftime(_event_time, '%Y-%m-%dT%H:%M:%SZ') AS created_at, "
         "strftime(created_at, '%Y-%m-%dT%H:%M:%SZ') AS column_created_at FROM {silver}"
     ):
         event = sent.pop(row["id"])

@@ -72,7 +72,8 @@ def test_flights_are_those_that_pandas_counts(
     nulls = ", ".join(f'count(*) - count("{name}") AS "{name}"' for name in frame.columns)
     assert nyc.rows(f"SELECT {nulls} FROM {{silver}}") == [frame.isna().sum().to_dict()]
     hours = nyc.rows(
-        "SELECT epoch(_event_time)::BIGINT AS second, count(*) AS n FROM {silver} GROUP BY ALL ORDER BY n DESC, second LIMIT 50"
+        "SELECT epoch(_event_time)::BIGINT AS second, count(*) AS n FROM {silver} GROUP BY ALL "
+        "ORDER BY n DESC, second LIMIT 50"
     )
     counted = frame.groupby(pd.to_datetime(frame["time_hour"], utc=True)).size().reset_index(name="n")
     counted["second"] = counted["time_hour"].map(lambda hour: int(hour.timestamp()))

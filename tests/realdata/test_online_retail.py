@@ -26,7 +26,10 @@ SCHEMA = {
     "additionalProperties": False,
 }
 DAYS = 4
-BROKEN = (b"536365,85123A,A LAMP,6,2010-12-01 08:26:00,2.55\n", b"536365,85123A,A,LAMP,6,2010-12-01 08:26:00,2.55,1.0,UK\n")
+BROKEN = (
+    b"536365,85123A,A LAMP,6,2010-12-01 08:26:00,2.55\n",
+    b"536365,85123A,A,LAMP,6,2010-12-01 08:26:00,2.55,1.0,UK\n",
+)
 
 
 def test_lines_of_an_invoice_merge_by_the_rule_of_fates(

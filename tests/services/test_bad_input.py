@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from headrace.cli.init import scaffold
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -113,14 +115,18 @@ ODD_BUT_GOOD: dict[str, bytes] = {  # by id; each reads as json.loads reads it
 def headrace(folder: Path, *arguments: str, code: int = 0) -> Any:
     """Run a command with --json in a project; return what it says."""
     done = subprocess.run(
-        [sys.executable, "-m", "headrace", *arguments, "--json"], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "headrace", *arguments, "--json"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == code, (arguments, done.stdout, done.stderr)
     return json.loads(done.stdout)
 
 
 def drained(folder: Path) -> dict[str, Any]:
-    """Run `up` until Ctrl-C, which drains; return the status of every source, each balanced and with nothing waiting."""
+    """Run `up` until Ctrl-C, which drains; return the sources' status: each balanced, with nothing waiting."""
     command = [sys.executable, "-m", "headrace", "up", "--no-build"]
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True) as up:
         assert up.stderr is not None
@@ -138,8 +144,8 @@ def drained(folder: Path) -> dict[str, Any]:
 
 def project(folder: Path, message_format: str, schema: dict[str, Any]) -> Path:
     """Start a project and give it one more source, `events`."""
-    headrace(folder, "init", "shop")
     root = folder / "shop"
+    scaffold(root)
     (root / "schemas/events.json").write_text(json.dumps(schema))
     source = {
         "source_id": "events",
@@ -178,7 +184,8 @@ def test_each_bad_line_has_its_reason_and_the_good_ones_go_through(tmp_path: Pat
     assert all(each["reason"] and len(each["reason"]) <= 500 for each in found.values())
     assert all(len(each["value"] or "") <= 200 for each in found.values())
 
-    kept = headrace(root, "query", "SELECT id, n, price, note, \"any\" FROM silver.events WHERE id NOT LIKE 'e%'")["rows"]
+    asked = "SELECT id, n, price, note, \"any\" FROM silver.events WHERE id NOT LIKE 'e%'"
+    kept = headrace(root, "query", asked)["rows"]
     expected = [json.loads(line) for line in ODD_BUT_GOOD.values()] + [{"id": "first, after a mark"}]
     texts = {each["id"]: each for each in expected}
     assert {row["id"]: row["note"] for row in kept} == {id_: each.get("note") for id_, each in texts.items()}
