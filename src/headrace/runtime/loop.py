@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from headrace.lake.ducklake import DuckLake
     from headrace.runtime.batch import Prepared
 
-IDLE_SECS = 0.05
 RETRY_FIRST_SECS, RETRY_LAST_SECS = 0.5, 30.0
 UPKEEP_EVERY_SECS = 30.0
 UPKEEP_BUDGET_SECS = 0.5
@@ -87,13 +86,6 @@ class Loop:
         self._settle()
         self._writer.submit(self._lake.close).result()
         self._writer.shutdown()
-
-    def run(self, stop: threading.Event) -> None:
-        """Tick until `stop` is set; then what was taken is committed, and nothing more is taken."""
-        while not stop.is_set():
-            if not self.step():
-                stop.wait(IDLE_SECS)
-        self._settle()
 
     def drain(self, stop: threading.Event | None = None) -> None:
         """Tick until what waits on the bus now is committed (or `stop` is set), due or not; sources that fail are left.

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from headrace.warehouse.base import BuildReport
 
 
+IDLE_SECS = 0.05  # how long a loop without work waits before it looks again
+
+
 @dataclass
 class Gold:
     """How the builds of a running `up` are doing."""
@@ -72,7 +75,7 @@ class Up:
             while not self._stop.is_set():
                 self._flush_if_asked()
                 if not self._loop.step():
-                    self._stop.wait(0.05)
+                    self._stop.wait(IDLE_SECS)
             self._loop.drain(self._abandon)
         finally:
             self._control.close()
