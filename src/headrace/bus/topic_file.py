@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import secrets
 import shutil
 import sqlite3
@@ -12,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from headrace.bus.base import topic_named
+from headrace.disk import sync
 from headrace.errors import BusError, HeadraceError, InputError, InternalError, SpaceError
 
 if TYPE_CHECKING:
@@ -110,9 +110,9 @@ class TopicFile:
                     row = (FORMAT, topic, secrets.token_hex(4))
                     connection.execute("INSERT INTO topic VALUES (1, ?, ?, ?, 0, 0)", row)
                     connection.execute("COMMIT")
-                _fsync(draft)
+                sync(draft)
                 draft.rename(path)
-                _fsync(path.parent)
+                sync(path.parent)
 
     def is_current(self) -> bool:
         """Say whether the file at the path is still the one that was opened."""
@@ -243,11 +243,3 @@ def _free_bytes(path: Path) -> int:
         return shutil.disk_usage(path.parent).free
     except OSError:
         return NEARLY_FULL_BYTES
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

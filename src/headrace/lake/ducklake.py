@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import words
+from headrace.disk import make_folder, sync
 from headrace.errors import InternalError, LakeError, SpaceError
 from headrace.lake import evolution, tables
 from headrace.lake.base import Change, Known, Position, StagedFile
@@ -22,7 +23,7 @@ from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.knowledge import Knowledge
 from headrace.lake.lock import FileLock
 from headrace.lake.maintenance import Maintenance
-from headrace.lake.parquet import disk_error, make_folder, sync_file, sync_folder, write_durably
+from headrace.lake.parquet import disk_error, write_durably
 from headrace.stages.canonical import column_sql
 
 if TYPE_CHECKING:
@@ -307,8 +308,8 @@ def sync_written_files(folder: Path, since_ns: int) -> None:
     slack = 2_000_000_000  # file systems stamp files with a coarse clock
     for path in folder.rglob("ducklake-*.parquet"):
         if path.stat().st_mtime_ns >= since_ns - slack:
-            sync_file(path)
-            sync_folder(path.parent)
+            sync(path)
+            sync(path.parent)
 
 
 def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[tuple[object, ...], pa.Table, np.ndarray | None]]:

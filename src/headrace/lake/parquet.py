@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
+from headrace.disk import make_folder, sync
 from headrace.errors import LakeError, SpaceError
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def write_durably(table: pa.Table, path: Path) -> None:
 
     All or nothing: where it raises (`SpaceError` on a full disk, `LakeError` otherwise) no file is left behind.
     """
-    make_folder(path.parent)
     try:
+        make_folder(path.parent)
         with path.open("xb") as sink:
             pq.write_table(
                 table,
@@ -35,40 +35,11 @@ def write_durably(table: pa.Table, path: Path) -> None:
                 use_dictionary=False,  # half the time to write, and lz4 packs repeated values about as well
                 store_schema=False,
             )
-            sink.flush()
-            os.fsync(sink.fileno())
-        sync_folder(path.parent)
+        sync(path)
+        sync(path.parent)
     except OSError as problem:
         path.unlink(missing_ok=True)
         raise disk_error(problem, str(path)) from problem
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder and its parents, each durable in its parent."""
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for each in reversed(missing):
-        try:
-            each.mkdir(exist_ok=True)
-            sync_folder(each.parent)
-        except OSError as problem:
-            raise disk_error(problem, str(each)) from problem
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def sync_file(path: Path) -> None:
-    """Make a file that somebody else wrote durable."""
-    sync_folder(path)  # fsync takes any descriptor, a read-only one too
 
 
 def disk_error(problem: OSError, at: str) -> LakeError | SpaceError:

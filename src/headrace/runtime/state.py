@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from headrace.disk import make_folder, sync
 from headrace.errors import ConfigError
-from headrace.lake.parquet import make_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +22,7 @@ def open_state(state: Path) -> Path:
     if not mark.exists():
         make_folder(state)
         mark.write_text(FORMAT + "\n", encoding="ascii")
+        sync(mark)
     found = mark.read_text(encoding="ascii").strip()
     if found != FORMAT:
         raise ConfigError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,7 @@ from headrace.stages.base import Outcome
 from headrace.stages.csv_rows import CsvReader, CsvSpec
 from headrace.stages.decode_proof import Prover
 from headrace.stages.json_text import Unreadable, read
+from headrace.stages.rejections import Fault, none_rejected, of_faults
 
 if TYPE_CHECKING:
     from headrace.contracts.contract import Contract
@@ -29,21 +30,6 @@ _TYPES = {
     "application/jsonl": "ndjson",
     "text/csv": "csv",
 }
-
-
-class Fault(NamedTuple):
-    """Why a message is rejected: a row of `words.rejection_schema()` but for the stage."""
-
-    row: int
-    code: str
-    reason: str
-    path: str | None
-    value: str | None
-
-    @classmethod
-    def of(cls, row: int, verdict: Unreadable) -> Fault:
-        """Keep what a verdict says, and not the frames that an exception holds on to."""
-        return cls(row, verdict.code, str(verdict), verdict.path, verdict.value)
 
 
 class Decode:
@@ -83,8 +69,7 @@ class Decode:
         kept = pa.RecordBatch.from_pydict(columns)
         if bad:
             kept = kept.filter(pa.array([row not in bad for row in range(len(batch))]))
-        nothing = pa.RecordBatch.from_pylist([], schema=words.rejection_schema())
-        return Outcome(kept, rejections("decode", faults), nothing)
+        return Outcome(kept, of_faults("decode", faults), none_rejected())
 
     def _texts(self, batch: pa.RecordBatch, faults: list[Fault]) -> pa.Array:
         payload = batch.column("payload")
@@ -144,14 +129,6 @@ class Decode:
                 read(text, self._max_depth)
             except Unreadable as fault:
                 faults.append(Fault.of(row, fault))
-
-
-def rejections(stage: str, faults: list[Fault]) -> pa.RecordBatch:
-    """Return faults as rows of `words.rejection_schema()`, in the order of their messages."""
-    ordered = sorted(faults, key=lambda fault: fault.row)
-    return pa.RecordBatch.from_pylist(
-        [fault._asdict() | {"stage": stage} for fault in ordered], schema=words.rejection_schema()
-    )
 
 
 def _trace_ids(attributes: pa.MapArray) -> pa.Array:

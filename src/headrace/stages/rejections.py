@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,6 +11,23 @@ from headrace import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from headrace.stages.json_text import Unreadable
+
+
+class Fault(NamedTuple):
+    """Why a message is rejected: a row of `words.rejection_schema()` but for the stage."""
+
+    row: int
+    code: str
+    reason: str
+    path: str | None
+    value: str | None
+
+    @classmethod
+    def of(cls, row: int, verdict: Unreadable) -> Fault:
+        """Keep what a verdict says, and not the frames that an exception holds on to."""
+        return cls(row, verdict.code, str(verdict), verdict.path, verdict.value)
 
 
 def none_rejected() -> pa.RecordBatch:
@@ -37,6 +54,14 @@ def rejections(
     return pa.RecordBatch.from_arrays(
         [c if isinstance(c, pa.Array) else pa.repeat(pa.scalar(c, pa.string()), len(rows)) for c in columns],
         schema=words.rejection_schema(),
+    )
+
+
+def of_faults(stage: str, faults: Sequence[Fault]) -> pa.RecordBatch:
+    """Return faults found one by one as rejections, in the order of their messages."""
+    ordered = sorted(faults, key=lambda fault: fault.row)
+    return pa.RecordBatch.from_pylist(
+        [fault._asdict() | {"stage": stage} for fault in ordered], schema=words.rejection_schema()
     )
 
 

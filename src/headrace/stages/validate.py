@@ -9,15 +9,15 @@ import pyarrow.compute as pc
 
 from headrace import words
 from headrace.stages.base import Outcome
-from headrace.stages.decode import FIELDS, Fault, rejections
+from headrace.stages.decode import FIELDS
 from headrace.stages.json_text import Unreadable, read
+from headrace.stages.rejections import Fault, none_rejected, of_faults
+from headrace.stages.sql import SqlKernel
 from headrace.stages.validate_exact import ExactPath
 from headrace.stages.validate_rules import compile_rules
 
 if TYPE_CHECKING:
     from headrace.contracts.contract import Contract
-
-from headrace.stages.sql import SqlKernel
 
 _ANY_DEPTH = 10**9  # decode has set the limit
 
@@ -69,8 +69,7 @@ class Validate:
             fields.append(pa.field(words.EXTRA, pa.string()))
             rest.append(extra)
         kept = pa.RecordBatch.from_arrays([*columns, *rest], schema=pa.schema(fields))
-        nothing = pa.RecordBatch.from_pylist([], schema=words.rejection_schema())
-        return Outcome(kept, rejections("contract", faults), nothing)
+        return Outcome(kept, of_faults("contract", faults), none_rejected())
 
     def _sure(self, batch: pa.RecordBatch) -> tuple[list[pa.Array], pa.BooleanArray]:
         """Return typed columns, and for which rows the rules are sure of them."""

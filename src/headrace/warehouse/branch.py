@@ -10,8 +10,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headrace.disk import sync
 from headrace.errors import BusyError
-from headrace.warehouse.published import fsync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -107,11 +107,10 @@ def make_durable(folder: GoldFolder, parent: str | None) -> int:
     folders = set()
     for name in data_files(folder.branch) - old:
         path = folder.data / name
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+        sync(path)
         folders.update([path.parent, *(p for p in path.parent.parents if p.is_relative_to(folder.data))])
     for path in folders:
-        fsync_folder(path)
+        sync(path)
     with closing(sqlite3.connect(folder.branch)) as catalog:
         # With an empty log the catalog is one file that a rename moves whole. It stays in WAL mode: readers attach it
         # read-only with that mode, and may not change it.
@@ -120,8 +119,7 @@ def make_durable(folder: GoldFolder, parent: str | None) -> int:
             catalog.execute("DELETE FROM ducklake_files_scheduled_for_deletion")
         catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         (snapshot,) = catalog.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
-    with folder.branch.open("rb") as file:
-        os.fsync(file.fileno())
+    sync(folder.branch)
     return int(snapshot)
 
 
@@ -129,7 +127,7 @@ def adopt_branch(folder: GoldFolder, build: str) -> None:
     """Give the branch its name among the catalogs; nothing reads it until the ledger names it."""
     _remove_catalog(folder.catalog(build))
     folder.branch.replace(folder.catalog(build))
-    fsync_folder(folder.catalog(build).parent)
+    sync(folder.catalog(build).parent)
 
 
 def data_files(catalog: Path) -> set[str]:

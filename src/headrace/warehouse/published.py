@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from headrace.disk import sync
 from headrace.errors import InternalError, UserError
 
 if TYPE_CHECKING:
@@ -110,16 +110,6 @@ def write_ledger(path: Path, ledger: Ledger) -> None:
     temporary = path.with_suffix(".tmp")
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(document, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    sync(temporary)
     temporary.replace(path)
-    fsync_folder(path.parent)
-
-
-def fsync_folder(path: Path) -> None:
-    """Make the names in a folder survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(path.parent)
