@@ -13,7 +13,7 @@ EXTENSIONS = ("ducklake", "sqlite_scanner")
 CATALOG, DATA = "catalog.db", "data"  # within a lake's folder
 
 
-def connect(*, threads: int = 2, memory_limit: str = "1GiB") -> duckdb.DuckDBPyConnection:
+def connect(*, threads: int = 2, memory_limit: str = "512MiB") -> duckdb.DuckDBPyConnection:
     """Return an in-memory DuckDB with DuckLake and SQLite loaded, UTC, never looking for extensions on a network.
 
     The signed extension binaries come from PyPI wheels (`duckdb-extension-*`) and are installed once per user.
