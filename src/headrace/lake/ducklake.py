@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 import sqlite3
 import threading
 import time
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Contended
 
+NEARLY_FULL_BYTES = 1 << 20
+
 
 class DuckLake:
     """The one writer of a lake's folder; a second one, in whatever process, is refused with `BusyError`.
@@ -53,7 +56,7 @@ class DuckLake:
         self._connection = connect()
         try:
             make_folder(self._data)
-            with _mapped(str(folder)):
+            with _mapped(str(folder), self._folder):
                 self._open(folder / CATALOG)
         except BaseException:
             self.close()
@@ -111,7 +114,7 @@ class DuckLake:
             files.setdefault(each.table, []).append(str(each.path))
         try:
             emptied = {self._data.joinpath(*each.table.split(".")) for change in changes for each in change.removals}
-            with _mapped("commit"), self._transaction(*emptied):
+            with _mapped("commit", self._folder), self._transaction(*emptied):
                 for table, paths in files.items():
                     self._add_files(table, paths)
                 for change in changes:
@@ -183,13 +186,13 @@ class DuckLake:
 
     def maybe_stored(self, dataset: Dataset, hashes: np.ndarray) -> np.ndarray:
         """Return a boolean per key hash: False means surely not in silver."""
-        with _mapped("silver"):
+        with _mapped("silver", self._folder):
             return self._knowledge.maybe_stored(dataset, hashes)
 
     def known(self, dataset: Dataset, contended: Contended) -> Known:
         """Return the silver rows of these keys, and which of their digests lost before."""
         self._check_thread()
-        with _mapped("silver"):
+        with _mapped("silver", self._folder):
             return self._knowledge.known(dataset, contended)
 
     # ---- tables ----------------------------------------------------------------------------------------------------
@@ -202,7 +205,7 @@ class DuckLake:
             existing = self._columns(table)
             if existing is not None:
                 evolution.decide(table.name, existing, table.columns)
-        with _mapped("deploy"), self._transaction():
+        with _mapped("deploy", self._folder), self._transaction():
             for dataset in datasets:
                 table = tables.silver(dataset)
                 existing = self._columns(table)
@@ -252,7 +255,7 @@ class DuckLake:
 
     def positions(self) -> list[Position]:
         """Return the committed position of every source and partition."""
-        with _mapped("positions"):
+        with _mapped("positions", self._folder):
             rows = self._connection.execute(
                 'SELECT source, topic, "partition", max(next_offset), sum(accepted)::BIGINT '
                 f"FROM lake.{tables.POSITIONS.name} GROUP BY ALL ORDER BY ALL"
@@ -261,7 +264,7 @@ class DuckLake:
 
     def next_seqs(self) -> dict[str, int]:
         """Return the next sequence number of every source that has one."""
-        with _mapped("positions"):
+        with _mapped("positions", self._folder):
             rows = self._connection.execute(
                 f"SELECT source, max(next_seq) FROM lake.{tables.BATCHES.name} GROUP BY ALL"
             ).fetchall()
@@ -270,7 +273,7 @@ class DuckLake:
     def taken(self, source: str, message_ids: Sequence[str]) -> frozenset[str]:
         """Return which of these messages are in bronze already: how a bus without offsets is read without doubles."""
         asked = pa.table({"message_id": pa.array(list(message_ids), pa.string())})
-        with _mapped("bronze"):
+        with _mapped("bronze", self._folder):
             found = self._query(
                 f"SELECT message_id FROM {tables.BRONZE.sql} SEMI JOIN asked USING (message_id) "
                 f"WHERE source = '{source}'",
@@ -281,7 +284,7 @@ class DuckLake:
     def maintain(self, keep: Set[int], budget_secs: float) -> Mapping[str, int]:
         """Compact, expire and clean up in the writer's thread, for about this long."""
         self._check_thread()
-        with _mapped("maintenance"):
+        with _mapped("maintenance", self._folder):
             return Maintenance(self._connection, self._folder).run(keep, budget_secs, self._transaction)
 
     # ---- plumbing --------------------------------------------------------------------------------------------------
@@ -334,13 +337,15 @@ def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[tuple[object, ...], p
 
 
 @contextmanager
-def _mapped(what: str) -> Iterator[None]:
+def _mapped(what: str, folder: Path) -> Iterator[None]:
     """Map the driver's exceptions, once, to who must act."""
     try:
         yield
     except (duckdb.Error, sqlite3.Error) as problem:
         text = str(problem)
-        if "No space left" in text or "disk is full" in text or "Quota exceeded" in text:
+        # SQLite says no more than "I/O error" where it cannot make the files beside a catalog.
+        full = "I/O error" in text and shutil.disk_usage(folder).free < NEARLY_FULL_BYTES
+        if full or "No space left" in text or "disk is full" in text or "Quota exceeded" in text:
             raise SpaceError("the disk is full", at=what, fix="Free some space: work goes on by itself.") from problem
         raise LakeError(
             f"the lake refused: {text}", at=what, fix="Run `headrace status`; if it stays, restart."
