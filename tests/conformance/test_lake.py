@@ -1,0 +1,158 @@
+"""What a lake promises: whole commits, knowledge of keys that survives a restart, upkeep that nobody notices."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import threading
+
+import pytest
+
+from headrace.errors import BusyError, ContractError, InternalError
+from headrace.lake import leases
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+from headrace.lake.ducklake import DuckLake
+from living import ORDERS, messages, orders, project_of, rows, run_out, silver, sqlite_bus, ticking, totals
+
+
+def digest(project, at=""):
+    """Return a digest of silver and one of bronze, whatever files hold them."""
+    tables = (f"lake.silver.orders {at}", f"lake.bronze.messages {at}")
+    found = [rows(project, f"SELECT * FROM {table} ORDER BY ALL") for table in tables]
+    return [hashlib.sha256(repr(each).encode()).hexdigest() for each in found]
+
+
+def data_files(project):
+    return len(rows(project, "SELECT 1 FROM __ducklake_metadata_lake.ducklake_data_file WHERE end_snapshot IS NULL"))
+
+
+def many_commits(tick, bus, count, first=0):
+    for number in range(first, first + count):
+        bus.publish("orders", messages([{"id": f"o{number}", "version": 1}, {"id": "same", "version": number}]))
+        run_out(tick, ["orders"])
+
+
+def test_upkeep_changes_no_row_and_makes_files_fewer(tmp_path):
+    project = project_of(tmp_path)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        many_commits(tick, bus, 25)
+        before, files = digest(project), data_files(project)
+        done = lake.maintain(frozenset(), 60)
+        assert done["compacted_tables"] >= 1
+        assert done["expired_snapshots"] > 20
+        assert digest(project) == before
+        assert data_files(project) < files / 2
+        # ... and the merge still knows every key.
+        many_commits(tick, bus, 2, first=24)
+    assert totals(project) == {"orders": {"accepted": 54, "silver": 27, "superseded": 25, "duplicate": 2}}
+
+
+def test_a_pinned_reader_goes_on_through_upkeep_with_or_without_a_lease(tmp_path):
+    project = project_of(tmp_path)
+    folder = project.state / "lake"
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        many_commits(tick, bus, 12)
+        leased, kept, free = lake.snapshot(), lake.snapshot() - 3, lake.snapshot() - 6
+        before = {each: digest(project, f"AT (VERSION => {each})") for each in (leased, kept)}
+        reader = connect()
+        reader.execute(attach_statement("pinned", folder / CATALOG, folder / DATA, snapshot=leased))
+        count = "SELECT count(*), sum(version) FROM pinned.silver.orders"
+        seen = reader.execute(count).fetchall()
+        with leases.hold(folder, leased):
+            many_commits(tick, bus, 12, first=12)
+            lake.maintain({kept}, 60)
+            assert reader.execute(count).fetchall() == seen
+            for each, digests in before.items():
+                assert digest(project, f"AT (VERSION => {each})") == digests
+            left = {row["id"] for row in rows(project, "SELECT snapshot_id AS id FROM ducklake_snapshots('lake')")}
+            assert {leased, kept, lake.snapshot()} <= left
+            assert free not in left
+        reader.close()
+        lake.maintain(frozenset(), 60)
+        left = {row["id"] for row in rows(project, "SELECT snapshot_id AS id FROM ducklake_snapshots('lake')")}
+        assert left == {lake.snapshot()}
+    assert totals(project)["orders"]["accepted"] == 48
+
+
+def test_the_keys_are_known_again_after_a_restart(tmp_path):
+    project = project_of(tmp_path)
+    updates = [{"id": f"o{n}", "version": v} for v in (1, 2) for n in range(10)]
+    with sqlite_bus(project) as bus:
+        for _ in range(3):
+            bus.publish("orders", messages(updates))
+            with ticking(project, bus) as (tick, _):
+                run_out(tick, ["orders"], 7)
+    assert totals(project) == {"orders": {"accepted": 60, "silver": 10, "superseded": 10, "duplicate": 40}}
+
+
+def test_one_writer_at_a_time_and_only_in_its_thread(tmp_path):
+    lake = DuckLake(tmp_path)
+    with pytest.raises(BusyError):
+        DuckLake(tmp_path)
+    caught = []
+
+    def elsewhere():
+        try:
+            lake.commit([])
+        except InternalError as problem:
+            caught.append(problem)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert len(caught) == 1
+    lake.close()
+    DuckLake(tmp_path).close()
+
+
+def test_a_lake_that_does_not_open_lets_go_of_its_lock(tmp_path):
+    (tmp_path / CATALOG).write_bytes(b"no catalog at all" * 100)
+    for _ in range(2):
+        with pytest.raises(Exception, match="refused"):
+            DuckLake(tmp_path)
+
+
+def test_contracts_are_followed_all_or_none(tmp_path):
+    project = project_of(tmp_path, "a", "b")
+    with sqlite_bus(project) as bus, ticking(project, bus):
+        pass
+    added = ORDERS | {"properties": ORDERS["properties"] | {"new": {"type": "string"}}}
+    changed = ORDERS | {"properties": ORDERS["properties"] | {"amount": {"type": "string"}}}
+    project_of(tmp_path, "a", schema=added)
+    broken = project_of(tmp_path, "b", schema=changed)
+    with sqlite_bus(broken) as bus, pytest.raises(ContractError, match="amount"), ticking(broken, bus):
+        pass
+    columns = rows(broken, "SELECT column_name AS c FROM (DESCRIBE lake.silver.a)")
+    assert "new" not in {row["c"] for row in columns}
+
+
+def test_rows_lie_in_the_partition_of_their_date(tmp_path):
+    schema = ORDERS | {"properties": ORDERS["properties"] | {"at": {"type": "string", "format": "date-time"}}}
+    project = project_of(tmp_path, schema=schema)
+    file = tmp_path / "connectors/orders.yaml"
+    file.write_text(file.read_text() + "event_time: at\n")
+    project = project_of_file(tmp_path)
+    times = ["2026-11-01T23:59:59.999999Z", "2026-11-02T01:00:00+02:00", "1969-12-31T23:00:00Z"]
+    events = [{"id": f"o{n}", "version": 1, "at": at} for n, at in enumerate(times)]
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, _):
+        bus.publish("orders", messages(events))
+        run_out(tick, ["orders"])
+    found = rows(project, "SELECT id, _event_date AS day FROM lake.silver.orders ORDER BY id")
+    first, second, third = (row["day"] for row in found)
+    assert (first, second, third) == (dt.date(2026, 11, 1), dt.date(2026, 11, 1), dt.date(1969, 12, 31))
+    assert len(silver(project)) == 3
+
+
+def project_of_file(root):
+    from headrace.config.project import load_project
+
+    return load_project(root)
+
+
+def test_a_merge_over_many_keys_reads_what_it_must(tmp_path):
+    project = project_of(tmp_path)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, _):
+        bus.publish("orders", messages(orders(0, 3000)))
+        bus.publish("orders", messages([each | {"version": 2} for each in orders(0, 3000)]))
+        run_out(tick, ["orders"], 1000)
+    assert totals(project) == {"orders": {"accepted": 6000, "silver": 3000, "superseded": 3000}}
