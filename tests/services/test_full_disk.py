@@ -80,9 +80,7 @@ def test_a_publish_on_a_full_disk_is_refused_and_all_that_was_acked_is_there(dis
         assert again.lag("orders", "lake-orders").messages == acked
 
 
-@pytest.mark.parametrize(
-    "leave_kib", [0, 500, 3000, 3350, 3400]
-)
+@pytest.mark.parametrize("leave_kib", [0, 500, 3000, 3350, 3400])
 def test_up_stalls_on_a_full_disk_and_recovers_by_itself(disk, leave_kib):
     project = project_of(disk)
     rest = threading.Event()
