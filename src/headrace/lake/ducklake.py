@@ -229,6 +229,7 @@ class DuckLake:
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{table.schema_name}")
         if self._columns(table) is not None:
             return
+        make_folder(self._data / table.schema_name / table.table_name)  # DuckLake would make it, and never fsync it
         layout = table.columns.empty_table()
         self._connection.register("layout", layout)
         self._connection.execute(f"CREATE TABLE {table.sql} AS SELECT * FROM layout LIMIT 0")
