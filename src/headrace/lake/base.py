@@ -54,8 +54,8 @@ class Change:
 class Known(NamedTuple):
     """What silver already knows of some keys.
 
-    `rows`: the silver rows (all columns) of the keys asked for, and maybe others. `superseded`: which of the digests
-    asked for belong to rows that were superseded before.
+    `rows`: the silver rows (all columns) of the keys asked for, and maybe others; without columns where there are
+    none. `superseded`: which of the digests asked for belong to rows that were superseded before.
     """
 
     rows: pa.Table

@@ -32,6 +32,7 @@ class Knowledge:
         self._query = query
         self._indexes: dict[str, KeyIndex] = {}
         self._superseded: dict[str, Runs] = {}
+        self._had_rows: frozenset[str] | None = None
 
     def remember(self, changes: Sequence[Change]) -> None:
         """Keep up to date with what was just committed."""
@@ -57,12 +58,9 @@ class Knowledge:
         """Return the silver rows of these keys, and which of their digests lost before."""
         table = tables.silver(dataset)
         suspects = contended.rows.filter(pa.array(contended.maybe_stored))
-        if not len(suspects):
-            return Known(self._query(f"SELECT * FROM {table.sql} LIMIT 0"), frozenset())
-        hashes = self._query(f"SELECT {key_hash_sql(dataset)} AS h FROM suspects", suspects=suspects)["h"].to_numpy()
-        _, dates = self._index(dataset).probe(hashes)
+        _, dates = self._index(dataset).probe(contended.hashes[contended.maybe_stored])
         if not dates:
-            return Known(self._query(f"SELECT * FROM {table.sql} LIMIT 0"), frozenset())
+            return Known(pa.table({}), frozenset())
         days = ", ".join(f"DATE '{date}'" for date in sorted(dates))
         same = " AND ".join(f"s.{column} = k.{column}" for column in key_columns(dataset))
         # First only the keys, which are narrow; then whole rows by number, which file statistics find quickly.
@@ -98,18 +96,39 @@ class Knowledge:
     def _index(self, dataset: Dataset) -> KeyIndex:
         table = tables.silver(dataset)
         if table.name not in self._indexes:
-            name = table.sql
-            days = self._query(f'SELECT DISTINCT "{words.EVENT_DATE}" AS day FROM {name} ORDER BY ALL')
 
             def scan() -> Iterator[tuple[dt.date, np.ndarray]]:
-                for day in days["day"].to_pylist():
+                if table.name not in self._filled():
+                    return
+                day = f'"{words.EVENT_DATE}"'
+                for date in self._query(f"SELECT DISTINCT {day} AS day FROM {table.sql} ORDER BY ALL")[
+                    "day"
+                ].to_pylist():
                     hashes = self._query(
-                        f"SELECT {key_hash_sql(dataset)} AS h FROM {name} WHERE \"{words.EVENT_DATE}\" = DATE '{day}'"
+                        f"SELECT {key_hash_sql(dataset)} AS h FROM {table.sql} WHERE {day} = DATE '{date}'"
                     )
-                    yield day, hashes["h"].to_numpy()
+                    yield date, hashes["h"].to_numpy()
 
             self._indexes[table.name] = KeyIndex(scan)
         return self._indexes[table.name]
+
+    def _filled(self) -> frozenset[str]:
+        """Return the silver tables that had rows when this was first asked.
+
+        Asked once for all: a table is indexed before this process first commits to it, and nobody else does.
+        """
+        if self._had_rows is None:
+            found = self._query(
+                """
+                SELECT DISTINCT 'silver.' || t.table_name AS name
+                FROM __ducklake_metadata_lake.ducklake_data_file f
+                JOIN __ducklake_metadata_lake.ducklake_table t ON t.table_id = f.table_id AND t.end_snapshot IS NULL
+                JOIN __ducklake_metadata_lake.ducklake_schema s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL
+                WHERE s.schema_name = 'silver' AND f.end_snapshot IS NULL
+                """
+            )
+            self._had_rows = frozenset(found["name"].to_pylist())
+        return self._had_rows
 
 
 def _digest_hashes(digests: Sequence[bytes]) -> np.ndarray:

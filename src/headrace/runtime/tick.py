@@ -195,8 +195,7 @@ class Tick:
             tally.merged(name, merged)
             if len(merged.inserted):
                 inserted = rows.silver_rows(merged)
-                hashes = merge.hashes(inserted) if dataset.key else None
-                mine = self._lake.stage(tables.silver(dataset), inserted, prepared.batch_id, hashes)
+                mine = self._lake.stage(tables.silver(dataset), inserted, prepared.batch_id, merged.hashes)
                 files += mine
                 touched |= {(name, each.event_date) for each in mine if each.event_date is not None}
             if merged.removed_seqs:

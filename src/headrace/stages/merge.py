@@ -45,19 +45,30 @@ class DeduplicationSpec(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Contended:
-    """The rows of a batch whose key is, or may be, somewhere else too; and their digests, in order."""
+    """A batch in two parts: rows whose key is nowhere else, and rows whose key is, or may be, somewhere else too.
+
+    `pairs` has a row for each of `rows`: its key, version and digest, and what the ledger wants to know of it.
+    """
 
     free: pa.RecordBatch
+    free_hashes: np.ndarray
     rows: pa.RecordBatch
+    hashes: np.ndarray
     maybe_stored: np.ndarray
-    digests: tuple[bytes, ...]
+    pairs: pa.Table | None = None
+
+    @property
+    def digests(self) -> list[bytes]:
+        """What makes the key and payload of each of `rows` themselves, sixteen bytes each."""
+        return [] if self.pairs is None else self.pairs["digest"].to_pylist()
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a batch does to a silver table."""
+    """What a batch does to a silver table; `hashes` are those of the keys of what is inserted, if there is a key."""
 
     inserted: pa.RecordBatch
+    hashes: np.ndarray | None = None
     removed_seqs: tuple[int, ...] = ()
     removed_dates: tuple[dt.date, ...] = ()
     superseded: pa.Table | None = None
@@ -68,34 +79,38 @@ class Merge:
     """The merge of one dataset. Pure: what silver knows goes in as values. Belongs to one thread."""
 
     def __init__(self, dataset: Dataset) -> None:
-        self._dataset = dataset
         self._kernel = SqlKernel()
-        self._columns = [column.name for column in dataset.contract.columns]
+        self._by_key = ", ".join(f"k{i}" for i in range(len(dataset.key)))
         self._json_columns = json_columns(dataset.contract.arrow_schema())
+        columns = [column.name for column in dataset.contract.columns]
         if dataset.contract.validation == "lenient":
-            self._columns.append(words.EXTRA)
+            columns.append(words.EXTRA)
             self._json_columns.append(words.EXTRA)
+        self._hash_sql = f"SELECT {key_hash_sql(dataset)} AS h FROM rows" if dataset.key else ""
+        self._pairs_sql = _pairs_sql(dataset, columns)
 
     def hashes(self, rows: pa.RecordBatch | pa.Table) -> np.ndarray:
         """Return a 64-bit hash per row of its key; stable within a process only."""
-        sql = f"SELECT {key_hash_sql(self._dataset)} AS h FROM rows"
-        hashes: np.ndarray = self._kernel.run(sql, rows=rows)["h"].to_numpy()
+        hashes: np.ndarray = self._kernel.run(self._hash_sql, rows=rows)["h"].to_numpy()
         return hashes
 
     def contend(self, batch: pa.RecordBatch, hashes: np.ndarray, maybe_stored: np.ndarray) -> Contended:
         """Part the rows whose key is alone in the batch and surely not in silver from all the others."""
         contended = maybe_stored | _repeated(hashes)
         if not contended.any():
-            return Contended(batch, batch.slice(0, 0), np.zeros(0, dtype=bool), ())
+            none = np.zeros(0, dtype=bool)
+            return Contended(batch, hashes, batch.slice(0, 0), hashes[:0], none)
         mask = pa.array(contended)
         rows = batch.filter(mask)
-        return Contended(batch.filter(pc.invert(mask)), rows, maybe_stored[contended], tuple(self._digests(rows)))
+        free = batch.filter(pc.invert(mask))
+        pairs = self._pairs(rows)
+        return Contended(free, hashes[~contended], rows, hashes[contended], maybe_stored[contended], pairs)
 
-    def alone(self, batch: pa.RecordBatch) -> Merged:
-        """Take every event as one of its own: the merge of a dataset without a key."""
+    def alone(self, batch: pa.RecordBatch, hashes: np.ndarray | None = None) -> Merged:
+        """Take every event as one of its own, as the merge of a dataset without a key does."""
         deltas: dict[str, Counter[Fate]] = {}
         _count(deltas, batch.column(words.SCHEMA_VERSION), Fate.SILVER)
-        return Merged(batch, deltas=deltas)
+        return Merged(batch, hashes, deltas=deltas)
 
     def __call__(self, contended: Contended, stored: pa.Table, superseded: AbstractSet[bytes]) -> Merged:
         """Decide the fates.
@@ -103,52 +118,47 @@ class Merge:
         `stored`: the silver rows of the contended keys (others do no harm); `superseded`: those of `contended.digests`
         that lost before.
         """
-        alone = self.alone(contended.free)
-        if not len(contended.rows):
+        alone = self.alone(contended.free, contended.free_hashes)
+        if contended.pairs is None:
             return alone
         deltas = alone.deltas
-        verdicts = self._verdicts(contended, stored, superseded)
+        verdicts = self._verdicts(contended.pairs, stored, superseded)
         arrived = verdicts.filter(pc.invert(verdicts["stored"]))
         for fate in (Fate.SILVER, Fate.SUPERSEDED, Fate.DUPLICATE):
             _count(deltas, arrived.filter(pc.equal(arrived["fate"], fate.value))["contract_version"], fate)
         removed = verdicts.filter(pc.and_(verdicts["stored"], pc.equal(verdicts["fate"], Fate.SUPERSEDED.value)))
         _count(deltas, removed["contract_version"], Fate.SUPERSEDED)
         _count(deltas, removed["contract_version"], Fate.SILVER, -1)
-        winners = arrived.filter(pc.equal(arrived["fate"], Fate.SILVER.value))["nth"].combine_chunks()
+        winners = np.sort(arrived.filter(pc.equal(arrived["fate"], Fate.SILVER.value))["nth"].to_numpy())
         lost = verdicts.filter(pc.equal(verdicts["fate"], Fate.SUPERSEDED.value))
         return Merged(
-            inserted=_concat(contended.free, contended.rows.take(winners.sort())),
+            inserted=_concat(contended.free, contended.rows.take(pa.array(winners))),
+            hashes=np.concatenate((contended.free_hashes, contended.hashes[winners])),
             removed_seqs=tuple(removed["seq"].to_pylist()),
             removed_dates=tuple(sorted(set(removed["event_date"].to_pylist()))),
             superseded=lost.select(["digest", "event_id", "seq", "contract_version"]) if len(lost) else None,
             deltas=deltas,
         )
 
-    def _verdicts(self, contended: Contended, stored: pa.Table, superseded: AbstractSet[bytes]) -> pa.Table:
-        keys = [f"k{i}" for i in range(len(self._dataset.key))]
-        arrived = self._pairs(contended.rows, contended.digests)
-        seen = pa.array([digest in superseded for digest in contended.digests], pa.bool_())
-        existing = self._pairs(stored, tuple(self._digests(stored)))
-        both = pa.concat_tables(
-            [
-                arrived.append_column("seen", seen).append_column("stored", pa.repeat(False, len(arrived))),
-                existing.append_column("seen", pa.repeat(False, len(existing))).append_column(
-                    "stored",
-                    pa.repeat(True, len(existing)),
-                ),
-            ],
-            promote_options="default",
-        )
-        by_key = ", ".join(keys)
+    def _verdicts(self, arrived: pa.Table, stored: pa.Table, superseded: AbstractSet[bytes]) -> pa.Table:
+        existing = self._pairs(stored) if len(stored) else arrived.slice(0, 0)
+        seen = [digest in superseded for digest in arrived["digest"].to_pylist()] if superseded else None
+        parts = [
+            part.append_column("seen", known).append_column("stored", pa.repeat(is_stored, len(part)))
+            for part, known, is_stored in (
+                (arrived, pa.array(seen or [False] * len(arrived), pa.bool_()), False),
+                (existing, pa.repeat(False, len(existing)), True),
+            )
+        ]
         return self._kernel.run(
             f"""
             WITH ranked AS (
                 SELECT *, seen OR row_number() OVER (
-                    PARTITION BY {by_key}, digest ORDER BY stored DESC, seq) > 1 AS again
+                    PARTITION BY {self._by_key}, digest ORDER BY stored DESC, seq) > 1 AS again
                 FROM pairs
             ), placed AS (
                 SELECT *, row_number() OVER (
-                    PARTITION BY {by_key}, again ORDER BY version DESC NULLS LAST, seq DESC) AS place
+                    PARTITION BY {self._by_key}, again ORDER BY version DESC NULLS LAST, seq DESC) AS place
                 FROM ranked
             )
             SELECT nth, stored, seq, event_id, event_date, contract_version, digest,
@@ -156,39 +166,34 @@ class Merge:
                      ELSE '{Fate.SUPERSEDED}' END AS fate
             FROM placed ORDER BY stored DESC, seq
             """,
-            pairs=both,
+            pairs=pa.concat_tables(parts, promote_options="default"),
         )
 
-    def _pairs(self, rows: pa.RecordBatch | pa.Table, digests: tuple[bytes, ...]) -> pa.Table:
-        keys = ", ".join(f"{column} AS k{i}" for i, column in enumerate(key_columns(self._dataset)))
-        version = path_column(self._dataset, self._dataset.version_by) if self._dataset.version_by else "NULL::BIGINT"
-        stored_date = words.EVENT_DATE in rows.schema.names
-        table = self._kernel.run(
-            f"""
-            SELECT {keys}, {version} AS version, "{words.SEQ}" AS seq, "{words.EVENT_ID}" AS event_id,
-                   "{words.SCHEMA_VERSION}" AS contract_version,
-                   {f'"{words.EVENT_DATE}"' if stored_date else "NULL::DATE"} AS event_date
-            FROM rows
-            """,
-            rows=rows,
-        )
-        table = table.append_column("digest", pa.array(digests, pa.binary()))
-        return table.append_column("nth", pa.array(np.arange(len(table)), pa.int64()))
-
-    def _digests(self, rows: pa.RecordBatch | pa.Table) -> list[bytes]:
+    def _pairs(self, rows: pa.RecordBatch | pa.Table) -> pa.Table:
+        """Return the key, version and digest of each row, which it is, and what the ledger wants to know of it."""
         table = rows if isinstance(rows, pa.Table) else pa.Table.from_batches([rows])
         for name in self._json_columns:
             # The same document with its keys in another order is the same payload.
             canonical = [None if text is None else canonical_json(text) for text in table[name].to_pylist()]
             table = table.set_column(table.schema.get_field_index(name), name, pa.array(canonical, pa.string()))
-        sql = f"SELECT unhex(md5({self._identity_sql()})) AS digest FROM rows"
-        digests: list[bytes] = self._kernel.run(sql, rows=table)["digest"].to_pylist()
-        return digests
+        if words.EVENT_DATE not in table.schema.names:
+            table = table.append_column(words.EVENT_DATE, pa.nulls(len(table), pa.date32()))
+        pairs = self._kernel.run(self._pairs_sql, rows=table)
+        return pairs.append_column("nth", pa.array(np.arange(len(pairs)), pa.int64()))
 
-    def _identity_sql(self) -> str:
-        # The key is part of the digest, so that equal payloads of two keys are never taken for one.
-        keys = " || '|' || ".join(f"CAST(to_json({column}) AS VARCHAR)" for column in key_columns(self._dataset))
-        return f"{keys} || '|' || {canonical_sql(self._columns)}"
+
+def _pairs_sql(dataset: Dataset, columns: list[str]) -> str:
+    keys = key_columns(dataset)
+    # The key is part of the digest, so that equal payloads of two keys are never taken for one.
+    identity = " || '|' || ".join([*(f"CAST(to_json({column}) AS VARCHAR)" for column in keys), canonical_sql(columns)])
+    version = path_column(dataset, dataset.version_by) if dataset.version_by else "NULL::BIGINT"
+    named = [f"{column} AS k{i}" for i, column in enumerate(keys)]
+    return f"""
+        SELECT {", ".join([*named, f"{version} AS version"])}, "{words.SEQ}" AS seq, "{words.EVENT_ID}" AS event_id,
+               "{words.SCHEMA_VERSION}" AS contract_version, "{words.EVENT_DATE}" AS event_date,
+               unhex(md5({identity})) AS digest
+        FROM rows
+    """
 
 
 def json_columns(schema: pa.Schema) -> list[str]:
