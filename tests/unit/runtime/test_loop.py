@@ -121,8 +121,9 @@ def test_a_drain_ends_while_producers_go_on(tmp_path):
         def pull(self, topic, name, max_rows, max_bytes):
             self.pulls += 1
             assert self.pulls < 50, "the drain never ends"
+            pulled = super().pull(topic, name, max_rows, max_bytes)
             self.publish(topic, messages(orders(self.pulls + 100, self.pulls + 101)))
-            return super().pull(topic, name, max_rows, max_bytes)
+            return pulled
 
     bus = Busy(project.state / "bus")
     bus.publish("orders", messages(orders(0, 10)))
