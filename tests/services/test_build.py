@@ -102,3 +102,37 @@ def test_bad_sql_is_exit_code_2_with_a_fix(capsys, shop, sql):
     code, out, err = asked(capsys, shop, "query", sql)
     assert (code, out) == (2, "")
     assert "fix:" in err
+
+
+def test_sql_comes_from_stdin_a_file_or_behind_two_dashes(capsys, shop, tmp_path, monkeypatch):
+    sql = "-- one\nselect 1 as one"
+    (tmp_path / "one.sql").write_text(sql)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(sql.encode())))
+    for arguments in (["-"], ["--file", str(tmp_path / "one.sql")]):
+        assert asked(capsys, shop, "query", *arguments, "--format", "csv") == (0, "one\n1\n", "")
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["query", "--project", str(shop), "--format", "csv", "--", sql])
+    assert capsys.readouterr().out == "one\n1\n"
+    for wrong in ([], ["select 1", "--tables"], ["--file", str(tmp_path / "none.sql")]):
+        code, out, err = asked(capsys, shop, "query", *wrong)
+        assert (code, out, "fix:" in err) == (2, "", True)
+
+
+def test_the_tables_and_what_they_hold(capsys, shop):
+    assert asked(capsys, shop, "build", "--select", "fct_daily_orders")[0] == 0
+    code, out, _ = asked(capsys, shop, "query", "--tables", "--json")
+    tables = {table["name"]: table for table in json.loads(out)["tables"]}
+    assert (code, list(tables)[:1]) == (0, ["gold.fct_daily_orders"])
+    assert {"silver.orders", "bronze.messages", "ops.quarantine"} <= set(tables)
+    assert set(tables["silver.orders"]) == {"name", "kind", "columns", "description"}
+    code, out, _ = asked(capsys, shop, "query", "--describe", "fct_daily_orders", "--json")
+    mart = json.loads(out)
+    assert (code, set(mart)) == (0, {"name", "kind", "columns", "description"})
+    assert {"name": "orders", "type": "BIGINT", "description": "How many orders were placed"} in mart["columns"]
+    code, out, _ = asked(capsys, shop, "query", "--describe", "silver.orders")
+    assert code == 0
+    assert "order_id" in out
+    assert "The order's number" in out
+    code, _, err = asked(capsys, shop, "query", "--describe", "silver.ordres")
+    assert (code, "did you mean silver.orders?" in err) == (2, True)

@@ -1,8 +1,10 @@
-"""`headrace query`: one SELECT over published gold, silver, bronze and ops.
+"""`headrace query`: one SELECT over published gold, silver, bronze and ops, or what tables there are.
 
 With --json (or --format json): {"columns": [{"name", "type"}], "rows": [{…}], "truncated", "gold", "lake_snapshot"}:
 `gold` is the build and `lake_snapshot` the version that was read. Bytes that are not text are base64,
-and a decimal with places is a string, so that no digit is lost.
+and a decimal with places is a string, so that no digit is lost. With --tables: {"tables": [{"name", "kind",
+"columns": count, "description"}]}; with --describe: {"name", "kind", "description", "columns": [{"name", "type",
+"description"}]}.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import io
 import json
 import math
 import sys
+from dataclasses import asdict
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
@@ -23,14 +26,17 @@ import typer
 
 from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 from headrace.cli.output import Output
-from headrace.errors import InputError
+from headrace.errors import InputError, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from headrace.config.project import Project
     from headrace.warehouse.base import Answer
+    from headrace.warehouse.listing import Listed
 
 SHOWN_ROWS = 200
+STDIN = "-"
 
 
 class Format(StrEnum):
@@ -43,7 +49,17 @@ class Format(StrEnum):
 
 
 def run(
-    sql: Annotated[str, typer.Argument(metavar="SQL", help="One SELECT, such as: select * from gold.orders_gold")],
+    sql: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="SQL", help="One SELECT; - reads it from stdin. Put -- before one that begins with a dash."
+        ),
+    ] = None,
+    file: Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Read the SELECT from here.")] = None,
+    tables: Annotated[bool, typer.Option("--tables", help="List the tables that there are.")] = False,
+    describe: Annotated[
+        str | None, typer.Option("--describe", metavar="TABLE", help="Show the columns of a table.")
+    ] = None,
     form: Annotated[Format | None, typer.Option("--format", "-f", help="Default: table, or by --output.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it here.")] = None,
     limit: Annotated[int | None, typer.Option("--limit", min=0, metavar="N", help="At most N rows.")] = None,
@@ -54,15 +70,19 @@ def run(
     """Run one SELECT over gold, silver, bronze and ops."""
     from headrace.warehouse.embedded import DbtWarehouse
 
+    _one_thing({"SQL": sql is not None, "--file": file is not None, "--tables": tables, "--describe": bool(describe)})
+    if tables or describe:
+        _list(open_project(project, env), describe, Output(as_json or form is Format.JSON))
+        return
     chosen = Format.JSON if as_json else form or _by_name(output)
     if chosen is Format.PARQUET and output is None and sys.stdout.isatty():
-        raise InputError("Parquet is not for a terminal", fix="--output FILE.parquet, or a pipe")
+        raise InputError("Parquet is not for a terminal", at="--format", fix="--output FILE.parquet, or a pipe")
     if chosen is Format.TABLE and output is not None:
         raise InputError("a table is for a terminal", at=str(output), fix="--format json, csv or parquet")
     if limit is None and chosen is Format.TABLE:
         limit = SHOWN_ROWS
     with DbtWarehouse(open_project(project, env).state) as warehouse:
-        answer = warehouse.query(sql, limit=limit)
+        answer = warehouse.query(_text(sql, file), limit=limit)
     out = Output(as_json)
     if chosen is Format.TABLE:
         _show(out, answer.rows)
@@ -72,6 +92,65 @@ def run(
         out.note(f"{len(answer.rows):,} rows in {output}")
     if answer.truncated:
         out.note(f"the first {len(answer.rows):,} rows; there are more (--limit N)")
+
+
+def _one_thing(asked: dict[str, bool]) -> None:
+    given = [name for name, there in asked.items() if there]
+    if len(given) != 1:
+        what = f"{' and '.join(given)} at once" if given else "no SQL"
+        raise UserError(
+            what, at="query", fix='one of: headrace query "select …", --file FILE, --tables, --describe TABLE'
+        )
+
+
+def _text(sql: str | None, file: Path | None) -> str:
+    """Return the SQL that was typed, piped in, or lies in a file."""
+    if file is None and sql != STDIN:
+        return sql or ""
+    try:
+        content = sys.stdin.buffer.read() if file is None else file.read_bytes()
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(
+            f"the SQL cannot be read: {error.strerror}", at=str(file), fix=f"see what is there: ls -l {file}"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise InputError("the SQL is not UTF-8", at=str(file or "stdin"), fix="save it as UTF-8") from error
+
+
+def _list(project: Project, name: str | None, out: Output) -> None:
+    """Show the tables, or one of them with its columns."""
+    from headrace.runtime.building import inputs
+    from headrace.warehouse.embedded import DbtWarehouse
+
+    with DbtWarehouse(project.state) as warehouse:
+        found = warehouse.tables(inputs(project).tables, name)
+    if name is None:
+        documents = [asdict(table) | {"columns": len(table.columns)} for table in found]
+        out.show({"tables": documents}, lambda: _show_tables(out, found))
+    else:
+        table = found[0]
+        out.show(asdict(table), lambda: _show_columns(out, table))
+
+
+def _show_tables(out: Output, found: list[Listed]) -> None:
+    if not found:
+        out.line("there are no tables yet: headrace publish, then headrace up")
+        return
+    out.table(["table", "kind", "columns"], [(t.name, t.kind, len(t.columns)) for t in found], right=["columns"])
+    if not any(table.kind == "model" for table in found):
+        out.note("no gold is published yet: headrace build")
+    out.note("the columns of one: headrace query --describe TABLE")
+
+
+def _show_columns(out: Output, table: Listed) -> None:
+    out.line(f"{table.name} ({table.kind})", "bold")
+    if table.description:
+        out.line(f"  {table.description}")
+    out.line()
+    described = any(column.description for column in table.columns)
+    names = ["column", "type", "description"] if described else ["column", "type"]
+    out.table(names, [(c.name, c.type, c.description)[: len(names)] for c in table.columns])
 
 
 def _show(out: Output, rows: pa.Table) -> None:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from headrace.warehouse.base import Answer, BuildOptions, Inputs
+    from headrace.warehouse.base import Answer, BuildOptions, Inputs, SilverTable
+    from headrace.warehouse.listing import Listed
     from headrace.warehouse.published import Ledger
 
 
@@ -157,6 +158,16 @@ class DbtWarehouse:
         from headrace.warehouse.query import Reader
 
         return Reader(self.gold, self.lake.catalog, self.lake.data).run(sql, limit=limit)
+
+    def tables(self, silver: Sequence[SilverTable] = (), name: str | None = None) -> list[Listed]:
+        """Return every table that `query` may read, or the one of this name, with what is said of it and its columns.
+
+        `silver` says what the contracts say. Raises QueryError, with the nearest, where there is no such table.
+        """
+        from headrace.warehouse.listing import documented
+        from headrace.warehouse.query import Reader
+
+        return documented(Reader(self.gold, self.lake.catalog, self.lake.data).tables(name), silver)
 
     def lake_snapshots(self) -> frozenset[int]:
         """See `Warehouse.lake_snapshots`."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from headrace.errors import QueryError
 from headrace.lake import leases
-from headrace.warehouse.allowed import Relation, Tables, checked
+from headrace.warehouse.allowed import AT, Relation, Tables, checked, complaint
 from headrace.warehouse.base import Answer
 from headrace.warehouse.published import read_ledger
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.warehouse.branch import GoldFolder
+    from headrace.warehouse.listing import Listed
     from headrace.warehouse.published import Entry
 
 _GOLD, _LAKE = "published_gold", "pinned_lake"
@@ -55,19 +56,10 @@ class Reader:
         """
         import duckdb
 
-        from headrace.lake.catalog import connect
-
         rows = self._limits.rows if limit is None else min(limit, self._limits.rows)
-        with ExitStack() as held:
-            connection = connect(threads=self._limits.threads, memory_limit=self._limits.memory)
-            held.callback(connection.close)
-            entry = self._attach_gold(held, connection)
-            snapshot = self._attach_lake(held, connection)
-            tables = Tables(_relations(connection))
-            try:
-                reads = checked(sql, tables)
-            except QueryError as error:
-                raise _explained(error, entry, snapshot) from None
+        with self._opened() as (connection, entry, snapshot):
+            tables = Tables(_relations(connection), gold=entry is not None, lake=snapshot is not None)
+            reads = checked(sql, tables)
             _show(connection, reads)
             close_doors(connection, [self._gold.data, self._lake_data])
             try:
@@ -78,16 +70,46 @@ class Reader:
                 if not late.is_set():
                     raise
                 raise QueryError(
-                    f"the query took longer than {self._limits.secs:g} s", fix="filter on _event_date, or read a mart"
+                    f"the query took longer than {self._limits.secs:g} s",
+                    at=AT,
+                    fix="filter on _event_date, or read a mart",
                 ) from error
             except duckdb.OutOfMemoryException as error:
                 raise QueryError(
                     f"the query needs more memory than {self._limits.memory}",
+                    at=AT,
                     fix="aggregate or filter more, or read a mart",
                 ) from error
             except duckdb.Error as error:
-                raise QueryError(_plain(str(error)), fix="correct the SQL; it is DuckDB's dialect") from error
+                text, at = complaint(error, sql)
+                raise QueryError(text, at=at, fix="correct the SQL; it is DuckDB's dialect") from error
         return Answer(found.slice(0, rows), len(found) > rows, entry.build if entry else None, snapshot)
+
+    def tables(self, name: str | None = None) -> list[Listed]:
+        """Return every table that a query may read, or the one that it means by a name; undocumented yet.
+
+        Raises:
+            QueryError: There is no table of this name; the nearest is named.
+        """
+        from headrace.warehouse.listing import listed
+
+        with self._opened() as (connection, entry, snapshot):
+            relations = _relations(connection)
+            if name is not None:
+                schema, _, bare = name.rpartition(".")
+                tables = Tables(relations, gold=entry is not None, lake=snapshot is not None)
+                place = tables.find(schema, bare, "--describe").place
+                relations = [relation for relation in relations if relation.place == place]
+            return listed(connection, relations)
+
+    @contextmanager
+    def _opened(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Entry | None, int | None]]:
+        from headrace.lake.catalog import connect
+
+        with ExitStack() as held:
+            connection = connect(threads=self._limits.threads, memory_limit=self._limits.memory)
+            held.callback(connection.close)
+            yield connection, self._attach_gold(held, connection), self._attach_lake(held, connection)
 
     def _attach_gold(self, held: ExitStack, connection: duckdb.DuckDBPyConnection) -> Entry | None:
         from headrace.lake.catalog import attach_statement
@@ -186,21 +208,3 @@ def _first(reader: pa.RecordBatchReader, rows: int) -> pa.Table:
         if count >= rows:
             break
     return pa.Table.from_batches(batches, schema=reader.schema).slice(0, rows)
-
-
-def _explained(error: QueryError, entry: Entry | None, snapshot: int | None) -> QueryError:
-    """Say what is missing where a table is unknown because nothing was built or committed yet."""
-    if "no table" not in error.message or (entry and snapshot is not None):
-        return error
-    if snapshot is None:
-        return QueryError(
-            f"{error.message}: nothing has been committed yet", at=error.at, fix="headrace publish, then headrace up"
-        )
-    return QueryError(f"{error.message}: no gold is published yet", at=error.at, fix=f"headrace build; {error.fix}")
-
-
-def _plain(message: str) -> str:
-    """Return DuckDB's message in one line, without the name of its class."""
-    lines = [line.strip() for line in message.splitlines()]
-    text = " ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))
-    return text.removeprefix("Binder Error: ").removeprefix("Parser Error: ").removeprefix("Catalog Error: ")

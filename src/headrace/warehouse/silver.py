@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from headrace.warehouse.gold import GoldStep
 
 ENVELOPE_DOCS = {
-    "_event_id": "The message that this row is, for `headrace explain`.",
+    "_event_id": "The id of the message that this row is.",
     "_event_time": "When it happened, by the event itself.",
     "_ingest_time": "When the bus took the message.",
     "_seq": "Its place in bronze, per source; the order for ties.",

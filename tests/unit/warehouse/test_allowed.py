@@ -132,3 +132,48 @@ def test_an_unknown_table_names_the_nearest(sql, meant):
     with pytest.raises(QueryError) as caught:
         checked(sql, TABLES)
     assert caught.value.fix == f"did you mean {meant}?"
+
+
+@pytest.mark.parametrize(
+    ("sql", "word"),
+    [
+        ("install httpfs", "INSTALL"),
+        ("USE gold", "USE"),
+        ("checkpoint", "CHECKPOINT"),
+        ("-- why not\n/* or\nelse */ call x()", "CALL"),
+        ("values (1)", "VALUES"),
+        ("table silver.orders", "TABLE"),
+        ("explain select 1", "EXPLAIN"),
+        ("pivot silver.orders on a", "PIVOT"),
+        ("describe silver.orders", "DESCRIBE"),
+        ("with a as (select 1) insert into silver.orders select * from a", "INSERT"),
+    ],
+)
+def test_a_statement_is_refused_by_the_word_that_was_typed(sql, word):
+    with pytest.raises(QueryError) as caught:
+        checked(sql, TABLES)
+    assert (caught.value.message, caught.value.at) == (f"{word} is not a SELECT", "query")
+    assert ("--describe" in caught.value.fix) == (word == "DESCRIBE")
+
+
+@pytest.mark.parametrize(
+    ("sql", "at"),
+    [
+        ("select *\nfrom silver.ordres", "query:2:6"),
+        ("select 1,\n  getenv('x')", "query:2:3"),
+        ("select * from range(3), glob('*')", "query:1:25"),
+        ("selec 1", "query:1:1"),
+        ("select 1\nfrom memory.gold.orders_gold", "query:2:6"),
+        ("select 1; select 2", "query"),
+    ],
+)
+def test_an_error_says_where_in_the_text(sql, at):
+    with pytest.raises(QueryError) as caught:
+        checked(sql, TABLES)
+    assert caught.value.at == at
+
+
+def test_a_pivot_without_its_columns_says_how_to_name_them():
+    with pytest.raises(QueryError) as caught:
+        checked("from (pivot silver.orders on a using count(*))", TABLES)
+    assert "PIVOT" in caught.value.fix

@@ -4,7 +4,9 @@ import pytest
 from headrace.errors import QueryError
 from headrace.lake import leases
 from headrace.lake.catalog import attach_statement, connect
+from headrace.warehouse.base import Column, SilverTable
 from headrace.warehouse.branch import GoldFolder
+from headrace.warehouse.listing import documented
 from headrace.warehouse.published import Entry, Ledger, write_ledger
 from headrace.warehouse.query import Limits, Reader, close_doors, latest_snapshot
 
@@ -21,10 +23,12 @@ def state(tmp_path_factory):
         db.execute("CREATE TABLE lake.silver.orders AS SELECT range AS id, range % 3 AS k FROM range(1000)")
         db.execute(attach_statement("gold", gold.catalog("b1"), gold.data))
         db.execute("CREATE TABLE gold.main.totals AS SELECT 7 AS n")
+        db.execute("COMMENT ON TABLE gold.main.totals IS 'Totals of all'")
+        db.execute("COMMENT ON COLUMN gold.main.totals.n IS 'How many'")
         db.execute("CREATE TABLE gold.main.orders AS SELECT 'gold' AS layer")
         db.execute("CREATE SCHEMA gold.main_marts")
         db.execute("CREATE TABLE gold.main_marts.daily AS SELECT 1 AS n")
-    entry = Entry("b1", "b1.db", 4, 2, 2, "2024-01-01T00:00:00+00:00", {})
+    entry = Entry("b1", "b1.db", 6, 2, 2, "2024-01-01T00:00:00+00:00", {})
     write_ledger(gold.ledger, Ledger().publish(entry))
     return state
 
@@ -80,14 +84,55 @@ def test_duckdbs_complaint_is_the_users_to_act_on(state):
 def test_before_the_first_build_and_before_the_first_commit(state, tmp_path):
     unbuilt = Reader(GoldFolder(tmp_path / "gold"), state / "lake/catalog.db", state / "lake/data")
     assert unbuilt.run("select count(*) as n from silver.orders").rows.to_pylist() == [{"n": 1000}]
-    with pytest.raises(QueryError, match="no gold is published yet") as caught:
-        unbuilt.run("from gold.totals")
-    assert "headrace build" in caught.value.fix
+    for missed in ("gold.totals", "totals"):
+        with pytest.raises(QueryError, match="no gold is published yet") as caught:
+            unbuilt.run(f"from {missed}")
+        assert caught.value.fix == "headrace build"
+    for misspelt, fix in (("silver.ordres", "did you mean silver.orders?"), ("'/etc/passwd'", "headrace publish")):
+        with pytest.raises(QueryError) as caught:
+            unbuilt.run(f"from {misspelt}")
+        assert "gold" not in caught.value.message
+        assert caught.value.fix.startswith(fix)
     empty = Reader(GoldFolder(tmp_path / "gold"), tmp_path / "catalog.db", tmp_path / "data")
     assert empty.run("select 1 as n").rows.to_pylist() == [{"n": 1}]
     with pytest.raises(QueryError, match="nothing has been committed yet"):
         empty.run("from silver.orders")
     assert not (tmp_path / "catalog.db").exists()
+
+
+def test_duckdbs_complaint_says_where(state):
+    for sql, at in (
+        ("select 1,\n  nope from totals", "query:2:3"),
+        (f"select '{'x' * 300}', nope from totals", "query:1"),
+    ):
+        with pytest.raises(QueryError) as caught:
+            rows(state, sql)
+        assert (caught.value.at, '"nope" not found' in caught.value.message) == (at, True)
+
+
+def test_tables_are_listed_once_with_their_columns(state):
+    found = reader(state).tables()
+    assert [(table.name, table.kind, len(table.columns)) for table in found] == [
+        ("gold.daily", "model", 1),
+        ("gold.orders", "model", 1),
+        ("gold.totals", "model", 1),
+        ("silver.orders", "dataset", 2),
+    ]
+    for name in ("silver.orders", "stg_orders", "STG_ORDERS"):
+        (table,) = reader(state).tables(name)
+        assert [(column.name, column.type) for column in table.columns] == [("id", "BIGINT"), ("k", "BIGINT")]
+    assert reader(state).tables("main_marts.daily")[0].name == "gold.daily"
+    with pytest.raises(QueryError) as caught:
+        reader(state).tables("silver.ordres")
+    assert (caught.value.at, caught.value.fix) == ("--describe", "did you mean silver.orders?")
+
+
+def test_what_is_said_of_a_table_comes_with_it(state):
+    silver = SilverTable("orders", "orders", (Column("ID", "BIGINT", "The number"),), description="Orders")
+    (table,) = documented(reader(state).tables("silver.orders"), [silver])
+    assert (table.description, [column.description for column in table.columns]) == ("Orders", ["The number", ""])
+    (table,) = documented(reader(state).tables("totals"), [silver])
+    assert (table.description, table.columns[0].description) == ("Totals of all", "How many")
 
 
 def test_a_reader_gives_its_lease_back(state):
