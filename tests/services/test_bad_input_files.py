@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 TOLD: dict[str, tuple[list[str], str, str, str]] = {  # arguments; what (a part), where, and what to type (a part)
     "no such file": (["missing.jsonl"], "does not exist", "missing.jsonl", "ls "),
-    "a folder": (["folder.jsonl"], "is a folder", "folder.jsonl", "ls "),
+    "a folder": (["folder.jsonl"], "is a folder", "folder.jsonl", "headrace publish orders folder.jsonl/*"),
+    "a folder without a suffix": (["sample"], "is a folder", "sample", "headrace publish orders sample/*"),
     "no suffix": (["events"], "does not say its format", "events", "--format"),
     "a suffix that is none": (["events.dat"], "does not say its format", "events.dat", "--format"),
     "a format that is none": (["--format", "avro", "events.dat"], "no format 'avro'", "--format", "ndjson"),
     "a format misspelt": (["--format", "ndjsn", "events.dat"], "no format 'ndjsn'", "--format", "'ndjson'"),
     "no Parquet": (["text.parquet"], "cannot be read", "text.parquet", "fetch"),
-    "an empty Parquet file": (["empty.parquet"], "cannot be read", "empty.parquet", "fetch"),
+    "an empty Parquet file": (["empty.parquet"], "the file is empty", "empty.parquet", "leave it out"),
     "no gzip": (["text.jsonl.gz"], "gzip data is damaged", "text.jsonl.gz", "fetch"),
     "a header that is no UTF-8": (["latin.csv"], "header of the CSV file is not UTF-8", "latin.csv:1", "iconv"),
     "a table of a source that has one": (["--dataset", "items", "ok.jsonl"], "one table only", "--dataset", "leave"),
@@ -109,6 +110,20 @@ def test_a_json_array_cut_short_keeps_its_whole_elements(shop: Path, headrace: C
     assert code == 2
     assert (document["error"]["at"], "--skip 2" in document["error"]["message"]) == ("cut.json", True)
     assert headrace("status")[1]["sources"]["orders"]["lag"] == 2
+    (shop / "cut.json").write_text('[{"order_id": "o-1"}, {"order_id": ')
+    said = headrace("publish", "orders", "cut.json")[1]["error"]["message"]
+    assert "after 1 complete element; 1 message before that is durable, go on after it with --skip 1" in said
+
+
+def test_a_state_of_another_format_takes_no_message(shop: Path, headrace: Callable[..., Any]):
+    assert headrace("publish", "orders", "ok.jsonl")[0] == 0
+    mark = shop / ".headrace/local/format"
+    known = mark.read_text()
+    mark.write_text("99\n")
+    code, document = headrace("publish", "orders", "ok.jsonl")
+    assert (code, "format 99" in document["error"]["message"]) == (2, True)
+    mark.write_text(known)
+    assert headrace("status")[1]["sources"]["orders"]["lag"] == 1
 
 
 def test_bytes_of_anything_named_jsonl_are_messages_that_can_be_judged(shop: Path, headrace: Callable[..., Any]):

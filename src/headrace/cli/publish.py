@@ -66,11 +66,12 @@ def run(
     attributes = message_attributes(target, dataset, attribute or [])
     output = Output(as_json)
     from headrace.bus.sqlite import SqliteBus
+    from headrace.runtime.state import open_state
 
     started = time.perf_counter()
     sent = Sent()
     messages = read_all(target, files or [STDIN], format_, attributes, output.note)
-    with closing(SqliteBus(shop.state / "bus")) as bus, _progress(output, sent) as advanced:
+    with closing(SqliteBus(open_state(shop.state) / "bus")) as bus, _progress(output, sent) as advanced:
         try:
             publish(bus, target.topic, skipping(messages, skip), sent, advanced)
         except HeadraceError as error:
@@ -161,6 +162,8 @@ def read_all(
     opened: list[tuple[Path | BinaryIO, str]] = []
     for name in files:  # every name is judged before the first message is sent
         where: Path | BinaryIO = sys.stdin.buffer if name == STDIN else Path(name)
+        if isinstance(where, Path) and where.is_dir():
+            raise UserError("this is a folder", at=name, fix=f"name its files: headrace publish {source.id} {where}/*")
         usual = "csv" if name == STDIN and source.message_format == "csv" else None
         kind = format_of(where, format_ or usual)
         if kind == "tsv" and source.csv.delimiter != "\t":
@@ -195,7 +198,9 @@ def _with_what_is_durable(error: HeadraceError, sent: Sent, skip: int) -> Headra
 
 
 def _durable(sent: Sent, skip: int) -> str:
-    return f"{_messages(sent.messages)} before that are durable, go on after them with --skip {skip + sent.messages}"
+    are, them = ("is", "it") if sent.messages == 1 else ("are", "them")
+    go_on = f"go on after {them} with --skip {skip + sent.messages}"
+    return f"{_messages(sent.messages)} before that {are} durable, {go_on}"
 
 
 def _messages(count: int) -> str:

@@ -133,8 +133,9 @@ def _elements(
         wanted = 2 * held
     rest = carry.joined().strip(BLANK)
     if rest or in_array:
+        place, each = ("its array", "element") if in_array else ("a document", "document")
         raise InputError(
-            f"the file ends within {'its array' if in_array else 'a document'}, after {count:,} complete ones",
+            f"the file ends within {place}, after {count:,} complete {each}{'' if count == 1 else 's'}",
             at=stream.name,
             fix="fetch the file again, or say what it holds: --format ndjson",
         )

@@ -131,6 +131,10 @@ def read_parquet(path: Path, attributes: Mapping[str, str], note: Callable[[str]
     Raises `InputError` where the file is damaged, after all that came before.
     """
     rows = RowsAsJson()
+    if path.is_file() and not path.stat().st_size:
+        raise InputError(
+            "the file is empty, and a Parquet file never is", at=str(path), fix="write it again, or leave it out"
+        )
     try:
         with pq.ParquetFile(path) as file:
             size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from headrace.disk import make_folder, sync
@@ -14,15 +15,18 @@ FORMAT = "1"
 
 
 def open_state(state: Path) -> Path:
-    """Return the folder, made and marked where it is new.
+    """Return the folder, made and marked where it is new; several processes may open it at once.
 
     Raises `ConfigError` where another version of Headrace wrote it in a format that this one does not know.
     """
     mark = state / "format"
     if not mark.exists():
         make_folder(state)
-        mark.write_text(FORMAT + "\n", encoding="ascii")
-        sync(mark)
+        written = state / f"format.{os.getpid()}"  # renamed when whole: another process may be reading
+        written.write_text(FORMAT + "\n", encoding="ascii")
+        sync(written)
+        written.replace(mark)
+        sync(state)
     found = mark.read_text(encoding="ascii").strip()
     if found != FORMAT:
         raise ConfigError(

@@ -333,7 +333,7 @@ def test_json_without_elements_has_no_messages(tmp_path, data):
 def test_an_array_that_ends_early_gives_what_came_before(tmp_path):
     got, error = before_the_error(written(tmp_path, "a.json", b'[{"a":1},{"a":2},{"a":'))
     assert got == [b'{"a":1}', b'{"a":2}']
-    assert "within its array, after 2 complete ones" in error.message
+    assert "within its array, after 2 complete elements" in error.message
 
 
 def test_text_after_an_array_is_refused(tmp_path):
