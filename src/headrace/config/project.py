@@ -32,8 +32,9 @@ class Project:
 
     `state` is the folder of this environment's embedded state; it need not exist yet. `bindings` map URIs to what they
     stand for here. `sources` is ordered by id. `settings` holds what a source gets that says nothing itself. `shared`
-    holds the files of connectors/ that start with `_`, by name. `digest` changes whenever what a tick does may change:
-    it covers headrace.yaml, the source files, their schemas, the environment and HEADRACE_ settings.
+    holds the files of connectors/ that start with `_`, by name. `files` holds the bytes of headrace.yaml, the source
+    files and their schemas wherever these lie, by the path that the project names each by, as they were when it loaded.
+    `digest` changes whenever what a tick does may change: it covers `files`, the environment and HEADRACE_ settings.
     """
 
     root: Path
@@ -44,6 +45,7 @@ class Project:
     sources: Mapping[str, Source]
     settings: Settings
     shared: Mapping[str, Any]
+    files: Mapping[str, bytes]
     digest: str
 
     def source(self, source_id: str) -> Source:
@@ -115,6 +117,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
     faults += _unknown_overrides(here, name, root, document)
     project = None
     if spec is not None and not any(fault.severity == "error" for fault in faults):
+        files = _files(root, reads)
         sources = sorted((read.source for read in reads if read.source is not None), key=lambda source: source.id)
         project = Project(
             root=root,
@@ -125,7 +128,8 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             sources=MappingProxyType({source.id: source for source in sources}),
             settings=Settings(**layered(layers.below, layers.above, layers.environ)),
             shared=MappingProxyType({Path(read.file).stem: read.value for read in shared}),
-            digest=_digest(root, name, reads, layers.environ),
+            files=MappingProxyType(files),
+            digest=_digest(name, files, layers.environ),
         )
     return Assembled(project, name, spec, document, bindings, tuple(reads), tuple(shared), tuple(faults))
 
@@ -214,13 +218,16 @@ def _unknown_overrides(here: EnvironmentSpec, name: str, root: Path, document: D
     ]
 
 
-def _digest(root: Path, environment: str, reads: list[Read], environ: Mapping[str, Any]) -> str:
+def _files(root: Path, reads: list[Read]) -> dict[str, bytes]:
+    names = {PROJECT_FILE, *(read.origin.document.file for read in reads)}
+    names |= {file for read in reads for file in read.schema_files}
+    return {name: (root / name).read_bytes() for name in sorted(names)}
+
+
+def _digest(environment: str, files: Mapping[str, bytes], environ: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(f"{environment}\0{sorted(environ.items())}\0".encode())
-    files = {PROJECT_FILE, *(read.origin.document.file for read in reads)}
-    files |= {file for read in reads for file in read.schema_files}
-    for file in sorted(files):
-        content = hashlib.sha256((root / file).read_bytes()).hexdigest()
-        digest.update(f"{file}\0{content}\0".encode())
+    for file, content in files.items():
+        digest.update(f"{file}\0{hashlib.sha256(content).hexdigest()}\0".encode())
     return digest.hexdigest()
 
 

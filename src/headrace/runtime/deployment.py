@@ -35,16 +35,10 @@ def deploy(project: Project, lake: DuckLake, bus: Bus) -> Tick:
             "digest": project.digest,
             "deployed_at": now(),
             "code_version": headrace.__version__,
-            "files": json.dumps(_files(project), sort_keys=True),
+            "files": json.dumps({file: text.decode() for file, text in project.files.items()}, sort_keys=True),
         }
         recorded = pa.Table.from_pylist([row], schema=tables.DEPLOYMENTS.columns)
         lake.commit([Change("", (), ops={tables.DEPLOYMENTS.name: recorded})])
     tick = Tick(bus, lake, project.sources, project.digest, now)
     tick.start()
     return tick
-
-
-def _files(project: Project) -> dict[str, str]:
-    paths = [project.root / "headrace.yaml", *(source.file for source in project.sources.values())]
-    paths += sorted((project.root / "schemas").rglob("*.json"))
-    return {str(path.relative_to(project.root)): path.read_text(encoding="utf-8") for path in paths}

@@ -149,6 +149,29 @@ def test_the_digest_changes_with_what_a_tick_does_and_with_nothing_else(shop, or
     assert len(digests) == 6
 
 
+def test_the_files_are_those_that_the_digest_covers_wherever_they_lie(shop, orders, tmp_path):
+    shop.write("headrace.yaml", "name: shop\nbindings: {gs://contracts/: ../contracts}\n")
+    (tmp_path / "contracts").mkdir()
+    (tmp_path / "contracts/users.json").write_bytes(b'{"type": "object", "properties": {}}')
+    shop.write("deep/er/items.json", '{"type": "object", "properties": {}}')
+    shop.write("schemas/unused.json", "{}")
+    shop.source(orders)
+    files = {"users": "../contracts/users.json", "items": "deep/er/items.json"}
+    for name, file in files.items():
+        text = f"source_id: {name}\ningestion: {{pattern: event_streaming}}\nschema: {{file: {file}}}\n"
+        shop.source(text, name)
+    project = loaded(shop)
+    expected = {"headrace.yaml", "schemas/orders.json", *files.values()}
+    expected |= {f"connectors/{name}.yaml" for name in ("orders", "users", "items")}
+    assert set(project.files) == expected
+    assert project.files["../contracts/users.json"] == b'{"type": "object", "properties": {}}'
+    for file in files.values():
+        (shop.root / file).write_bytes(project.files[file] + b"\n")
+        assert loaded(shop).digest != project.digest, file
+        (shop.root / file).write_bytes(project.files[file])
+        assert loaded(shop).digest == project.digest
+
+
 def test_a_moved_project_has_the_same_digest(shop, orders, tmp_path):
     shop.source(orders)
     before = loaded(shop)
