@@ -51,8 +51,8 @@ def test_a_second_up_is_refused_clearly_and_does_no_harm(tmp_path, started):
     started(project)
     second = headrace("up", "--no-build", "--project", project.root)
     assert second.returncode == 2
-    assert "another headrace" in second.stderr
-    assert str(os.getpid()) in second.stderr
+    assert f"another headrace (process {os.getpid()}) is writing this environment" in second.stderr
+    assert f"`kill {os.getpid()}`" in second.stderr
     assert control.ask(project.state, {"verb": "ping"})["project"] == "lab"
     with pytest.raises(BusyError):
         Up(project, build_every_secs=None)

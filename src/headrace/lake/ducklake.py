@@ -49,8 +49,8 @@ class DuckLake:
         self._data = folder / DATA
         self._lock = FileLock(
             folder / "writer.lock",
-            what="another headrace is writing this environment",
-            fix="Stop it first (Ctrl-C, or `headrace status` to see it), or work with another --env.",
+            what="another headrace (process {process}) is writing this environment",
+            fix="stop it with Ctrl-C, or `kill {process}`, which drains it too; or work with another --env",
         )
         self._thread = threading.get_ident()
         self._connection = connect()
@@ -347,9 +347,9 @@ def _mapped(what: str, folder: Path) -> Iterator[None]:
         # SQLite says no more than "I/O error" where it cannot make the files beside a catalog.
         full = "I/O error" in text and shutil.disk_usage(folder).free < NEARLY_FULL_BYTES
         if full or "No space left" in text or "disk is full" in text or "Quota exceeded" in text:
-            raise SpaceError("the disk is full", at=what, fix="Free some space: work goes on by itself.") from problem
+            raise SpaceError("the disk is full", at=what, fix="free some space: work goes on by itself") from problem
         raise LakeError(
-            f"the lake refused: {text}", at=what, fix="Run `headrace status`; if it stays, restart."
+            f"the lake refused: {text}", at=what, fix="run `headrace status`; if it stays, restart"
         ) from problem
     except OSError as problem:
         raise disk_error(problem, what) from problem

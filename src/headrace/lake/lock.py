@@ -16,7 +16,7 @@ class FileLock:
     """Held from construction to `release`; never survives its process, however that ends."""
 
     def __init__(self, path: Path, *, what: str, fix: str) -> None:
-        """Take the lock, or raise `BusyError` that names the holder's process id."""
+        """Take the lock, or raise `BusyError`; `{process}` in `what` and `fix` is the holder's process id."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -24,7 +24,8 @@ class FileLock:
         except OSError as problem:
             holder = os.pread(self._handle, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._handle)
-            raise BusyError(f"{what} (process {holder})", at=str(path), fix=fix) from problem
+            what, fix = (text.replace("{process}", holder) for text in (what, fix))
+            raise BusyError(what, at=str(path), fix=fix) from problem
         os.ftruncate(self._handle, 0)
         os.pwrite(self._handle, str(os.getpid()).encode(), 0)
 

@@ -47,5 +47,5 @@ def disk_error(problem: OSError, at: str) -> LakeError | SpaceError:
     full = {errno.ENOSPC, errno.EDQUOT}
     text = str(problem)
     if problem.errno in full or "No space left" in text or "quota" in text.lower():
-        return SpaceError("the disk is full", at=at, fix="Free some space: nothing is lost, work goes on by itself.")
-    return LakeError(f"the lake's disk refuses: {text}", at=at, fix="Check the disk and its permissions.")
+        return SpaceError("the disk is full", at=at, fix="free some space: nothing is lost, work goes on by itself")
+    return LakeError(f"the lake's disk refuses: {text}", at=at, fix="check the disk and its permissions")

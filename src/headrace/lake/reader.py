@@ -28,7 +28,7 @@ class LakeReader:
             names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
         except duckdb.Error as problem:
-            raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="Try again.") from problem
+            raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="try again") from problem
 
     def pin(self) -> None:
         """Let every `rows` from here on see one commit: the latest when the next one reads."""
@@ -58,7 +58,7 @@ def open_reader(folder: Path) -> Iterator[LakeReader | None]:
         yield LakeReader(connection)
     except duckdb.Error as problem:
         raise LakeError(
-            f"the lake's catalog cannot be opened: {problem}", at=str(folder / CATALOG), fix="Restore it from a backup."
+            f"the lake's catalog cannot be opened: {problem}", at=str(folder / CATALOG), fix="restore it from a backup"
         ) from problem
     finally:
         connection.close()

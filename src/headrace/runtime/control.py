@@ -43,7 +43,7 @@ def ask(state: Path, request: dict[str, Any]) -> Any | None:
             raise BusyError(
                 "the running headrace does not answer",
                 at=str(path),
-                fix="Look at its terminal; Ctrl-C there drains it.",
+                fix="look at its terminal; Ctrl-C there drains it",
             ) from problem
     if not answer:
         return None  # it stopped while we asked
