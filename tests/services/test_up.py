@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -60,6 +61,33 @@ def test_a_second_up_is_refused_clearly_and_does_no_harm(tmp_path, started):
         bus.publish("orders", messages(orders(0, 3)))
     building.bring_in(project)
     assert totals(project) == {"orders": {"accepted": 3, "silver": 3}}
+
+
+def test_json_lines_tell_warnings_first_then_progress(tmp_path):
+    project = project_of(tmp_path)
+    file = project.root / "connectors/orders.yaml"
+    file.write_text(file.read_text() + "  - data_quality: {rules: [{field: amuont, check: positive_number}]}\n")
+    with sqlite_bus(project) as bus:
+        bus.publish("orders", messages(orders(0, 5)))
+    command = [sys.executable, "-m", "headrace", "up", "--json", "--no-build", "--project", str(project.root)]
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    told = []
+    for text in running.stdout:
+        told.append(json.loads(text))
+        if told[-1].get("messages") == 5:
+            running.send_signal(signal.SIGTERM)
+            break
+    told += map(json.loads, running.stdout)
+    assert (running.wait(60), running.stderr.read()) == (0, "")
+    events = [each.pop("event") for each in told]
+    assert events[:2] == ["started", "warning"]
+    assert (set(events[2:-1]), events[-1]) == ({"progress"}, "stopped")
+    assert told[0] == {"project": "lab", "environment": "local", "sources": ["orders"]}
+    assert set(told[1]) == {"file", "line", "message", "fix"}
+    assert "is not applied" in told[1]["message"]
+    fields = {"seconds", "messages", "commits", "commit_secs", "gold", "building", "gold_problem", "failing"}
+    assert {frozenset(each) for each in told[2:]} == {frozenset(fields)}
+    assert told[-1]["messages"] == 5
 
 
 def test_the_control_socket_is_its_owners_only_and_gone_afterwards(tmp_path, started):

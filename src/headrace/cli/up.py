@@ -1,19 +1,33 @@
-"""`headrace up`: run the project: bus, tick and builds, until Ctrl-C."""
+"""`headrace up`: run the project: bus, tick and builds, until Ctrl-C.
+
+With --json: lines of JSON. {"event": "started", "project", "environment", "sources": [id]}; a {"event": "warning",
+"file", "line", "message", "fix"} for each warning of `headrace check`; {"event": "progress", "seconds", "messages",
+"commits", "commit_secs", "gold": build, "building", "gold_problem", "failing": {source: problem}} when it changed, once
+a second at most; and at the end {"event": "stopped", …} with the same fields.
+"""
 
 from __future__ import annotations
 
+import json
 import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from headrace.cli.options import EnvName, ProjectDir, open_project
+from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from headrace.config.faults import Fault
+    from headrace.config.project import Project
+    from headrace.runtime.up import Up
+
+SHOWN_WARNINGS = 10
 
 
 def run(
@@ -23,6 +37,7 @@ def run(
         float, typer.Option("--build-every", metavar="SECS", help="Build gold at most this often, when silver changed.")
     ] = 10.0,
     no_build: Annotated[bool, typer.Option("--no-build", help="Leave gold alone; `headrace build` builds it.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Run the project until Ctrl-C, which drains; a second Ctrl-C ends at once. `kill -9` is safe at any moment."""
     from headrace.runtime.up import Up, line
@@ -32,16 +47,74 @@ def run(
     started = time.monotonic()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: up.stop())
-    typer.echo(f"headrace up: {shop.name} ({shop.environment}), {len(shop.sources)} sources; Ctrl-C drains", err=True)
     finished = threading.Event()
-    shower = threading.Thread(target=_show, args=(lambda: line(up, started), finished), daemon=True)
+    if as_json:
+        shower = threading.Thread(target=_tell, args=(up, started, finished), daemon=True)
+    else:
+        shower = threading.Thread(target=_show, args=(lambda: line(up, started), finished), daemon=True)
+    _begin(shop, as_json=as_json)
     shower.start()
     up.run()
     finished.set()
     shower.join()
-    typer.echo(f"\r\033[K{line(up, started)}" if sys.stderr.isatty() else line(up, started), err=True)
+    if as_json:
+        _print("stopped", _progress(up, started))
+    else:
+        typer.echo(f"\r\033[K{line(up, started)}" if sys.stderr.isatty() else line(up, started), err=True)
     if up.progress.failing:
         raise typer.Exit(1)
+
+
+def _begin(project: Project, *, as_json: bool) -> None:
+    """Say what runs, and what `headrace check` would warn of: a rule that is not applied, say."""
+    from headrace.config.lint import lint
+
+    warnings = [fault for fault in lint(project.root, project.environment) if fault.severity == "warning"]
+    if as_json:
+        names = {"project": project.name, "environment": project.environment, "sources": list(project.sources)}
+        _print("started", names)
+        for fault in warnings:
+            _print("warning", {name: value for name, value in asdict(fault).items() if name != "severity"})
+        return
+    count = len(project.sources)
+    sources = f"{count} source{'' if count == 1 else 's'}"
+    typer.echo(f"headrace up: {project.name} ({project.environment}), {sources}; Ctrl-C drains", err=True)
+    for text in _warned(warnings):
+        typer.echo(text, err=True)
+
+
+def _warned(warnings: list[Fault]) -> list[str]:
+    shown = [f"warning: {fault.file}:{fault.line}: {fault.message}" for fault in warnings[:SHOWN_WARNINGS]]
+    more = len(warnings) - len(shown)
+    return [*shown, f"… and {more} more: headrace check shows all"] if more else shown
+
+
+def _progress(up: Up, started: float) -> dict[str, Any]:
+    progress, gold = up.progress, up.gold
+    return {
+        "seconds": round(time.monotonic() - started, 1),
+        "messages": progress.messages,
+        "commits": progress.commits,
+        "commit_secs": round(progress.commit_secs, 3),
+        "gold": gold.build or None,
+        "building": gold.running,
+        "gold_problem": gold.problem or None,
+        "failing": dict(progress.failing),
+    }
+
+
+def _print(event: str, document: dict[str, Any]) -> None:
+    typer.echo(json.dumps({"event": event, **document}, ensure_ascii=False))
+
+
+def _tell(up: Up, started: float, finished: threading.Event) -> None:
+    """Print a line of JSON when something changed, once a second at most."""
+    last: dict[str, Any] = {}
+    while not finished.wait(1.0):
+        now = _progress(up, started)
+        if {**now, "seconds": 0} != last:
+            _print("progress", now)
+        last = {**now, "seconds": 0}
 
 
 def _show(line: Callable[[], str], finished: threading.Event) -> None:
