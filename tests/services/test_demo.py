@@ -25,7 +25,7 @@ def test_the_demo_ends_well_and_leaves_its_project(tmp_path):
     project = Path(said[1])
     assert project.is_relative_to(tmp_path)
     assert (project / "headrace.yaml").is_file()
-    assert re.search(r"^orders +200 +160 +29 +8 +3 +yes", done.stdout, re.MULTILINE)
+    assert re.search(r"^orders +200 +160 +29 +8 +3 +0$", done.stdout, re.MULTILINE)
     assert re.search(r"^2025-01-06 +EUR +14 +13 +3436\.70", done.stdout, re.MULTILINE)
 
 

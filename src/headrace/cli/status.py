@@ -12,6 +12,9 @@ from headrace.cli.output import Output
 if TYPE_CHECKING:
     from headrace.runtime.status import SourceStatus
 
+SHOWN = ("accepted", "silver", "superseded", "duplicate", "quarantined")
+"""The part of the ledger that every source shows; the fates that are rare have lines of their own."""
+
 
 def run(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
     """Show each source: its ledger, whether it balances, lag and freshness. Exits 1 where one does not balance.
@@ -31,24 +34,38 @@ def run(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False
 
 
 def _text(output: Output, statuses: dict[str, SourceStatus]) -> None:
-    fates = ("accepted", "silver", "superseded", "duplicate", "quarantined")
-    names = ("accepted", "silver", "supers.", "dupl.", "quarant.")
-    rows = [
-        [name, *(each.ledger[fate] for fate in fates), "yes" if each.balanced else "NO", each.lag, _age(each)]
-        for name, each in statuses.items()
+    columns = ["source", *SHOWN, "lag"]
+    rows: list[list[object]] = [
+        [name, *(each.ledger[fate] for fate in SHOWN), each.lag] for name, each in statuses.items()
     ]
-    output.table(["source", *names, "balanced", "lag", "behind"], rows, right=[*names, "lag", "behind"])
+    _table(output, columns, rows)
     for name, each in statuses.items():
-        for fault in each.unbalanced:
-            output.line(f"{name}: {fault}", "bold red")
         for warning, count in each.warned.items():
             output.line(f"{name}: {count:,} × {warning}", "yellow")
         for fate in ("filtered", "erased"):
             if each.ledger[fate]:
                 output.line(f"{name}: {each.ledger[fate]:,} {fate}")
+        if each.lag:
+            output.line(f"{name}: the oldest message that waits is {each.freshness_secs:,.1f} s old")
+    unbalanced = {name: each.unbalanced for name, each in statuses.items() if not each.balanced}
+    for name, faults in unbalanced.items():
+        output.line(f"{name} does not balance:", "bold red")
+        for fault in faults:
+            output.line(f"  {fault}", "red")
+    if statuses and not unbalanced:
+        output.line("balanced: every accepted message has one fate, and the tables hold it", "green")
     if any(each.ledger["quarantined"] for each in statuses.values()):
         output.note("see what was quarantined, and why: headrace quarantine list")
 
 
-def _age(each: SourceStatus) -> str:
-    return f"{each.freshness_secs:.1f} s" if each.lag else "-"
+def _table(output: Output, columns: list[str], rows: list[list[object]]) -> None:
+    """Print a line a source where that fits the terminal, else a block a source."""
+    cells = [columns, *([f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row] for row in rows)]
+    if sum(max(map(len, column)) + 2 for column in zip(*cells, strict=True)) - 2 <= output.console.width:
+        output.table(columns, rows, right=columns[1:])
+        return
+    width = max(len(cell) for row in cells[1:] for cell in row[1:])
+    for name, *numbers in cells[1:]:
+        output.line(name, "bold")
+        for column, number in zip(columns[1:], numbers, strict=True):
+            output.line(f"  {column:<11}  {number:>{width}}")
