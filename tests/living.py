@@ -94,7 +94,9 @@ def ticking(project: Project, bus: Bus, kind: Callable[[Path], DuckLake] = DuckL
     """Open the lake and deploy, as `up` does; leaving the block forgets everything that is not on disk."""
     lake = kind(project.state / "lake")
     try:
-        yield deploy(project, lake, bus), lake
+        tick = deploy(project, lake, bus)
+        tick.start()
+        yield tick, lake
     finally:
         lake.close()
 

@@ -25,7 +25,7 @@ def now() -> dt.datetime:
 
 
 def deploy(project: Project, lake: DuckLake, bus: Bus) -> Tick:
-    """Bring the lake's tables up to the project's contracts, record the deployment, and return its tick, started.
+    """Bring the lake's tables up to the project's contracts, record the deployment, and return its tick.
 
     Raises `ContractError` where a contract changed in a way that silver cannot follow; then nothing has changed.
     """
@@ -39,6 +39,4 @@ def deploy(project: Project, lake: DuckLake, bus: Bus) -> Tick:
         }
         recorded = pa.Table.from_pylist([row], schema=tables.DEPLOYMENTS.columns)
         lake.commit([Change("", (), ops={tables.DEPLOYMENTS.name: recorded})])
-    tick = Tick(bus, lake, project.sources, project.digest, now)
-    tick.start()
-    return tick
+    return Tick(bus, lake, project.sources, project.digest, now)

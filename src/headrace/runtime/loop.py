@@ -71,6 +71,7 @@ class Loop:
         try:
             self._lake = self._writer.submit(open_lake).result()
             self._tick = self._writer.submit(start, self._lake, bus).result()
+            refused = self._writer.submit(self._tick.start).result()
         except BaseException:
             self._writer.shutdown()
             raise
@@ -80,6 +81,10 @@ class Loop:
         self._committed: Counter[str] = Counter()
         self._upkeep_at = time.monotonic() + UPKEEP_EVERY_SECS
         self._upkeep: Future[Mapping[str, int]] | None = None
+        for name, problem in refused.items():  # a damaged topic is its own source's trouble
+            self._health[name] = Health(failures=1, problem=str(problem), astray=True)
+            self._rest(self._health[name])
+        self._report()
 
     def close(self) -> None:
         """Wait for the commit under way, and give the lake back."""
@@ -206,9 +211,11 @@ class Loop:
         """Set a source back to what is committed; return whether that could be done."""
         health = self._health[name]
         try:
-            self._writer.submit(self._tick.start, [name]).result()
-        except (BusError, LakeError, SpaceError) as problem:
-            health.problem = str(problem)
+            refused = self._writer.submit(self._tick.start, [name]).result()
+        except (LakeError, SpaceError) as problem:
+            refused = {name: problem}
+        if name in refused:
+            health.problem = str(refused[name])
             return False
         health.astray = False
         return True

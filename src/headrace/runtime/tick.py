@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 
 from headrace import words
 from headrace.bus.base import Subscription
-from headrace.errors import BusError, LakeError, SpaceError
+from headrace.errors import BusError, HeadraceError, LakeError, SpaceError
 from headrace.lake import tables
 from headrace.lake.base import Change, Removal
 from headrace.runtime import batch as rows
@@ -74,24 +74,32 @@ class Tick:
         self._next_seq: dict[str, int] = {}
         self._next_offset: dict[str, dict[str, int | None]] = {}
 
-    def start(self, names: Sequence[str] | None = None) -> None:
+    def start(self, names: Sequence[str] | None = None) -> dict[str, HeadraceError]:
         """Set sources (all, unless named) to what is committed: the lake's positions are the checkpoint, not the bus's.
 
-        Runs in the lake's thread, while nothing is being prepared.
+        Runs in the lake's thread, while nothing is being prepared. Returns the sources whose topic refuses, and why:
+        they are where they were, and must not be prepared.
         """
+        refused: dict[str, HeadraceError] = {}
         seqs = self._lake.next_seqs()
         positions = self._lake.positions()
         for name in self._sources if names is None else names:
             source = self._sources[name]
-            self._bus.subscribe(Subscription(source.topic, subscription(name)))
-            self._next_seq[name] = seqs.get(name, 0)
-            self._next_offset[name] = {
+            offsets = {
                 each.partition: each.next_offset
                 for each in positions
                 if (each.source, each.topic) == (name, source.topic)
             }
-            known = {part: offset for part, offset in self._next_offset[name].items() if offset is not None}
-            self._bus.seek(source.topic, subscription(name), known)
+            try:
+                self._bus.subscribe(Subscription(source.topic, subscription(name)))
+                known = {part: offset for part, offset in offsets.items() if offset is not None}
+                self._bus.seek(source.topic, subscription(name), known)
+            except (BusError, SpaceError) as problem:
+                refused[name] = problem
+                continue
+            self._next_seq[name] = seqs.get(name, 0)
+            self._next_offset[name] = offsets
+        return refused
 
     def prepare(self, name: str, limit: int = 0) -> rows.Prepared | None:
         """Pull what waits for a source, run its stages and stage its bronze; None where nothing waits.

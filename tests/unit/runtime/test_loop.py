@@ -181,3 +181,17 @@ def test_every_source_has_its_turn_within_as_few_ticks_as_can_be():
             taken_at[name] = now
             turns[name] += 1
     assert set(turns.values()) == {5}
+
+
+def test_a_damaged_topic_keeps_no_other_source_from_starting(tmp_path):
+    project = project_of(tmp_path, "orders", "refunds")
+    with sqlite_bus(project) as bus:
+        for topic in ("orders", "refunds"):
+            bus.publish(topic, messages(orders(0, 2)))
+    (project.state / "bus" / "refunds.db").write_bytes(b"no database at all" * 500)
+    with sqlite_bus(project) as bus:
+        loop = loop_over(project, bus)
+        loop.drain()
+        loop.close()
+    assert loop.progress.failing.keys() == {"refunds"}
+    assert loop.progress.messages == 2
