@@ -50,6 +50,9 @@ def test_build_query_break_mend_undo(capsys, shop):
     assert (code, answer["gold"], answer["truncated"]) == (0, "b1", False)
     assert answer["rows"][0]["n"] > 0
 
+    code, out, _ = asked(capsys, shop, "query", "select sum(amount) as total from silver.orders", "--format", "csv")
+    assert (code, out) == (0, "total\n42466.20\n"), "money is exact: a sum of doubles would end in noise"
+
     (shop / "models" / "broken.sql").write_text("select\n  no_such_column\nfrom {{ ref('stg_orders') }}\n")
     code, out, _ = asked(capsys, shop, "build")
     assert code == 2

@@ -58,7 +58,7 @@ def compile_check(
         if pa.types.is_floating(kind):
             good: Fails = lambda column: pc.and_(pc.greater(column, 0), pc.is_finite(column))  # noqa: E731
         else:
-            zero = pa.scalar(0).cast(kind)
+            zero = pa.scalar(0, kind)
             good = lambda column: pc.greater(column, zero)  # noqa: E731
         return _unless(good), "is not a positive number"
     if word == "valid_email":

@@ -49,6 +49,15 @@ def bad(field: str, check: str, came: list[Any], /, **options: Any) -> list[Any]
     return failing({"field": field, "check": check, **options}, field, came)
 
 
+@pytest.mark.parametrize(("precision", "scale"), [(18, 2), (2, 2), (38, 0), (1, 0)])
+def test_positive_number_of_any_decimal(precision, scale):
+    schema = pa.schema({"price": pa.decimal128(precision, scale)})
+    rows = pa.array([Decimal(0), Decimal(1).scaleb(-scale)], schema.field("price").type)
+    given = pa.RecordBatch.from_arrays([rows, pa.array([0, 1], pa.int32())], names=["price", words.ROW])
+    outcome = Quality([RuleSpec(field="price", check="positive_number")], schema)(given)
+    assert outcome.kept.column(words.ROW).to_pylist() == [1]
+
+
 def test_positive_number():
     nan, inf = float("nan"), float("inf")
     assert str(bad("amount", "positive_number", [1.0, 0.0, -0.0, -1.0, None, nan, inf, 5e-324])) == str(

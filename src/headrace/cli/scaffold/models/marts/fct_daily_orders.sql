@@ -4,7 +4,7 @@ select
     currency,
     count(*) as orders,
     count(distinct customer_id) as customers,
-    cast(sum(amount) as decimal(18, 2)) as revenue
+    sum(amount) as revenue
 from {{ ref('stg_orders') }}
 where status <> 'cancelled'
 group by 1, 2
