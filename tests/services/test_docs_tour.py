@@ -130,6 +130,7 @@ COMMANDS = {
 
 UNSEEN = {  # documented, and in lists that are empty here
     "check": {"severity", "file", "line", "message", "fix"},
+    "query": {"tables", "kind", "description"},
     "build": {
         "kind",
         "message",
@@ -154,6 +155,13 @@ def test_json_has_the_documented_shape(shell, toured, verb):
         return
     assert not keys(document) - documented, "not documented"
     assert not documented - keys(document) - UNSEEN.get(verb, set()), "documented, and gone"
+
+
+def test_json_of_the_tables(shell, toured):
+    listed = json.loads(shell.run("headrace query --tables --json"))
+    described = json.loads(shell.run("headrace query --describe fct_daily_orders --json"))
+    assert keys(listed) == {"tables", "name", "kind", "columns", "description"} <= shapes()["query"]
+    assert keys(described) == {"name", "kind", "description", "columns", "type"}
 
 
 def test_json_of_a_quarantined_message(shell, toured):

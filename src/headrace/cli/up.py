@@ -9,6 +9,7 @@ a second at most; and at the end {"event": "stopped", …} with the same fields.
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sys
 import threading
@@ -123,7 +124,8 @@ def _show(line: Callable[[], str], finished: threading.Event) -> None:
     while not finished.wait(1.0 if sys.stderr.isatty() else 10.0):
         now = line()
         if sys.stderr.isatty():
-            typer.echo(f"\r\033[K{now[:119]}", nl=False, err=True)
+            width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be written over
+            typer.echo(f"\r\033[K{now[:width]}", nl=False, err=True)
         elif now.partition("·")[2] != last.partition("·")[2]:
             typer.echo(now, err=True)
         last = now
