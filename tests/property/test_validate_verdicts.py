@@ -77,8 +77,8 @@ leaves = st.one_of(
 
 
 def objects(values: st.SearchStrategy) -> st.SearchStrategy:
-    def build(properties: dict, required: list[str], closed: bool | None, more: dict) -> dict:
-        found = {"type": "object", "properties": properties}
+    def build(properties: dict, required: list[str], closed: bool | None, more: dict, null: bool) -> dict:
+        found = {"type": ["object", "null"] if null else "object", "properties": properties}
         if required:
             found["required"] = [name for name in required if name in properties] or ["id"]
         return found | ({} if closed is None else {"additionalProperties": not closed}) | more
@@ -89,6 +89,7 @@ def objects(values: st.SearchStrategy) -> st.SearchStrategy:
         st.lists(st.sampled_from(NAMES), max_size=2, unique=True),
         st.sampled_from([None, None, True, False]),
         st.sampled_from([{}, {}, {}, {}, {"minProperties": 2}, {"dependentRequired": {"id": ["amount"]}}]),
+        nullable,
     )
 
 
@@ -131,14 +132,45 @@ texts_json = st.sampled_from(TEXTS).flatmap(
 scalars = st.one_of(st.sampled_from(NUMBERS), texts_json, st.sampled_from(ODD))
 
 
+STRANGERS = ["unknown", "utm", "ID", "Größe", "\\u0069d", "a'b", "", 'with\\"quote', "amount2", "🙂"]
+FREE_NUMBERS = [
+    "1", "-0", "0.5", "1.50", "100.0", "1e2", "1e16", "1e-7", "0.00001", "12345678901234567890", "-0.0", "1E5",
+    "123456789012345678", "0.1234567890123456789", "NaN", "-Infinity", "9223372036854775808",
+]  # fmt: skip
+free_leaves = st.one_of(
+    st.sampled_from(["1", "7", "true", "null", '"x"', '""', '":"', '": null"', '"{[,]}"', '", ]"', '"say \\":null"']),
+    st.sampled_from(["1", "0.5", "[]", "{}", "null"]),
+    st.sampled_from(FREE_NUMBERS),
+    texts_json,
+)
+free_keys = st.sampled_from(["a", "b", "c", "d", "größe", "id", "A", "a b"])
+
+
+def written(pairs: list[tuple[str, str]], gap: str) -> str:
+    return "{" + ("," + gap).join(f'"{key}":{gap}{value}' for key, value in pairs) + "}"
+
+
+free = st.recursive(
+    free_leaves,
+    lambda inner: st.one_of(
+        st.builds(written, st.lists(st.tuples(free_keys, inner), max_size=3, unique_by=lambda pair: pair[0]),
+                  st.sampled_from(["", "", " "])),
+        st.builds(written, st.lists(st.tuples(free_keys, inner), max_size=3), st.just("")),
+        st.lists(inner, max_size=3).map(lambda items: "[" + ",".join(items) + "]"),
+        st.lists(inner, min_size=1, max_size=2).map(lambda items: "[" + ", ".join(items) + ", ]"),
+    ),
+    max_leaves=6,
+)  # fmt: skip
+
+
 def likely(schema: object) -> st.SearchStrategy[str]:
     """JSON texts that are valid more often than not."""
-    if not isinstance(schema, dict):
-        return scalars
+    if not isinstance(schema, dict) or not schema or schema in ({"type": "object"}, {"type": "array"}):
+        return st.one_of(free, free, scalars)
     kind = schema.get("type")
     kinds = kind if isinstance(kind, list) else [kind]
     if "object" in kinds and "properties" in schema:
-        return st.one_of(*[members(schema)] * 12, scalars, st.just("[]"))
+        return st.one_of(*[members(schema)] * 12, st.just("null"), scalars, st.just("[]"))
     if "array" in kinds:
         items = likely(schema.get("items", True))
         return st.one_of(*[st.lists(items, max_size=3).map(lambda each: "[" + ",".join(each) + "]")] * 9, scalars)
@@ -152,6 +184,10 @@ def likely(schema: object) -> st.SearchStrategy[str]:
     return scalars
 
 
+def key(name: str) -> str:
+    return f'"{name}"' if name in STRANGERS else json.dumps(name)
+
+
 @st.composite
 def members(draw: st.DrawFn, schema: dict) -> str:
     pairs = []
@@ -161,12 +197,13 @@ def members(draw: st.DrawFn, schema: dict) -> str:
     surprise = draw(st.integers(0, 29))
     if surprise == 0 and pairs:
         pairs.append((pairs[0][0], draw(scalars)))
-    elif surprise == 1:
-        pairs.append(("unknown", draw(scalars)))
+    elif surprise <= 8:
+        strangers = draw(st.lists(st.tuples(st.sampled_from(STRANGERS), st.one_of(scalars, free)), max_size=3))
+        pairs += strangers
     colon, comma, end = draw(
         st.sampled_from([(":", ",", "}")] * 4 + [(": ", ", ", "}")] * 4 + [(" :", " , ", " }"), (":", ",", ",}")])
     )
-    return "{" + comma.join(json.dumps(name) + colon + value for name, value in pairs) + end
+    return "{" + comma.join(key(name) + colon + value for name, value in pairs) + end
 
 
 WHOLE = [
@@ -250,6 +287,7 @@ def test_verdicts_and_values_are_those_of_the_exact_path(case: tuple[dict, str, 
         assert same(got, typed)
         if validation == "lenient":
             unknown = {name: item for name, item in value.items() if name not in {field.name for field in fields}}
+            assert kept[row][words.EXTRA] == exact.unknown(value)
             assert (kept[row][words.EXTRA] is None) == (not unknown)
 
 
@@ -313,6 +351,90 @@ def test_common_documents_are_decided_in_columns(document: str) -> None:
     fields = list(contract.arrow_schema())
     for column, item, field in zip(columns, exact, fields, strict=True):
         assert same(column.to_pylist(), pa.array([item], field.type).to_pylist())
+
+
+OPEN = {
+    "type": "object",
+    "required": ["id"],
+    "properties": {
+        "id": {"type": "string"},
+        "count": {"type": ["integer", "null"]},
+        "who": {"type": ["object", "null"], "properties": {"name": {"type": ["string", "null"]}}},
+        "must": {"type": "object", "properties": {"a": {"type": "integer"}}},
+        "shut": {"type": "object", "additionalProperties": False, "properties": {"a": {"type": "integer"}}},
+        "items": {"type": "array", "items": {"type": "object", "properties": {"sku": {"type": "string"}}}},
+        "free": {"type": "object"},
+        "any": {},
+    },
+}
+COLUMNS, ROWS, BAD = "in columns", "row by row", "rejected"
+OPEN_DOCUMENTS = [
+    ('{"id":"a","x":1,"y":"z","free":{"b":{"c":[1,{"d":null}]},"e":"f"}}', COLUMNS),
+    ('{"id": "a", "x": {"y": [1, 2.5]}, "free": {"b": 0.25}, "any": [1.5, "a\\tb"]}', COLUMNS),
+    ('{"id":"a","any":1.5,"free":{}}', COLUMNS),
+    ('{"id":"a","any":"say \\"hi\\"","free":{"größe":"\\u0041"}}', COLUMNS),
+    ('{"id":"a","count":null,"x":null,"free":{"a":null,"b":"\\":null"}}', ROWS),
+    ('{"id":"a","count":null,"x":null,"free":{"a":null},"any":{"b": null}}', COLUMNS),
+    ('{"id":"a","who":null}', COLUMNS),
+    ('{"id":"a","who":{"name":null,"x":[null]},"items":[{"sku":"s","x":1},{"sku":"t"}]}', COLUMNS),
+    ('{"id":"a","who":{"x":1}}', ROWS),
+    ('{"id":"a","who":{}}', ROWS),
+    ('{"id":"a","items":[{"x":1}]}', ROWS),
+    ('{"id":"a","must":null}', BAD),
+    ('{"id":"a","shut":{"a":1,"x":1}}', BAD),
+    ('{"id":"a","shut":{"a":1,"x":null}}', BAD),
+    ('{"id":"a","free":null}', BAD),
+    ('{"id":"a","free":[]}', BAD),
+    ('{"id":"a","free":"{}"}', BAD),
+    ('{"id":"a","free":{"b":{"c":1,"c":1}}}', BAD),
+    ('{"id":"a","free":{"b":[{"c":1,"\\u0063":2}]}}', BAD),
+    ('{"id":"a","x":{"b":[{"c":1,"c":2}]}}', BAD),
+    ('{"id":"a","x":1,"x":1}', BAD),
+    ('{"id":"a","x":1,"x":null}', BAD),
+    ('{"id":"a","who":{"name":"n"},"who":null}', BAD),
+    ('{"id":"a","who":null,"who":null}', BAD),
+    ('{"id":"a","x":NaN}', BAD),
+    ('{"id":"a","x":{"b":NaN}}', BAD),
+    ('{"id":"a","free":{"b":[1,-Infinity]}}', BAD),
+    ('{"id":"a","free":{"b":[1,]}}', BAD),
+    ('{"id":"a","free":{"b":[1 , ]}}', BAD),
+    ('{"id":"a","free":{"b":"\\ud800"}}', BAD),
+    ('{"id":"a","free":' + '{"b":' * 99 + "1" + "}" * 100, COLUMNS),
+    ('{"id":"a","free":' + '{"b":' * 100 + "1" + "}" * 101, BAD),
+    ('{"id":"a","x":' + "[" * 100 + "]" * 100 + "}", BAD),
+    ('{"id":"a","free":{"b":[' + ",".join(["{}"] * 300) + '],"c":"[[[[{{{{"}}', COLUMNS),
+    ('{"id":"a","free":{"b":1.50}}', ROWS),
+    ('{"id":"a","free":{"b":1e16}}', ROWS),
+    ('{"id":"a","free":{"b":0.00001}}', COLUMNS),
+    ('{"id":"a","free":{"b":0.0000001}}', ROWS),
+    ('{"id":"a","free":{"b":12345678901234567890123}}', ROWS),
+    ('{"id":"a","free":{"b":0.1234567890123456789}}', ROWS),
+    ('{"id":"a","any":1e2}', ROWS),
+    ('{"id":"a","free":{"b":"\\u001f"}}', ROWS),
+    ('{"id":"a","free":{"b":": ,}","c":" :","d":", ]"}}', COLUMNS),
+]
+
+
+@pytest.mark.parametrize("validation", ["strict", "lenient"])
+@pytest.mark.parametrize(("document", "way"), OPEN_DOCUMENTS)
+def test_open_documents_are_decided_as_the_exact_path_does(document: str, way: str, validation: str) -> None:
+    contract = load_contract("events", {**OPEN, "additionalProperties": True}, validation=validation)
+    decode, validate = Decode("json", contract, CsvSpec(), 100), Validate(contract)
+    # What was learned of other documents must not matter.
+    decode(messages([b'{"id":"a","x":1,"y":2,"who":{"name":"n","x":1},"shut":{"a":1,"x":1}}'] * 3))
+    decoded = decode(messages([document.encode()]))
+    outcome = validate(decoded.kept)
+    if way == BAD:
+        assert len(outcome.kept) == 0
+        return
+    assert validate._sure(decoded.kept)[1].to_pylist() == [way == COLUMNS]
+    value, exact = read(document), ExactPath(contract)
+    (row,) = outcome.kept.to_pylist()
+    fields = list(contract.arrow_schema())
+    for item, field in zip(exact.row(value), fields, strict=True):
+        assert same(row[field.name], pa.array([item], field.type).to_pylist()[0])
+    if validation == "lenient":
+        assert row[words.EXTRA] == exact.unknown(value)
 
 
 def test_decimals_keep_every_digit() -> None:

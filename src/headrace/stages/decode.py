@@ -21,6 +21,12 @@ __all__ = ["Decode"]
 
 FIELDS = "fields"
 """A struct beside `doc`: the document taken apart as the contract lays it out; null where only `doc` is certain."""
+STRANGERS = "strangers"
+NULLS = "nulls"
+"""Beside `fields`: at which places (`decode_shape`) are unknown members, and at which null stands for an object or
+array; a bit for each place."""
+UNKNOWN = "unknown"
+"""Beside `fields`, where the contract is lenient: the JSON text of the unknown members of the document, by name."""
 
 _BOM = b"\xef\xbb\xbf"
 _TYPES = {
@@ -35,16 +41,17 @@ _TYPES = {
 class Decode:
     """Takes messages apart: JSON, NDJSON (one document a message) or CSV (one record a message).
 
-    `kept` has ROW, EVENT_ID, INGEST_TIME, SEQ, TRACE_ID, `doc` and, with a contract, `fields`. A message's attribute
-    `content-type` overrules the source's format. One leading byte order mark is dropped; any other is invalid. What
-    most messages need is proven for a whole batch at once; the rest is read one by one by the exact reader.
+    `kept` has ROW, EVENT_ID, INGEST_TIME, SEQ, TRACE_ID, `doc` and, with a contract, `fields` and what stands beside
+    it. A message's attribute `content-type` overrules the source's format. One leading byte order mark is dropped; any
+    other is invalid. What most messages need is proven for a whole batch at once; the rest is read one by one by the
+    exact reader.
     """
 
     def __init__(self, message_format: str, contract: Contract | None, csv: CsvSpec, max_depth: int = 100) -> None:
         self._format = message_format
         self._max_depth = max_depth
         self._csv = CsvReader(csv, contract)
-        self._prover = Prover(contract) if contract else None
+        self._prover = Prover(contract, max_depth) if contract else None
 
     def __call__(self, batch: pa.RecordBatch) -> Outcome:
         """Take a batch of messages (`words.message_schema()` and `seq`) apart."""
@@ -52,8 +59,8 @@ class Decode:
         rows = pa.array(range(len(batch)), pa.int32())
         docs = self._texts(batch, faults)
         docs = self._from_csv(batch, docs, faults)
-        fields = self._prover(docs) if self._prover else None
-        self._read(docs, fields, faults)
+        proof = self._prover(docs) if self._prover else None
+        self._read(docs, proof.fields if proof else None, faults)
         bad = {fault.row for fault in faults}
         attributes = batch.column("attributes")
         columns = {
@@ -64,8 +71,8 @@ class Decode:
             words.TRACE_ID: _trace_ids(attributes),
             "doc": docs,
         }
-        if fields is not None:
-            columns[FIELDS] = fields
+        if proof is not None:
+            columns |= {FIELDS: proof.fields, STRANGERS: proof.strangers, NULLS: proof.nulls, UNKNOWN: proof.extra}
         kept = pa.RecordBatch.from_pydict(columns)
         if bad:
             kept = kept.filter(pa.array([row not in bad for row in range(len(batch))]))

@@ -7,6 +7,10 @@ string); and, in the parsed form, the members M and the strings S that were foun
 was found, once: no unknown key, no second key, no null, nothing of another shape. `quotes == 2 * (M + S)` then proves
 that each text was a string, arrays set aside. A comma before a closing bracket and whitespace between a key and its
 colon are left to the exact reader; so is whatever fails to add up.
+
+Unknown members that open objects turn out to have join the layout as free JSON, beside the members that the contract
+keeps as JSON text. What is inside of free JSON is counted in its own bytes, and proven by `decode_free`. Null is given
+to the parser as a string that no proven document holds; for an object or array, DuckDB is asked what is there.
 """
 
 from __future__ import annotations
@@ -16,40 +20,48 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 import numpy as np
+import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.contracts.contract import JSON_MARK
+from headrace.stages.decode_counts import NULL_RAW, NULL_TEXT, count_bytes, sums, too_deep, without_escapes
+from headrace.stages.decode_free import Free, disprove
+from headrace.stages.decode_shape import Node, Shape, is_array, is_json, is_object, is_text
 from headrace.stages.sql import SqlKernel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from headrace.contracts.contract import Contract
+    from headrace.stages.decode_counts import Counts, Flags
 
-    Counts = npt.NDArray[np.int64]
-    Flags = npt.NDArray[np.bool_]
+    Rows = npt.NDArray[np.intp]
 
-NULL_TEXT = "\x01"
-NULL_RAW = '"\\u0001"'
-"""Stand in `fields` for a member that is null, in columns of text and of raw JSON.
-
-No proven document holds this string: it can only be written with that escape, which is left to the exact reader.
-"""
-
-_CHUNK_BYTES = 1 << 18  # what stays in a core's cache
-_QUOTE, _COLON, _COMMA, _CLOSER, _SPACE, _BACKSLASH = 34, 58, 44, 0x7D, 32, 92
-_SCALAR = np.zeros(256, dtype=np.uint8)  # by first character: 1 a number or boolean, 2 a string, 3 a sign, 4 an array
+_SAMPLE = 24  # documents that are asked for their unknown members, in a batch that has some
+_SCALAR = np.zeros(256, dtype=np.uint8)  # by first character: 1 a number or boolean, 2 a string, 3 a sign, then nested
 _SCALAR[[*b"0123456789tf"]] = 1
-_SCALAR[_QUOTE] = 2
-_SCALAR[45] = 3
-_ARRAY = 4
-_SCALAR[91] = _ARRAY
+_STRING, _SIGN, _ARRAY, _OBJECT = 2, 3, 4, 5
+_SCALAR[[*b'"-[{']] = _STRING, _SIGN, _ARRAY, _OBJECT
+
+
+class Proof(NamedTuple):
+    """What is certain of each document.
+
+    `fields` is the document taken apart, texts of numbers as text; null where nothing is proven. Bit p of `strangers`
+    says that it has unknown members at place p (`decode_shape`), bit p of `nulls` that null stands for the object or
+    array at place p. `extra` is the JSON text of the unknown members of the document itself, by name.
+    """
+
+    fields: pa.StructArray
+    strangers: pa.Int64Array
+    nulls: pa.Int64Array
+    extra: pa.StringArray
 
 
 class _Found(NamedTuple):
-    """What was counted in each value of an array."""
+    """What was counted in each value of an array, and the array as the contract lays it out."""
 
+    array: pa.Array
     present: Flags
     members: Counts
     strings: Counts
@@ -58,39 +70,55 @@ class _Found(NamedTuple):
 
 
 class Prover:
-    """Takes documents apart as a contract lays them out. Pure: the same text gives the same answer in any batch."""
+    """Takes documents apart as a contract lays them out.
 
-    def __init__(self, contract: Contract) -> None:
+    It remembers which unknown members it met. That decides how fast a document is proven and which are left to the
+    exact reader, never what is said of one.
+    """
+
+    def __init__(self, contract: Contract, max_depth: int = 100) -> None:
         self._kernel = SqlKernel()
-        fields = list(contract.arrow_schema())
-        layout = json.dumps({field.name: _layout(field) for field in fields}, ensure_ascii=False).replace("'", "''")
+        self._shape = Shape(contract)
+        self._root = self._shape.root
+        self._type = self._root.parsed_type()
+        self._lenient = contract.validation == "lenient"
+        self._max_depth = max_depth
+        self._nested = [node for node in self._root.nested() if node.path not in (None, "$") and node.place > 0]
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        layout = json.dumps(self._root.layout(), ensure_ascii=False).replace("'", "''")
         self._sql = f"SELECT from_json(doc, '{layout}') AS fields FROM docs"
         self._careful_sql = self._sql.replace("(doc,", "(CASE WHEN json_valid(doc) THEN doc END,", 1)
-        self._types = fields
-        self._type = pa.struct([pa.field(field.name, _parsed_type(field)) for field in fields])
 
-    def __call__(self, docs: pa.Array) -> pa.Array:
-        """Return the fields of each document, texts of numbers as text; null where nothing is proven."""
-        if not self._types or not len(docs):
-            return pa.nulls(len(docs), self._type)
-        bare, hazards = _without_escapes(docs)
-        colons, quotes, blanks = _count_bytes(bare)
-        hazards |= blanks
-        fields = self._parse(docs)
-        found = self._tally(fields, nulls=False)
-        proven = _adds_up(found, colons, quotes) & ~hazards
-        again = np.flatnonzero(~proven & ~hazards & (found.members < colons) & ~found.doubtful)
-        if len(again):
-            held = self._with_nulls(docs, again, colons, quotes)
-            if held is not None:
-                rows, nulled = held
-                proven[rows] = True
-                places = np.arange(len(docs))
-                places[rows] = len(docs) + np.arange(len(rows))
-                fields = pa.concat_arrays([fields, nulled]).take(pa.array(places))
-        return pa.StructArray.from_arrays(fields.flatten(), fields=list(fields.type), mask=pa.array(~proven))
+    def __call__(self, docs: pa.Array) -> Proof:
+        """Return what is certain of each document."""
+        rows = len(docs)
+        if not self._root.children or not rows:
+            return Proof(pa.nulls(rows, self._type), _words(rows), _words(rows), pa.nulls(rows, pa.string()))
+        reading = _Reading(self, docs)
+        reading.plainly(np.arange(rows))
+        if len(left := reading.left()) and self._met(docs.take(pa.array(_some(left)))):
+            reading.plainly(left)
+        if len(left := reading.left()):
+            reading.with_nulls(left)
+        return reading.proof()
 
-    def _parse(self, docs: pa.Array) -> pa.StructArray:
+    def _met(self, docs: pa.Array) -> bool:
+        """Add the unknown members of some documents to the layout; say whether there were new ones."""
+        learned = False
+        for text in docs.cast(pa.binary()).to_pylist():
+            try:
+                document = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                continue
+            learned |= self._shape.learn(document)
+        if learned:
+            self._lay_out()
+        return learned
+
+    def parse(self, docs: pa.Array) -> pa.StructArray:
+        """Return the documents as DuckDB reads them, null where it cannot."""
         texts = pa.table({"doc": docs})
         try:
             table = self._kernel.run(self._sql, docs=texts)
@@ -98,154 +126,247 @@ class Prover:
             table = self._kernel.run(self._careful_sql, docs=texts)
         return _one_chunk(table.column(0))
 
-    def _tally(self, fields: pa.StructArray, *, nulls: bool) -> _Found:
-        return _tally_struct(fields, self._types, nulls=nulls)
+    def null_places(self, docs: pa.Array) -> tuple[Counts, Counts]:
+        """Return, for valid documents, the places where null stands for an object or array, and how many."""
+        places, many = (np.zeros(len(docs), dtype=np.int64) for _ in range(2))
+        if self._nested:
+            paths = ", ".join("'" + str(node.path) + "'" for node in self._nested)
+            sql = f"SELECT list_transform(json_type(doc, [{paths}]), lambda x: x = 'NULL') AS null_at FROM docs"
+            found = _one_chunk(self._kernel.run(sql, docs=pa.table({"doc": docs})).column(0))
+            flags = pc.fill_null(found.flatten(), False).to_numpy(zero_copy_only=False)
+            for node, null in zip(self._nested, flags.reshape(-1, len(self._nested)).T, strict=True):
+                places[null] |= 1 << node.place
+                many += null
+        return places, many
 
-    def _with_nulls(
-        self, docs: pa.Array, rows: npt.NDArray[np.intp], colons: Counts, quotes: Counts
-    ) -> tuple[npt.NDArray[np.intp], pa.StructArray] | None:
+    def tally(self, fields: pa.StructArray, *, nulls: bool) -> _Tally:
+        """Count what was found in parsed documents."""
+        return _Tally(self._root, fields, nulls=nulls, max_depth=self._max_depth, lenient=self._lenient)
+
+
+class _Reading:
+    """One batch on its way to a proof: the documents, what was counted in them, and what is proven so far."""
+
+    def __init__(self, prover: Prover, docs: pa.Array) -> None:
+        self._prover, self._docs = prover, docs
+        self._colons, self._quotes, self._hazards = count_bytes(docs)
+        rows = len(docs)
+        self._open = np.ones(rows, dtype=np.bool_)
+        self._place = np.full(rows, -1, dtype=np.int64)
+        self._nulls = np.zeros(rows, dtype=np.int64)
+        self._parts: list[tuple[pa.Array, Counts, pa.Array]] = []
+        self._size = 0
+
+    def left(self) -> Rows:
+        """Return the documents that another way of reading may yet prove."""
+        return np.flatnonzero(self._open & ~self._hazards & (self._place < 0))
+
+    def plainly(self, rows: Rows) -> None:
+        """Prove documents without null, as far as the layout knows their members."""
+        docs = self._docs if len(rows) == len(self._docs) else self._docs.take(pa.array(rows))
+        tally = self._prover.tally(self._prover.parse(docs), nulls=False)
+        found = tally.found
+        missing = self._colons[rows] - found.members
+        even = self._quotes[rows] == 2 * (found.members + found.strings)
+        proven = (missing == 0) & even & (found.members > 0) & ~found.doubtful & ~self._hazards[rows]
+        self._open[rows] = missing > 0
+        self._keep(rows, docs, tally, proven)
+
+    def with_nulls(self, rows: Rows) -> None:
         """Prove documents with null members: each null becomes a string that none of them holds."""
-        texts = docs.take(pa.array(rows))
+        texts = self._docs.take(pa.array(rows))
         able = pc.match_substring_regex(texts, '": ?null').to_numpy(zero_copy_only=False)
-        rows = rows[able]
+        rows, docs = rows[able], texts.filter(pa.array(able))
         if not len(rows):
-            return None
-        texts = texts.filter(pa.array(able))
+            return
         marked = pc.replace_substring(
-            pc.replace_substring(texts, '":null', f'":{NULL_RAW}'), '": null', f'": {NULL_RAW}'
+            pc.replace_substring(docs, '":null', f'":{NULL_RAW}'), '": null', f'": {NULL_RAW}'
         )
-        longer = pc.subtract(pc.binary_length(marked), pc.binary_length(texts)).to_numpy()
-        fields = self._parse(marked)
-        found = self._tally(fields, nulls=True)
-        proven = _adds_up(found, colons[rows], quotes[rows])
-        proven &= found.nulls * (len(NULL_RAW) - len("null")) == longer
-        return (rows[proven], fields.filter(pa.array(proven))) if proven.any() else None
+        longer = pc.subtract(pc.binary_length(marked), pc.binary_length(docs)).to_numpy()
+        nulls = pc.count_substring_regex(without_escapes(docs), '": ?null').to_numpy()
+        tally = self._prover.tally(self._prover.parse(marked), nulls=True)
+        found = tally.found
+        missing = self._colons[rows] - found.members
+        # What was not found is null as well: each null that was not found is among the missing, and they are as many.
+        proven = (found.nulls + missing == nulls) & (longer == nulls * (len(NULL_RAW) - len("null")))
+        proven &= self._quotes[rows] == 2 * (found.members + missing + found.strings)
+        proven &= (missing >= 0) & (found.members > 0) & ~found.doubtful
+        behind = np.flatnonzero(proven & (missing > 0))
+        if len(behind):
+            places, many = self._prover.null_places(docs.take(pa.array(behind)))
+            proven[behind] = many == missing[behind]
+            self._nulls[rows[behind]] = places
+        self._keep(rows, docs, tally, proven)
+
+    def _keep(self, rows: Rows, docs: pa.Array, tally: _Tally, proven: Flags) -> None:
+        disprove(tally.free, docs, proven)
+        self._place[rows[proven]] = self._size + np.flatnonzero(proven)
+        self._size += len(rows)
+        self._parts.append((tally.found.array, tally.strangers, tally.extra()))
+
+    def proof(self) -> Proof:
+        """Return what is proven."""
+        unproven = pa.array(self._place < 0)
+        arrays, strangers, extras = zip(*self._parts, strict=True)
+        fields, bits, extra = arrays[0], strangers[0], extras[0]
+        if len(self._parts) > 1:
+            places = np.where(self._place < 0, 0, self._place)
+            fields = pa.concat_arrays(arrays).take(pa.array(places))
+            extra = pa.concat_arrays(extras).take(pa.array(places))
+            bits = np.concatenate(strangers)[places]
+        fields = pa.StructArray.from_arrays(fields.flatten(), fields=list(fields.type), mask=unproven)
+        return Proof(fields, pa.array(bits), pa.array(self._nulls), extra)
 
 
-def _adds_up(found: _Found, colons: Counts, quotes: Counts) -> Flags:
-    proven: Flags = (
-        (found.members > 0)
-        & (found.members == colons)
-        & (quotes == 2 * (found.members + found.strings))
-        & ~found.doubtful
-    )
-    return proven
+class _Tally:
+    """Counts what was found in parsed documents, and sets the unknown members apart."""
+
+    def __init__(self, root: Node, fields: pa.StructArray, *, nulls: bool, max_depth: int, lenient: bool) -> None:
+        self._root, self._with_nulls, self._max_depth, self._lenient = root, nulls, max_depth, lenient
+        self._unknown: list[tuple[str, pa.Array]] = []
+        self.strangers = np.zeros(len(fields), dtype=np.int64)
+        self.free: list[Free] = []
+        self.found = self._object(fields, root, np.arange(len(fields)))
+
+    def extra(self) -> pa.Array:
+        """Return the text of the unknown members of each document, null where there are none or they are not kept."""
+        rows = len(self.strangers)
+        if not self._lenient or not self._unknown:
+            return pa.nulls(rows, pa.string())
+        # Not null_handling="skip": Arrow's drops the rows that are null in every column.
+        members = [
+            pc.fill_null(pc.binary_join_element_wise(f",{json.dumps(name, ensure_ascii=False)}:", texts, ""), "")
+            for name, texts in self._unknown
+        ]
+        inside = pc.binary_join_element_wise(*members, "")
+        whole = pc.binary_join_element_wise("{", pc.utf8_slice_codeunits(inside, 1), "}", "")
+        return pc.if_else(pc.equal(inside, ""), None, whole)
+
+    def _value(self, array: pa.Array, node: Node, rows: Rows) -> _Found:
+        field = node.field
+        if is_object(field):
+            return self._object(array, node, rows)
+        if is_array(field):
+            return self._array(array, node, rows)
+        if is_json(field):
+            return self._json(array, rows, self._max_depth - node.level, exact=True)
+        present = _valid(array)
+        none = np.zeros(len(array), dtype=np.int64)
+        null = none.astype(bool)
+        if self._with_nulls:
+            marker = NULL_TEXT if is_text(field) else NULL_RAW
+            null = pc.fill_null(pc.equal(array, marker), False).to_numpy(zero_copy_only=False)
+        kind = _kinds(array)
+        if is_text(field):
+            # An array becomes text too; one of a single string would add up.
+            arrays = present & (kind == _ARRAY)
+            return _Found(array, present, none, (present & ~null).astype(np.int64), null.astype(np.int64), arrays)
+        strings = (present & (kind == _STRING) & ~null).astype(np.int64)
+        doubtful = present & ((kind == 0) | (kind >= _ARRAY))
+        return _Found(array, present, none, strings, null.astype(np.int64), doubtful)
+
+    def _json(self, array: pa.Array, rows: Rows, room: int, *, exact: bool) -> _Found:
+        """Count free JSON, in its own bytes, which may nest as deep as there is room."""
+        present = _valid(array)
+        nulls, members = (np.zeros(len(array), dtype=np.int64) for _ in range(2))
+        null = np.zeros(len(array), dtype=np.bool_)
+        kind = _kinds(array)
+        rich = present & (kind >= _ARRAY)
+        doubtful = present & (kind == 0)
+        if self._with_nulls:
+            null = pc.fill_null(pc.equal(array, NULL_RAW), False).to_numpy(zero_copy_only=False)
+            nulls += null
+            if rich.any():
+                restored = pc.replace_substring(array, f'":{NULL_RAW}', '":null')
+                shorter = pc.fill_null(pc.subtract(pc.binary_length(array), pc.binary_length(restored)), 0)
+                nulls += shorter.to_numpy(zero_copy_only=False) // (len(NULL_RAW) - len("null"))
+                array = restored
+        strings = (present & (kind == _STRING) & ~null).astype(np.int64)
+        if rich.any():
+            texts = array.filter(pa.array(rich))
+            inner = count_bytes(texts, written=True)
+            members[rich] = inner.colons
+            strings[rich] = inner.quotes // 2 - inner.colons
+            doubtful[rich] |= too_deep(texts, room)
+        real = present & ~null
+        if exact or rich.any():
+            some = real if exact else rich
+            texts = array if some.all() else array.filter(pa.array(some))
+            self.free.append(Free(texts, rows[some], rich[some], exact))
+        return _Found(array, present, members, strings, nulls, doubtful)
+
+    def _object(self, array: pa.StructArray, node: Node, rows: Rows) -> _Found:
+        size = len(array)
+        members, strings, nulls, known = (np.zeros(size, dtype=np.int64) for _ in range(4))
+        doubtful = np.zeros(size, dtype=np.bool_)
+        columns = array.flatten()
+        kept = []
+        for index, column in enumerate(columns):
+            stranger = index >= len(node.children)
+            if stranger:
+                exact = self._lenient and node is self._root
+                found = self._json(column, rows, self._max_depth - node.level - 1, exact=exact)
+                self.strangers[rows[found.present]] |= 1 << node.place
+                if exact:
+                    texts = found.array
+                    if self._with_nulls:
+                        texts = pc.if_else(pc.equal(texts, NULL_RAW), "null", texts)
+                    self._unknown.append((node.strangers[index - len(node.children)], texts))
+            else:
+                found = self._value(column, node.children[index], rows)
+                kept.append(found.array)
+                known += found.present
+            members += found.present
+            members += found.members
+            strings += found.strings
+            nulls += found.nulls
+            doubtful |= found.doubtful
+        # An object of nothing but unknown members would look like none.
+        doubtful |= (members > 0) & (known == 0)
+        whole = array
+        if any(mine is not theirs for mine, theirs in zip(kept, columns, strict=False)) or len(kept) < len(columns):
+            fields = [pa.field(child.field.name, each.type) for child, each in zip(node.children, kept, strict=True)]
+            mask = None if array.null_count == 0 else array.is_null()
+            whole = pa.StructArray.from_arrays(kept, fields=fields, mask=mask)
+        return _Found(whole, members > 0, members, strings, nulls, doubtful)
+
+    def _array(self, array: pa.ListArray, node: Node, rows: Rows) -> _Found:
+        borders = array.offsets.to_numpy().astype(np.int64)
+        values = array.values.slice(borders[0], borders[-1] - borders[0])
+        borders -= borders[0]
+        found = self._value(values, node.children[0], np.repeat(rows, np.diff(borders)))
+        # An element that is null, or an object without a known member, cannot be told from one of another shape.
+        doubtful = sums(~found.present | found.doubtful, borders) > 0
+        whole = array
+        if found.array is not values:
+            mask = None if array.null_count == 0 else array.is_null()
+            type_ = pa.list_(pa.field(array.type.value_field.name, found.array.type))
+            whole = pa.ListArray.from_arrays(pa.array(borders.astype(np.int32)), found.array, type=type_, mask=mask)
+        return _Found(
+            whole,
+            _valid(array),
+            sums(found.members, borders),
+            sums(found.strings, borders),
+            sums(found.nulls, borders),
+            doubtful,
+        )
 
 
-def is_json(field: pa.Field) -> bool:
-    """Say whether a field's text is JSON."""
-    return (field.metadata or {}).items() >= JSON_MARK.items()
+def _some(rows: Rows) -> Rows:
+    return rows[:: max(1, len(rows) // _SAMPLE)][:_SAMPLE]
 
 
-def is_text(field: pa.Field) -> bool:
-    """Say whether a field comes from a JSON string."""
-    type_ = field.type
-    return not is_json(field) and not (
-        pa.types.is_nested(type_)
-        or pa.types.is_integer(type_)
-        or pa.types.is_floating(type_)
-        or pa.types.is_decimal(type_)
-        or pa.types.is_boolean(type_)
-    )
-
-
-def _layout(field: pa.Field) -> object:
-    if pa.types.is_struct(field.type):
-        return {child.name: _layout(child) for child in field.type}
-    if pa.types.is_list(field.type):
-        return [_layout(field.type.value_field)]
-    return "VARCHAR" if is_text(field) else "JSON"
-
-
-def _parsed_type(field: pa.Field) -> pa.DataType:
-    if pa.types.is_struct(field.type):
-        return pa.struct([pa.field(child.name, _parsed_type(child)) for child in field.type])
-    if pa.types.is_list(field.type):
-        return pa.list_(_parsed_type(field.type.value_field))
-    return pa.string()
+def _words(rows: int) -> pa.Int64Array:
+    return pa.array(np.zeros(rows, dtype=np.int64))
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def _without_escapes(docs: pa.Array) -> tuple[pa.Array, Flags]:
-    """Return the texts with escaped backslashes and quotes blanked, and which texts may hold the mark of null.
-
-    In what is returned, each quote that is left bounds a string.
-    """
-    marked = np.zeros(len(docs), dtype=np.bool_)
-    data = docs.buffers()[2]
-    if data is None or not (np.frombuffer(data, dtype=np.uint8) == _BACKSLASH).any():
-        return docs, marked
-    escaped = pc.fill_null(pc.match_substring(docs, "\\"), False)
-    some = docs.filter(escaped)
-    marked[escaped.to_numpy(zero_copy_only=False)] = pc.match_substring(some, NULL_RAW[1:-1]).to_numpy(
-        zero_copy_only=False
-    )
-    blank = pc.replace_substring(pc.replace_substring(some, "\\\\", "__"), '\\"', "__")
-    return pc.replace_with_mask(docs, escaped, blank), marked
-
-
-def _count_bytes(docs: pa.Array) -> tuple[Counts, Counts, Flags]:
-    """Return, for each text: quotes before a colon, quotes, and whether the exact reader must look at it."""
-    rows = len(docs)
-    offsets = np.frombuffer(docs.buffers()[1], dtype=np.int32)[docs.offset : docs.offset + rows + 1].astype(np.int64)
-    data = np.frombuffer(docs.buffers()[2] or b"", dtype=np.uint8)
-    colons, quotes, hazards = (np.zeros(rows, dtype=np.int64) for _ in range(3))
-    first = 0
-    while first < rows:
-        last = max(first + 1, int(np.searchsorted(offsets, offsets[first] + _CHUNK_BYTES, side="right")) - 1)
-        begin, end = offsets[first], offsets[last]
-        here, borders = data[begin:end], offsets[first : last + 1] - begin
-        if len(here) > 2:
-            quote, blank, comma = here == _QUOTE, here <= _SPACE, here == _COMMA
-            colon, closer = here == _COLON, (here | 0x20) == _CLOSER
-            quotes[first:last] = _per_row(quote, borders)
-            colons[first:last] = _per_row(quote[:-1] & colon[1:], borders)
-            loose = (colon | closer)[2:] & blank[1:-1] & (quote | blank | comma)[:-2]
-            hazards[first:last] = _per_row(loose | closer[2:] & comma[1:-1], borders)
-        first = last
-    return colons, quotes, hazards > 0
-
-
-def _per_row(flags: Flags, borders: Counts) -> Counts:
-    """Return how many flags are set between borders, by counting bits."""
-    bits = np.packbits(flags, bitorder="little")
-    bits_of_64 = np.zeros((int(borders[-1]) >> 6) + 1, dtype="<u8")
-    bits_of_64.view(np.uint8)[: len(bits)] = bits
-    upto = np.zeros(len(bits_of_64), dtype=np.int64)
-    np.cumsum(np.bitwise_count(bits_of_64[:-1]), dtype=np.int64, out=upto[1:])
-    whole = borders >> 6
-    below = (np.uint64(1) << (borders & 63).astype(np.uint64)) - np.uint64(1)
-    before = upto[whole] + np.bitwise_count(bits_of_64[whole] & below)
-    counted: Counts = np.diff(before)
-    return counted
-
-
 def _valid(array: pa.Array) -> Flags:
     flags: Flags = array.is_valid().to_numpy(zero_copy_only=False)
     return flags
-
-
-def _tally(array: pa.Array, field: pa.Field, *, nulls: bool) -> _Found:
-    if pa.types.is_struct(field.type):
-        return _tally_struct(array, list(field.type), nulls=nulls)
-    if pa.types.is_list(field.type):
-        return _tally_list(array, field.type.value_field, nulls=nulls)
-    present = _valid(array)
-    none = np.zeros(len(array), dtype=np.int64)
-    null = none.astype(bool)
-    if nulls:
-        marker = NULL_TEXT if is_text(field) else NULL_RAW
-        null = pc.fill_null(pc.equal(array, marker), False).to_numpy(zero_copy_only=False)
-    if is_text(field):
-        # An array becomes text too; one of a single string would add up.
-        arrays = present & (_kinds(array) == _ARRAY)
-        return _Found(present, none, (present & ~null).astype(np.int64), null.astype(np.int64), arrays)
-    kind = _kinds(array)
-    return _Found(present, none, (present & (kind == 2) & ~null).astype(np.int64), null.astype(np.int64),
-                  present & ((kind == 0) | (kind == _ARRAY)))  # fmt: skip
 
 
 def _kinds(array: pa.Array) -> npt.NDArray[np.uint8]:
@@ -261,37 +382,3 @@ def _kinds(array: pa.Array) -> npt.NDArray[np.uint8]:
         after = data[np.minimum(offsets[signs] + 1, limit)]
         kinds[signs] = (after >= 48) & (after <= 57)
     return kinds
-
-
-def _tally_struct(array: pa.StructArray, fields: list[pa.Field], *, nulls: bool) -> _Found:
-    rows = len(array)
-    members, strings, null_count = (np.zeros(rows, dtype=np.int64) for _ in range(3))
-    doubtful = np.zeros(rows, dtype=np.bool_)
-    for child, field in zip(array.flatten(), fields, strict=True):
-        found = _tally(child, field, nulls=nulls)
-        members += found.present
-        members += found.members
-        strings += found.strings
-        null_count += found.nulls
-        doubtful |= found.doubtful
-    return _Found(members > 0, members, strings, null_count, doubtful)
-
-
-def _tally_list(array: pa.ListArray, item: pa.Field, *, nulls: bool) -> _Found:
-    borders = array.offsets.to_numpy().astype(np.int64)
-    found = _tally(array.values, item, nulls=nulls)
-    # An element that is null, or an object without a known member, cannot be told from one of another shape.
-    doubtful = _sums(~found.present | found.doubtful, borders) > 0
-    return _Found(
-        _valid(array),
-        _sums(found.members, borders),
-        _sums(found.strings, borders),
-        _sums(found.nulls, borders),
-        doubtful,
-    )
-
-
-def _sums(values: Counts | Flags, borders: Counts) -> Counts:
-    upto = np.concatenate(([0], np.cumsum(values, dtype=np.int64)))
-    summed: Counts = upto[borders[1:]] - upto[borders[:-1]]
-    return summed

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from headrace import words
 from headrace.stages.base import Outcome
-from headrace.stages.decode import FIELDS
+from headrace.stages.decode import FIELDS, NULLS, STRANGERS, UNKNOWN
 from headrace.stages.json_text import Unreadable, read
 from headrace.stages.rejections import Fault, none_rejected, of_faults
 from headrace.stages.sql import SqlKernel
@@ -51,14 +51,14 @@ class Validate:
             order = pa.concat_arrays([fast.cast(pa.int64()), pa.array(kept_rows, pa.int64())])
             rank = pc.sort_indices(order)
             good = order.take(rank)
-            extras_all = pa.concat_arrays([pa.nulls(len(fast), pa.string()), pa.array(extras, pa.string())])
+            extras_all = pa.concat_arrays([_unknown(batch).filter(sure), pa.array(extras, pa.string())])
             extra = extras_all.take(rank)
             columns = [
                 pa.concat_arrays([column.filter(sure), exact]).take(rank)
                 for column, exact in zip(columns, values, strict=True)
             ]
         else:
-            extra = pa.nulls(len(batch), pa.string())
+            extra = _unknown(batch)
         envelope = [words.ROW, words.EVENT_ID, words.INGEST_TIME, words.SEQ, words.TRACE_ID]
         rest = [batch.column(name) if good is None else batch.column(name).take(good) for name in envelope]
         fields = [*self._schema, *(batch.schema.field(name) for name in envelope)]
@@ -75,7 +75,7 @@ class Validate:
         """Return typed columns, and for which rows the rules are sure of them."""
         if self._rules is None or FIELDS not in batch.schema.names or not len(batch):
             return [pa.nulls(len(batch), field.type) for field in self._schema], pa.repeat(False, len(batch))
-        source = pa.table({FIELDS: batch.column(FIELDS), "doc": batch.column("doc")})
+        source = pa.table({name: batch.column(name) for name in (FIELDS, STRANGERS, NULLS, "doc")})
         table = self._kernel.run(self._rules, events=source)
         columns = [_one_chunk(column) for column in table.columns]
         typed = [
@@ -106,6 +106,10 @@ class Validate:
             kept.append(row)
         arrays = [pa.array(column, field.type) for column, field in zip(found, self._schema, strict=True)]
         return arrays, extras, kept
+
+
+def _unknown(batch: pa.RecordBatch) -> pa.Array:
+    return batch.column(UNKNOWN) if UNKNOWN in batch.schema.names else pa.nulls(len(batch), pa.string())
 
 
 def _one_chunk(column: pa.ChunkedArray) -> pa.Array:

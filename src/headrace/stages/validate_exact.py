@@ -55,8 +55,8 @@ class ExactPath:
         ]
 
     def unknown(self, value: dict[str, Any]) -> str | None:
-        """Return the JSON text of the fields that are no column, None where there are none."""
-        unknown = {name: item for name, item in value.items() if name not in self._names}
+        """Return the JSON text of the fields that are no column, by name, None where there are none."""
+        unknown = {name: value[name] for name in sorted(value.keys() - self._names)}
         return write(unknown) if unknown else None
 
 

@@ -1,8 +1,10 @@
 """The fast path of validation: a contract compiled to one SELECT that says for which events it is certain.
 
-It reads decode's `fields`, where each member is proven to be what it seems: a text column was a string, each name is
-known and there once, null is `decode_proof.NULL_TEXT` or `NULL_RAW`. "Certain" errs on one side only: a false here
-sends the event to the exact path, a true must be what the full validator says, with the values of the exact path.
+It reads decode's `fields`, where each member is proven to be what it seems: a text column was a string, JSON text is as
+the exact path writes it, each name is there once, null is `decode_counts.NULL_TEXT` or `NULL_RAW`. What `fields` leaves
+out, unknown members and the null of an object or array, is told by the bits of `strangers` and `nulls`. "Certain" errs
+on one side only: a false here sends the event to the exact path, a true must be what the full validator says, with the
+values of the exact path.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ import pyarrow as pa
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.refs import target
 from headrace.contracts.types import duckdb_type, quoted
-from headrace.stages.decode import FIELDS
-from headrace.stages.decode_proof import NULL_RAW, NULL_TEXT, is_json, is_text
+from headrace.stages.decode import FIELDS, NULLS, STRANGERS
+from headrace.stages.decode_counts import NULL_RAW, NULL_TEXT
+from headrace.stages.decode_shape import is_json, is_text, place, place_mark, placed_fields
 from headrace.stages.validate_texts import NotCompiled, format_rule, literal, pattern_rule
 
 if TYPE_CHECKING:
@@ -43,11 +46,13 @@ _OF_NUMBERS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "mu
 _EXACT_IN_DOUBLE = 2**53
 _DEPTH = 32
 _FORMATS = {"TIMESTAMPTZ": "date-time", "TIMESTAMP": "datetime", "DATE": "date", "TIME": "time-of-day"}
-_ONE_SCALAR = r'-?[0-9]{1,18}|true|false|"[^"\\]*"'
 
 
 def compile_rules(contract: Contract) -> str | None:
-    """Return the SELECT over `events` (`fields`, `doc`): `_sure`, then the columns; None where nothing compiles."""
+    """Return the SELECT over `events` (`fields`, `strangers`, `nulls`, `doc`): `_sure`, then the columns.
+
+    None where nothing compiles.
+    """
     try:
         return _Compiler(contract.schema).select(contract)
     except NotCompiled:
@@ -61,12 +66,15 @@ class _Compiler:
         self._root = root
         self._draft = root.get("$schema")
         self._names = 0
+        self._closed = 0  # the places where unknown members are not certainly valid
 
     def select(self, contract: Contract) -> str:
         if not contract.columns:
             raise NotCompiled
-        columns = list(contract.arrow_schema())
-        sure = [f"{FIELDS} IS NOT NULL", self._object(self._root, FIELDS, columns, depth=0)]
+        columns = placed_fields(contract)
+        sure = [f"{FIELDS} IS NOT NULL", self._object(self._root, FIELDS, columns, depth=0, here=0)]
+        if self._closed:
+            sure.append(f"{STRANGERS} & {self._closed} = 0")
         sure += [self._fits(field, _member(FIELDS, field)) for field in columns]
         if any(_has_decimal(field.type) for field in columns):
             # A parser that reads doubles keeps 15 digits; a longer run, wherever it is, may be a number that lost some.
@@ -87,12 +95,11 @@ class _Compiler:
             raise NotCompiled
         schema = self._own(schema)
         if pa.types.is_struct(field.type) and not is_json(field):
-            return self._object(schema, at, list(field.type), depth)
+            return self._object(schema, at, list(field.type), depth, place(field))
         checks = self._combined(schema, at, field, depth)
         said = schema.keys() & _ASSERTING - {"$ref", "allOf", "anyOf", "oneOf"}
         if is_json(field):
-            if said - {"type"}:
-                raise NotCompiled
+            self._only(said - _open_words(schema), {"type"})
             return _all([*checks, self._json_type(schema, at)])
         if pa.types.is_list(field.type):
             return _all([*checks, *self._array(schema, at, field, depth, said)])
@@ -142,9 +149,12 @@ class _Compiler:
             return "true"
         words = _words(schema["type"])
         kinds = [("string", f"starts_with({at}, '\"')"), ("boolean", f"{at} IN ('true', 'false')")]
+        kinds += [("object", f"starts_with({at}, '{{')"), ("array", f"starts_with({at}, '[')")]
         checks = [sql for word, sql in kinds if word in words]
-        if "number" in words or "integer" in words:
+        if "number" in words:
             checks.append(f"regexp_matches({at}, '^[0-9-]')")
+        elif "integer" in words:
+            checks.append(f"regexp_full_match({at}, '-?[0-9]+')")
         return "(" + (" OR ".join(checks) or "false") + ")"
 
     def _string(self, schema: Mapping[str, Any], at: str, said: set[str]) -> list[str]:
@@ -212,14 +222,14 @@ class _Compiler:
                 checks.append(_every(at, item, check))
         return checks
 
-    def _object(self, schema: object, at: str, fields: list[pa.Field], depth: int) -> str:
-        """Return the condition of an object: decode's proof already says that it has no other members than `fields`."""
+    def _object(self, schema: object, at: str, fields: list[pa.Field], depth: int, here: int) -> str:
+        """Return the condition of the object at a place; its unknown members are for the place's bit to tell."""
         if schema is True:
             return "true"
         if not isinstance(schema, dict) or depth > _DEPTH:
             raise NotCompiled
         schema = self._own(schema)
-        whole = pa.field("", pa.struct(fields))
+        whole = pa.field("", pa.struct(fields), metadata=place_mark(here))
         checks = self._combined(schema, at, whole, depth)
         said = schema.keys() & _ASSERTING - {"$ref", "allOf", "anyOf", "oneOf"}
         self._only(said, _OF_OBJECTS | _OF_ARRAYS | _OF_STRINGS | _OF_NUMBERS | {"type"})
@@ -227,11 +237,14 @@ class _Compiler:
             checks.append(_sql(value="object" in _words(schema["type"])))
         properties, required = schema.get("properties", {}), set(schema.get("required", ()))
         closed = any(schema.get(word, True) is not True for word in ("additionalProperties", "unevaluatedProperties"))
-        if closed and {field.name for field in fields} - properties.keys():
+        names = {field.name for field in fields}
+        if closed and names - properties.keys():
             raise NotCompiled  # what it says of members that other parts of the schema know is too subtle for here
-        if depth == 0 and required - {field.name for field in fields}:
+        if (closed or properties.keys() - names) and here >= 0:
+            self._closed |= 1 << here
+        if depth == 0 and required - names:
             raise NotCompiled
-        if required - {field.name for field in fields}:
+        if required - names:
             checks.append("false")
         for field in fields:
             if field.name in properties or field.name in required:
@@ -241,9 +254,14 @@ class _Compiler:
 
     def _member(self, schema: object, at: str, field: pa.Field, depth: int, *, required: bool) -> str:
         check = self._check(schema, at, field, depth + 1)
-        absent = f"WHEN {_absent(at, field)} THEN {_sql(value=not required)}"
+        missing = _sql(value=not required)
         if pa.types.is_nested(field.type) and not is_json(field):
-            return f"CASE {absent} ELSE {check} END"
+            if place(field) >= 0 and at.startswith(FIELDS):
+                admits = self._admits_null(schema, 0)
+                bit = f"{NULLS} & {1 << place(field)}"
+                missing = _sql(value=admits) if admits is not required else f"{bit} {'<>' if required else '='} 0"
+            return f"CASE WHEN {_absent(at, field)} THEN {missing} ELSE {check} END"
+        absent = f"WHEN {_absent(at, field)} THEN {missing}"
         null = f"WHEN {at} = {_null(field)} THEN {_sql(value=self._admits_null(schema, 0))}"
         return f"CASE {absent} {null} ELSE {check} END"
 
@@ -268,15 +286,15 @@ class _Compiler:
         """Return the condition that the value is of the column's kind and is converted without loss."""
         type_ = field.type
         if is_json(field):
-            check = f"regexp_full_match({at}, {literal(_ONE_SCALAR)})"
-        elif pa.types.is_struct(type_):
+            return "true"
+        if pa.types.is_struct(type_):
             return _all([self._fits(child, _member(at, child)) for child in type_])
-        elif pa.types.is_list(type_):
+        if pa.types.is_list(type_):
             self._names += 1
             item = f"x{self._names}"
             check = self._fits(type_.value_field, item)
             return "true" if check == "true" else f"({at} IS NULL OR {_every(at, item, check)})"
-        elif is_text(field):
+        if is_text(field):
             if pa.types.is_string(type_):
                 return "true"
             check = format_rule(_FORMATS.get(duckdb_type(type_)), at)
@@ -309,6 +327,12 @@ class _Compiler:
         if pa.types.is_boolean(type_):
             return f"CASE {at} WHEN 'true' THEN true WHEN 'false' THEN false END"
         return _cast(at, type_)
+
+
+def _open_words(schema: Mapping[str, Any]) -> set[str]:
+    """Return the words that allow anything in an object or array."""
+    words = ("additionalProperties", "items", "unevaluatedProperties", "unevaluatedItems", "additionalItems")
+    return {word for word in words if word in schema and (schema[word] is True or schema[word] == {})}
 
 
 def _null(field: pa.Field) -> str:

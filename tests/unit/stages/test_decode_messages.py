@@ -9,7 +9,7 @@ import pytest
 from headrace import words
 from headrace.contracts.load import load_contract
 from headrace.stages.csv_rows import CsvSpec
-from headrace.stages.decode import FIELDS, Decode
+from headrace.stages.decode import FIELDS, NULLS, STRANGERS, UNKNOWN, Decode
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 CONTRACT = load_contract(
@@ -116,7 +116,8 @@ def test_the_envelope() -> None:
     attributes = [{"traceparent": parent}, {"traceparent": "bad"}, None, {"x": "y"}]
     outcome = decode([b'{"id":"a"}'] * 4, attributes)
     assert outcome.kept.schema.names == [
-        words.ROW, words.EVENT_ID, words.INGEST_TIME, words.SEQ, words.TRACE_ID, "doc", FIELDS
+        words.ROW, words.EVENT_ID, words.INGEST_TIME, words.SEQ, words.TRACE_ID,
+        "doc", FIELDS, STRANGERS, NULLS, UNKNOWN,
     ]  # fmt: skip
     assert outcome.kept.schema.field(words.ROW).type == pa.int32()
     first = outcome.kept.to_pylist()[0]
