@@ -122,7 +122,9 @@ class Prover:
         texts = pa.table({"doc": docs})
         try:
             table = self._kernel.run(self._sql, docs=texts)
-        except duckdb.InvalidInputException:  # some text is not JSON: parse twice, which most batches need not
+        except (duckdb.InvalidInputException, UnicodeDecodeError):
+            # Some text is not JSON: parse twice, which most batches need not. DuckDB's message cites the beginning of
+            # the text, which may end within a character.
             table = self._kernel.run(self._careful_sql, docs=texts)
         return _one_chunk(table.column(0))
 
@@ -182,13 +184,13 @@ class _Reading:
         marked = pc.replace_substring(
             pc.replace_substring(docs, '":null', f'":{NULL_RAW}'), '": null', f'": {NULL_RAW}'
         )
-        longer = pc.subtract(pc.binary_length(marked), pc.binary_length(docs)).to_numpy()
         nulls = pc.count_substring_regex(without_escapes(docs), '": ?null').to_numpy()
         tally = self._prover.tally(self._prover.parse(marked), nulls=True)
         found = tally.found
         missing = self._colons[rows] - found.members
-        # What was not found is null as well: each null that was not found is among the missing, and they are as many.
-        proven = (found.nulls + missing == nulls) & (longer == nulls * (len(NULL_RAW) - len("null")))
+        # A mark within a string leaves no JSON. What was not found is null as well: each null that was not found is
+        # among the missing, and they are as many.
+        proven = found.nulls + missing == nulls
         proven &= self._quotes[rows] == 2 * (found.members + missing + found.strings)
         proven &= (missing >= 0) & (found.members > 0) & ~found.doubtful
         behind = np.flatnonzero(proven & (missing > 0))

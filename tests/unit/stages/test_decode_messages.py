@@ -75,6 +75,7 @@ BAD = [
     (b'{"any":{"a b":[{"x":1,"x":1}]}}', "duplicate_key", '$.any["a b"][0].x'),
     (b'{"n":null,"n":1}', "duplicate_key", "$.n"),
     (b'{"id":"\\ud800"}', "lone_surrogate", "$.id"),
+    *[(b'{"id":"\\ud800' + b"x" * gap + "😀".encode() * 60 + b'"}', "lone_surrogate", "$.id") for gap in range(4)],
     (b'{"any":' + b"[" * 100 + b"]" * 100 + b"}", "too_deep", None),
     (b'{"any":' + b"[" * 10_000 + b"]" * 10_000 + b"}", "too_deep", None),
     (b'{"any":' + b'{"a":' * 100_000, "too_deep", None),
