@@ -94,14 +94,14 @@ def test_up_stalls_on_a_full_disk_and_recovers_by_itself(disk, leave_kib):
         bus.publish("orders", messages([*bulky(50, 700), b"{"]))
         filler = fill(disk, leave_kib << 10)
         for _ in range(400):
-            loop.step(everything=True)
+            loop.step(set(loop._sources))
             if loop.progress.failing:
                 break
             rest.wait(0.01)
         assert "full" in loop.progress.failing["orders"]
         filler.unlink()
         for _ in range(3000):
-            if not loop.step(everything=True):
+            if not loop.step(set(loop._sources)):
                 rest.wait(0.02)
             if loop.progress.messages == 651 and not loop.progress.failing:
                 break

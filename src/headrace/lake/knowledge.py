@@ -12,7 +12,7 @@ from headrace import words
 from headrace.lake import tables
 from headrace.lake.base import Change, Known
 from headrace.lake.keys import KeyIndex, Runs
-from headrace.stages.key import key_columns, key_hash_sql
+from headrace.stages.key import ALIAS, key_columns, key_hash_sql
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -62,16 +62,17 @@ class Knowledge:
         if not dates:
             return Known(pa.table({}), frozenset())
         days = ", ".join(f"DATE '{date}'" for date in sorted(dates))
-        same = " AND ".join(f"s.{column} = k.{column}" for column in key_columns(dataset))
+        pairs = zip(key_columns(dataset, "_s"), key_columns(dataset, "_k"), strict=True)
+        same = " AND ".join(f"{stored} = {asked}" for stored, asked in pairs)
         # First only the keys, which are narrow; then whole rows by number, which file statistics find quickly.
         found = self._query(
-            f'SELECT s."{words.SEQ}" AS seq FROM {table.sql} s SEMI JOIN suspects k ON {same} '
-            f'WHERE s."{words.EVENT_DATE}" IN ({days})',
+            f'SELECT _s."{words.SEQ}" AS seq FROM {table.sql} _s SEMI JOIN suspects _k ON {same} '
+            f'WHERE _s."{words.EVENT_DATE}" IN ({days})',
             suspects=suspects,
         )
         rows = self._query(
-            f'SELECT * FROM {table.sql} s SEMI JOIN found ON s."{words.SEQ}" = found.seq '
-            f'WHERE s."{words.EVENT_DATE}" IN ({days})',
+            f'SELECT * FROM {table.sql} _s SEMI JOIN found ON _s."{words.SEQ}" = found.seq '
+            f'WHERE _s."{words.EVENT_DATE}" IN ({days})',
             found=found,
         )
         return Known(rows, self._lost_before(dataset, contended.digests))
@@ -105,7 +106,7 @@ class Knowledge:
                     "day"
                 ].to_pylist():
                     hashes = self._query(
-                        f"SELECT {key_hash_sql(dataset)} AS h FROM {table.sql} WHERE {day} = DATE '{date}'"
+                        f"SELECT {key_hash_sql(dataset)} AS h FROM {table.sql} {ALIAS} WHERE {day} = DATE '{date}'"
                     )
                     yield date, hashes["h"].to_numpy()
 

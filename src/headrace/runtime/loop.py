@@ -101,9 +101,12 @@ class Loop:
         asked = {name: self._committed[name] + self._lag(name) for name in self._sources}
         idle = 0
         while idle < 2 and not (stop is not None and stop.is_set()):  # the first idle step may only have settled
-            if all(self._committed[name] >= asked[name] or self._health[name].failures for name in self._sources):
+            behind = {
+                name for name, upto in asked.items() if self._committed[name] < upto and not self._health[name].failures
+            }
+            if not behind:
                 break
-            idle = 0 if self.step(everything=True) else idle + 1
+            idle = 0 if self.step(behind) else idle + 1
         self._settle()
 
     def _lag(self, name: str) -> int:
@@ -114,12 +117,12 @@ class Loop:
             self._failed(name, problem)
             return 0
 
-    def step(self, *, everything: bool = False) -> bool:
-        """Prepare the sources that are due and hand them to the writer; return whether there were any."""
+    def step(self, asked: Set[str] = frozenset()) -> bool:
+        """Prepare the sources that are due, or only those `asked`, due or not; return whether there were any."""
         now = time.monotonic()
         if self._committing is not None and self._committing.done():
             self._settle()
-        names = due.decide(self._waiting(now, everything=everything))
+        names = due.decide(self._waiting(now, asked))
         prepared = [batch for name in names if (batch := self._prepare(name, now)) is not None]
         failed = self._settle()
         # A source that failed must be taken up from its committed position: what was prepared after that is void.
@@ -131,19 +134,19 @@ class Loop:
             self._committing = self._writer.submit(self._timed_commit, prepared)
         if now >= self._upkeep_at:
             self._upkeep_at = now + UPKEEP_EVERY_SECS
-            self._upkeep = self._writer.submit(self._lake.maintain, self._keep(), UPKEEP_BUDGET_SECS)
+            self._upkeep = self._writer.submit(self._lake.maintain, self._keep, UPKEEP_BUDGET_SECS)
         return bool(prepared)
 
-    def _waiting(self, now: float, *, everything: bool) -> list[due.Waiting]:
+    def _waiting(self, now: float, asked: Set[str]) -> list[due.Waiting]:
         taken = {each.source: each.next_seq - each.first_seq for each in self._in_flight}
         waiting = []
         for name, source in self._sources.items():
             health = self._health[name]
-            if health.retry_at > now:
+            if health.retry_at > now or (asked and name not in asked):
                 continue
             messages = self._lag(name) - taken.get(name, 0)
-            since = float("inf") if everything else now - health.taken_at
-            waiting.append(due.Waiting(name, messages, since, source.freshness_secs, source.batch_rows))
+            budget = 0.0 if asked else source.freshness_secs
+            waiting.append(due.Waiting(name, messages, now - health.taken_at, budget, source.batch_rows))
         return waiting
 
     def _prepare(self, name: str, now: float) -> Prepared | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.bus.sqlite import SqliteBus
-from headrace.errors import HeadraceError, InternalError
+from headrace.errors import BusyError, InternalError
 from headrace.lake.ducklake import DuckLake
 from headrace.runtime import building
 from headrace.runtime.control import ControlServer
@@ -105,8 +105,9 @@ class Up:
                 done = threading.Event()
                 with self._flush_lock:
                     self._flushes.append(done)
-                while not done.wait(0.1) and not self._stop.is_set():
-                    pass
+                while not done.wait(0.1):
+                    if self._stop.is_set():
+                        raise BusyError("the running headrace is stopping", at="control.sock", fix="type this again")
                 return {"failing": dict(self.progress.failing)}
             case "stop":
                 self.stop()
@@ -121,14 +122,15 @@ class Up:
             messages = self.progress.messages
             if messages == looked_at:
                 continue
-            self.gold.running = True
             try:
+                self.gold.running = True
                 if building.silver_changed(self._project, self._warehouse):
                     self._note(building.build_once(self._project, self._warehouse))
                 looked_at = messages
-            except HeadraceError as problem:
+            except Exception as problem:  # noqa: BLE001 - the edge of this thread: builds go on after whatever happened
                 self.gold.problem = str(problem)
-            self.gold.running = False
+            finally:
+                self.gold.running = False
 
     def _note(self, report: BuildReport) -> None:
         self.gold.problem = "; ".join(each.message for each in report.failures)[:500]
@@ -139,7 +141,7 @@ class Up:
 def line(up: Up, started: float) -> str:
     """Return the one line that says how `up` is doing."""
     progress, gold = up.progress, up.gold
-    parts = [f"{progress.messages:,} messages", f"{progress.commits:,} commits"]
+    parts = [f"{progress.messages:,} messages", f"{progress.commits:,} commit{'' if progress.commits == 1 else 's'}"]
     if progress.commits:
         parts.append(f"{progress.commit_secs / progress.commits * 1000:.0f} ms a commit")
     if gold.build:
@@ -148,6 +150,8 @@ def line(up: Up, started: float) -> str:
         parts.append("building")
     if gold.problem:
         parts.append(f"gold: {gold.problem[:60]}")
+    if progress.upkeep:
+        parts.append(f"upkeep: {progress.upkeep[:60]}")
     for source, problem in progress.failing.items():
         parts.append(f"{source} fails: {problem[:60]}")
     return f"up {time.monotonic() - started:,.0f} s · " + " · ".join(parts)

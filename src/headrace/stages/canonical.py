@@ -8,23 +8,44 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import pyarrow as pa
+
 
 def column_sql(*names: str) -> str:
     """Return the SQL of a column, or of a field inside a struct column, from its names from the outside in."""
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
-def canonical_sql(columns: Iterable[str]) -> str:
+def canonical_sql(fields: Iterable[pa.Field], alias: str) -> str:
     """Return a SQL expression for the canonical text of an event: its typed columns by name, nulls left out.
 
-    Two events with the same text have the same value in every column, and the other way round. A column added later
-    leaves the text of older events as it was.
+    Two events with the same text have the same value in every column, and the other way round. A column, or a field
+    of a struct, that is added later leaves the text of older events as it was. `alias` is what the rows are called.
     """
-    parts = [
-        f"coalesce({_literal(json.dumps(name) + ':')} || CAST(to_json({column_sql(name)}) AS VARCHAR) || ',', '')"
-        for name in sorted(columns)
+    return _members((field, column_sql(alias, field.name)) for field in sorted(fields, key=lambda each: each.name))
+
+
+def _members(parts: Iterable[tuple[pa.Field, str]]) -> str:
+    texts = [
+        f"coalesce({_literal(json.dumps(field.name) + ':')} || {_text(field.type, value)} || ',', '')"
+        for field, value in parts
     ]
-    return " || ".join(parts) or "''"
+    return " || ".join(texts) or "''"
+
+
+def _text(kind: pa.DataType, value: str, depth: int = 0) -> str:
+    """Return the SQL of a value's text, null where the value is."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        children = sorted((kind.field(i) for i in range(kind.num_fields)), key=lambda each: each.name)
+        named = ((child, f"struct_extract({value}, {_literal(child.name)})") for child in children)
+        return f"CASE WHEN {value} IS NOT NULL THEN '{{' || {_members(named)} || '}}' END"
+    if pa.types.is_list(kind) and pa.types.is_nested(kind.value_type):
+        element = f"_e{depth}"
+        each = f"coalesce({_text(kind.value_type, element, depth + 1)}, 'null')"
+        return f"('[' || array_to_string(list_transform({value}, lambda {element}: {each}), ',') || ']')"
+    return f"CAST(to_json({value}) AS VARCHAR)"
 
 
 def canonical_json(text: str) -> str:

@@ -17,15 +17,22 @@ if TYPE_CHECKING:
     from headrace.stages.dataset import Dataset
 
 
-def key_columns(dataset: Dataset) -> list[str]:
-    """Return the key as SQL over the dataset's rows; a path such as `customer.id` reaches into a struct."""
-    return [path_column(dataset, text) for text in dataset.key]
+ALIAS = "_headrace_rows"
+"""What the rows must be called in any SQL that these functions make.
+
+Without it `customer.id`, a field of the column `customer`, would be taken for the column `id` of a table `customer`.
+"""
 
 
-def path_column(dataset: Dataset, text: str) -> str:
+def key_columns(dataset: Dataset, alias: str = ALIAS) -> list[str]:
+    """Return the key as SQL over rows called `alias`; a path such as `customer.id` reaches into a struct."""
+    return [path_column(dataset, text, alias) for text in dataset.key]
+
+
+def path_column(dataset: Dataset, text: str, alias: str = ALIAS) -> str:
     """Return one column or path of a dataset as SQL. Raises `ConfigError` where the contract has no such place."""
     path = paths.resolve(text, dataset.contract.arrow_schema())
-    return column_sql(path.column, *path.steps)
+    return column_sql(alias, path.column, *path.steps)
 
 
 def key_hash_sql(dataset: Dataset) -> str:

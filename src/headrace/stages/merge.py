@@ -21,7 +21,7 @@ from headrace import words
 from headrace.contracts.contract import JSON_MARK
 from headrace.spec import Spec
 from headrace.stages.canonical import canonical_json, canonical_sql
-from headrace.stages.key import key_columns, key_hash_sql, path_column
+from headrace.stages.key import ALIAS, key_columns, key_hash_sql, path_column
 from headrace.stages.sql import SqlKernel
 from headrace.words import Fate
 
@@ -82,11 +82,11 @@ class Merge:
         self._kernel = SqlKernel()
         self._by_key = ", ".join(f"k{i}" for i in range(len(dataset.key)))
         self._json_columns = json_columns(dataset.contract.arrow_schema())
-        columns = [column.name for column in dataset.contract.columns]
+        columns = list(dataset.contract.arrow_schema())
         if dataset.contract.validation == "lenient":
-            columns.append(words.EXTRA)
+            columns.append(pa.field(words.EXTRA, pa.string()))
             self._json_columns.append(words.EXTRA)
-        self._hash_sql = f"SELECT {key_hash_sql(dataset)} AS h FROM rows" if dataset.key else ""
+        self._hash_sql = f"SELECT {key_hash_sql(dataset)} AS h FROM rows {ALIAS}" if dataset.key else ""
         self._pairs_sql = _pairs_sql(dataset, columns)
 
     def hashes(self, rows: pa.RecordBatch | pa.Table) -> np.ndarray:
@@ -182,17 +182,19 @@ class Merge:
         return pairs.append_column("nth", pa.array(np.arange(len(pairs)), pa.int64()))
 
 
-def _pairs_sql(dataset: Dataset, columns: list[str]) -> str:
+def _pairs_sql(dataset: Dataset, columns: list[pa.Field]) -> str:
     keys = key_columns(dataset)
     # The key is part of the digest, so that equal payloads of two keys are never taken for one.
-    identity = " || '|' || ".join([*(f"CAST(to_json({column}) AS VARCHAR)" for column in keys), canonical_sql(columns)])
+    identity = " || '|' || ".join(
+        [*(f"CAST(to_json({column}) AS VARCHAR)" for column in keys), canonical_sql(columns, ALIAS)]
+    )
     version = path_column(dataset, dataset.version_by) if dataset.version_by else "NULL::BIGINT"
     named = [f"{column} AS k{i}" for i, column in enumerate(keys)]
     return f"""
         SELECT {", ".join([*named, f"{version} AS version"])}, "{words.SEQ}" AS seq, "{words.EVENT_ID}" AS event_id,
                "{words.SCHEMA_VERSION}" AS contract_version, "{words.EVENT_DATE}" AS event_date,
                unhex(md5({identity})) AS digest
-        FROM rows
+        FROM rows {ALIAS}
     """
 
 

@@ -26,7 +26,7 @@ def until(loop, done, steps=2000):
     for _ in range(steps):
         if done():
             return
-        if not loop.step(everything=True):
+        if not loop.step(set(loop._sources)):
             rest.wait(0.02)
     pytest.fail(f"not done after {steps} steps: {loop.progress}")
 
@@ -79,8 +79,8 @@ def test_a_source_that_cannot_be_set_back_takes_nothing_until_it_is(problem, tmp
     bus = Away(project.state / "bus")
     bus.publish("orders", messages(orders(0, 4)))
     loop = loop_over(project, bus, FailsOnce)
-    loop.step(everything=True)
-    loop.step(everything=True)
+    loop.step(set(loop._sources))
+    loop.step(set(loop._sources))
     bus.publish("orders", messages(orders(4, 8)))
     until(loop, lambda: loop.progress.messages >= 8)
     loop.close()
