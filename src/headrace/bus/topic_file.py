@@ -11,7 +11,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from headrace.bus.base import topic_named
-from headrace.disk import sync
+from headrace.disk import make_folder, sync
 from headrace.errors import BusError, HeadraceError, InputError, InternalError, SpaceError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class TopicFile:
         SQLite would replay into the new one, goes first.
         """
         with _mapped(path, 0):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(path.parent)
             with (path.parent / ".create.lock").open("w") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if path.exists():

@@ -6,6 +6,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
+from headrace.disk import make_folder
 from headrace.errors import BusyError
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ class FileLock:
 
     def __init__(self, path: Path, *, what: str, fix: str) -> None:
         """Take the lock, or raise `BusyError`; `{process}` in `what` and `fix` is the holder's process id."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

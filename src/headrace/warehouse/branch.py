@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headrace.disk import sync
+from headrace.disk import make_folder, sync
 from headrace.errors import BusyError
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ class GoldFolder:
         return self.path / "catalogs" / f"{build}.pin"
 
     def create(self) -> None:
-        """Make the folders."""
-        self.data.mkdir(parents=True, exist_ok=True)
-        (self.path / "catalogs").mkdir(exist_ok=True)
+        """Make the folders, durably."""
+        make_folder(self.data)
+        make_folder(self.path / "catalogs")
 
     @contextmanager
     def lock(self) -> Iterator[None]:
