@@ -9,8 +9,10 @@ import sqlite3
 import threading
 import time
 import uuid
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
+
+from headrace.errors import LakeError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,16 +24,21 @@ _TABLE = "CREATE TABLE IF NOT EXISTS leases (id TEXT PRIMARY KEY, snapshot INTEG
 
 
 @contextmanager
-def hold(folder: Path, snapshot: int) -> Iterator[None]:
-    """Keep a snapshot of the lake in `folder` readable while the block runs, however long that takes."""
+def hold(folder: Path, snapshot: int, *, every_secs: float = HEARTBEAT_SECS) -> Iterator[None]:
+    """Keep a snapshot of the lake in `folder` readable while the block runs, however long that takes.
+
+    A snapshot that was chosen before may have expired by the time it is leased: see whether it is still there.
+    """
     lease = uuid.uuid4().hex
     path = folder / "leases.db"
-    _beat(path, lease, snapshot)
+    with _mapped(path):
+        _beat(path, lease, snapshot)
     stopped = threading.Event()
 
     def keep() -> None:
-        while not stopped.wait(HEARTBEAT_SECS):
-            _beat(path, lease, snapshot)
+        while not stopped.wait(every_secs):
+            with suppress(sqlite3.Error):  # a disk that is full for a moment: the next beat tries again
+                _beat(path, lease, snapshot)
 
     keeper = threading.Thread(target=keep, name="lease", daemon=True)
     keeper.start()
@@ -40,7 +47,7 @@ def hold(folder: Path, snapshot: int) -> Iterator[None]:
     finally:
         stopped.set()
         keeper.join()
-        with closing(_open(path)) as leases, leases:
+        with suppress(sqlite3.Error), closing(_open(path)) as leases, leases:  # else its heartbeat has stopped
             leases.execute("DELETE FROM leases WHERE id = ?", (lease,))
 
 
@@ -50,7 +57,7 @@ def live(folder: Path, now: float | None = None) -> frozenset[int]:
     if not path.exists():
         return frozenset()
     since = (time.time() if now is None else now) - DEAD_AFTER_SECS
-    with closing(_open(path)) as leases, leases:
+    with _mapped(path), closing(_open(path)) as leases, leases:
         leases.execute("DELETE FROM leases WHERE beat < ?", (since,))
         return frozenset(row[0] for row in leases.execute("SELECT snapshot FROM leases"))
 
@@ -61,6 +68,18 @@ def _beat(path: Path, lease: str, snapshot: int) -> None:
             "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat",
             (lease, snapshot, time.time()),
         )
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as problem:
+        raise LakeError(
+            f"the lake's leases cannot be read or written: {problem}",
+            at=str(path),
+            fix="free some space and try again; if it stays, remove the file while nothing runs",
+        ) from problem
 
 
 def _open(path: Path) -> sqlite3.Connection:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 
+import pytest
+
+from headrace.errors import LakeError
 from headrace.lake import leases
 
 
@@ -35,3 +39,27 @@ def test_a_block_that_fails_ends_its_lease_too(tmp_path):
     except ZeroDivisionError:
         pass
     assert leases.live(tmp_path) == frozenset()
+
+
+def test_a_lease_file_that_breaks_is_a_lake_error_and_ends_no_block(tmp_path):
+    with leases.hold(tmp_path, 7):
+        (tmp_path / "leases.db").write_bytes(b"no database at all" * 100)
+    with pytest.raises(LakeError, match="leases"):
+        leases.live(tmp_path)
+    with pytest.raises(LakeError, match="leases"), leases.hold(tmp_path, 7):
+        raise AssertionError("the block runs without its lease")
+
+
+def test_a_beat_that_fails_is_not_the_last_one(tmp_path):
+    path = tmp_path / "leases.db"
+    with leases.hold(tmp_path, 7, every_secs=0.02):
+        with sqlite3.connect(path) as broken:
+            broken.execute("ALTER TABLE leases RENAME COLUMN beat TO lost")
+        time.sleep(0.2)
+        with sqlite3.connect(path) as mended:
+            mended.execute("ALTER TABLE leases RENAME COLUMN lost TO beat")
+            mended.execute("DELETE FROM leases")
+        deadline = time.monotonic() + 10
+        while not leases.live(tmp_path) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert leases.live(tmp_path) == {7}
