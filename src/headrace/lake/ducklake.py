@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import shutil
 import sqlite3
 import threading
@@ -323,18 +324,30 @@ def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[tuple[object, ...], p
     if not table.partition:
         yield (), rows, None
         return
-    body = rows.drop_columns(list(table.partition))
-    values = rows.select(list(table.partition))
-    combinations = values.group_by(list(table.partition)).aggregate([])
-    if len(combinations) == 1:
-        yield tuple(combinations.to_pylist()[0].values()), body, None
+    names = list(table.partition)
+    values = rows.select(names).combine_chunks()
+    order = pa.array(np.arange(len(rows)))
+    # One stable sort, then slices: a mask per value is quadratic where a replay brings thousands of dates.
+    order = pc.sort_indices(values.append_column("\0at", order), [(name, "ascending") for name in (*names, "\0at")])
+    starts = _run_starts(values.take(order))
+    body = rows.drop_columns(names)
+    if len(starts) == 1:
+        yield tuple(values.slice(0, 1).to_pylist()[0].values()), body, None
         return
-    for each in combinations.to_pylist():
-        mask = np.ones(len(rows), dtype=bool)
-        for column, value in each.items():
-            mask &= pc.equal(values[column], pa.scalar(value, values[column].type)).to_numpy()
-        where = np.flatnonzero(mask)
-        yield tuple(each.values()), body.take(pa.array(where)), where
+    where, body = order.to_numpy(), body.take(order)
+    for start, end in itertools.pairwise((*starts.tolist(), len(rows))):
+        value = values.slice(int(where[start]), 1).to_pylist()[0]
+        yield tuple(value.values()), body.slice(start, end - start), where[start:end]
+
+
+def _run_starts(ordered: pa.Table) -> np.ndarray:
+    """Return where a new combination of values starts in an ordered table."""
+    starts = np.zeros(len(ordered), dtype=bool)
+    starts[0] = True
+    for column in ordered.columns:
+        codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
+        starts[1:] |= codes[1:] != codes[:-1]
+    return np.flatnonzero(starts)
 
 
 @contextmanager
