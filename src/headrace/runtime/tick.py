@@ -11,6 +11,7 @@ files that no snapshot names: the next start seeks the bus to the committed posi
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -71,6 +72,7 @@ class Tick:
         self._merges = {
             dataset.name: (dataset, merge(dataset)) for source in sources.values() for dataset in source.datasets
         }
+        self._stager = ThreadPoolExecutor(1, thread_name_prefix="bronze")
         self._next_seq: dict[str, int] = {}
         self._next_offset: dict[str, dict[str, int | None]] = {}
 
@@ -119,8 +121,12 @@ class Tick:
         batch_id = f"{name}-{first}-{time.time_ns():x}"
         messages = rows.numbered(fresh, first)
         stretches = rows.stretches(fresh, self._next_offset[name])
-        decided = self._pipelines[name](messages)
-        files = self._lake.stage(tables.BRONZE, rows.bronze_rows(name, messages), batch_id)
+        # Bronze is as it came, so it is written while the stages look at it.
+        staging = self._stager.submit(self._stage_bronze, name, messages, batch_id)
+        try:
+            decided = self._pipelines[name](messages)
+        finally:
+            files = staging.result()
         self._next_seq[name] = first + len(fresh)
         self._next_offset[name].update({each.partition: each.next_offset for each in stretches})
         oldest = pc.min(fresh.column("ingest_time")).as_py()
@@ -128,6 +134,9 @@ class Tick:
         return rows.Prepared(
             batch_id, name, source.topic, first, last, oldest, stretches, decided, tuple(files), (pulled.receipt,)
         )
+
+    def _stage_bronze(self, name: str, messages: pa.RecordBatch, batch_id: str) -> list[StagedFile]:
+        return self._lake.stage(tables.BRONZE, rows.bronze_rows(name, messages), batch_id)
 
     def commit(self, prepared: Sequence[rows.Prepared]) -> dict[str, Exception]:
         """Merge and commit batches, one a source, all in one transaction; return the sources that failed, and why.
