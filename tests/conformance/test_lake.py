@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from headrace.errors import BusyError, ContractError, InternalError
+from headrace.errors import BusyError, ContractError, InternalError, LakeError
 from headrace.lake import leases
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.ducklake import DuckLake
@@ -22,7 +22,10 @@ def digest(project, at=""):
     return [hashlib.sha256(repr(each).encode()).hexdigest() for each in found]
 
 
-def data_files(project):
+def data_files(project, table=None):
+    if table is not None:
+        schema, name = table.split(".")
+        return len(rows(project, f"FROM ducklake_list_files('lake', '{name}', schema => '{schema}')"))
     return len(rows(project, "SELECT 1 FROM __ducklake_metadata_lake.ducklake_data_file WHERE end_snapshot IS NULL"))
 
 
@@ -37,11 +40,12 @@ def test_upkeep_changes_no_row_and_makes_files_fewer(tmp_path):
     with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
         many_commits(tick, bus, 25)
         before, files = digest(project), data_files(project)
-        done = lake.maintain(frozenset(), 60)
-        assert done["compacted_tables"] >= 1
+        done = lake.maintain(frozenset, 60)
+        assert done["compacted_files"] > 50
         assert done["expired_snapshots"] > 20
         assert digest(project) == before
         assert data_files(project) < files / 2
+        assert data_files(project, "silver.orders") == 1, "a file with deletes is merged like any other"
         # ... and the merge still knows every key.
         many_commits(tick, bus, 2, first=24)
     assert totals(project) == {"orders": {"accepted": 54, "silver": 27, "superseded": 25, "duplicate": 2}}
@@ -60,7 +64,7 @@ def test_a_pinned_reader_goes_on_through_upkeep_with_or_without_a_lease(tmp_path
         seen = reader.execute(count).fetchall()
         with leases.hold(folder, leased):
             many_commits(tick, bus, 12, first=12)
-            lake.maintain({kept}, 60)
+            lake.maintain(lambda: {kept}, 60)
             assert reader.execute(count).fetchall() == seen
             for each, digests in before.items():
                 assert digest(project, f"AT (VERSION => {each})") == digests
@@ -68,10 +72,64 @@ def test_a_pinned_reader_goes_on_through_upkeep_with_or_without_a_lease(tmp_path
             assert {leased, kept, lake.snapshot()} <= left
             assert free not in left
         reader.close()
-        lake.maintain(frozenset(), 60)
+        files = data_files(project)
+        lake.maintain(lambda: {kept}, 60)
+        assert data_files(project) < files
+        assert digest(project, f"AT (VERSION => {kept})") == before[kept]
+        latest = lake.snapshot()
+        lake.maintain(frozenset, 60)
         left = {row["id"] for row in rows(project, "SELECT snapshot_id AS id FROM ducklake_snapshots('lake')")}
-        assert left == {lake.snapshot()}
+        assert min(left) == latest
     assert totals(project)["orders"]["accepted"] == 48
+
+
+def test_a_leased_readers_open_transaction_sees_its_rows_across_upkeep(tmp_path):
+    project = project_of(tmp_path)
+    folder = project.state / "lake"
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        many_commits(tick, bus, 22)
+        snapshot, files = lake.snapshot(), data_files(project)
+        with leases.hold(folder, snapshot):
+            reader = connect()
+            reader.execute(attach_statement("pinned", folder / CATALOG, folder / DATA, snapshot=snapshot))
+            reader.execute("BEGIN")
+            reader.execute("DESCRIBE pinned.silver.orders")
+            lake.maintain(frozenset, 60)
+            assert reader.execute("SELECT count(*) FROM pinned.silver.orders").fetchall() == [(23,)]
+            reader.execute("COMMIT")
+            reader.close()
+            assert data_files(project) == files
+        lake.maintain(frozenset, 60)
+        assert data_files(project) < files
+
+
+def test_a_replaced_file_is_left_for_those_who_have_just_opened_it(tmp_path):
+    project = project_of(tmp_path)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        many_commits(tick, bus, 22)
+        before = set((project.state / "lake" / DATA).rglob("*.parquet"))
+        assert lake.maintain(frozenset, 60)["removed_files"] == 0
+        assert all(path.exists() for path in before)
+        scheduled = "__ducklake_metadata_lake.ducklake_files_scheduled_for_deletion"
+        lake._connection.execute(
+            f"UPDATE {scheduled} SET schedule_start = schedule_start::TIMESTAMPTZ - INTERVAL 2 DAY"
+        )
+        assert lake.maintain(frozenset, 60)["removed_files"] > 50
+        assert not all(path.exists() for path in before)
+
+
+def test_one_table_that_cannot_be_compacted_does_not_keep_the_others_from_it(tmp_path):
+    project = project_of(tmp_path)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        many_commits(tick, bus, 22)
+        files = data_files(project, "ops.ledger")
+        for path in (project.state / "lake" / DATA / "bronze").rglob("*.parquet"):
+            path.unlink()
+        with pytest.raises(LakeError):
+            lake.maintain(frozenset, 60)
+        assert files == 22
+        assert data_files(project, "ops.ledger") == 1
+        assert data_files(project, "silver.orders") == 1
 
 
 def test_the_keys_are_known_again_after_a_restart(tmp_path):

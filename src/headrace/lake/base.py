@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping, Sequence, Set
+    from collections.abc import Callable, Mapping, Sequence, Set
     from pathlib import Path
 
     import numpy as np
@@ -116,9 +116,10 @@ class Lake(Protocol):
         """Return the committed position of every source and partition."""
         ...
 
-    def maintain(self, keep: Set[int], budget_secs: float) -> Mapping[str, int]:
+    def maintain(self, keep: Callable[[], Set[int]], budget_secs: float) -> Mapping[str, int]:
         """Compact, expire and clean up for about this long; return what was done, by kind.
 
-        Snapshots in `keep`, the latest, and those under a live lease stay readable.
+        Snapshots that `keep` returns, the latest, and those under a live lease stay readable; `keep` is called once the
+        leases are read. While there is any lease, no file is replaced or removed.
         """
         ...

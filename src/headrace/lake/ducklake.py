@@ -29,7 +29,7 @@ from headrace.lake.parquet import disk_error, write_durably
 from headrace.stages.canonical import column_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence, Set
+    from collections.abc import Callable, Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
     from headrace.lake.tables import Table
@@ -283,7 +283,7 @@ class DuckLake:
             )
         return frozenset(found["message_id"].to_pylist())
 
-    def maintain(self, keep: Set[int], budget_secs: float) -> Mapping[str, int]:
+    def maintain(self, keep: Callable[[], Set[int]], budget_secs: float) -> Mapping[str, int]:
         """Compact, expire and clean up in the writer's thread, for about this long."""
         self._check_thread()
         with _mapped("maintenance", self._folder):
