@@ -12,6 +12,7 @@ from headrace.errors import BusyError, ContractError, InternalError, LakeError
 from headrace.lake import leases
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.ducklake import DuckLake
+from headrace.lake.reader import open_reader
 from living import ORDERS, messages, orders, project_of, rows, run_out, silver, sqlite_bus, ticking, totals
 
 
@@ -101,6 +102,24 @@ def test_a_leased_readers_open_transaction_sees_its_rows_across_upkeep(tmp_path)
             assert data_files(project) == files
         lake.maintain(frozenset, 60)
         assert data_files(project) < files
+
+
+def test_a_pinned_reader_sees_one_commit_until_it_is_closed(tmp_path):
+    project = project_of(tmp_path)
+    folder = project.state / "lake"
+    count = "SELECT count(*) AS n FROM lake.silver.orders"
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        many_commits(tick, bus, 2)
+        with open_reader(folder) as reader:
+            assert reader.pin() == lake.snapshot()
+            many_commits(tick, bus, 2, first=2)
+            lake.maintain(frozenset, 60)
+            assert reader.rows(count) == [{"n": 3}]
+            earlier = f"{count} AT (VERSION => {lake.snapshot()})"
+            assert reader.rows(earlier) == [{"n": 5}]
+        assert leases.live(folder) == frozenset()
+        with open_reader(folder) as reader:
+            assert reader.rows(count) == [{"n": 5}]
 
 
 def test_a_replaced_file_is_left_for_those_who_have_just_opened_it(tmp_path):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from headrace.errors import LakeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 HEARTBEAT_SECS = 10.0
@@ -27,7 +27,7 @@ _TABLE = "CREATE TABLE IF NOT EXISTS leases (id TEXT PRIMARY KEY, snapshot INTEG
 def hold(folder: Path, snapshot: int, *, every_secs: float = HEARTBEAT_SECS) -> Iterator[None]:
     """Keep a snapshot of the lake in `folder` readable while the block runs, however long that takes.
 
-    A snapshot that was chosen before may have expired by the time it is leased: see whether it is still there.
+    A snapshot that was chosen before may have expired by the time it is leased: `hold_latest` chooses and makes sure.
     """
     lease = uuid.uuid4().hex
     path = folder / "leases.db"
@@ -49,6 +49,21 @@ def hold(folder: Path, snapshot: int, *, every_secs: float = HEARTBEAT_SECS) -> 
         keeper.join()
         with suppress(sqlite3.Error), closing(_open(path)) as leases, leases:  # else its heartbeat has stopped
             leases.execute("DELETE FROM leases WHERE id = ?", (lease,))
+
+
+@contextmanager
+def hold_latest(folder: Path, latest: Callable[[], int | None]) -> Iterator[int | None]:
+    """Keep the lake's latest snapshot readable while the block runs; None where there is no snapshot.
+
+    Upkeep spares the latest, and any that was leased before it began: so a snapshot that is still the latest once it is
+    leased is safe. One that no longer is may be expiring, and the next is taken.
+    """
+    while (snapshot := latest()) is not None:
+        with hold(folder, snapshot):
+            if latest() == snapshot:
+                yield snapshot
+                return
+    yield None
 
 
 def live(folder: Path, now: float | None = None) -> frozenset[int]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from headrace.errors import LakeError
+from headrace.errors import InternalError, LakeError
+from headrace.lake import leases
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 
 if TYPE_CHECKING:
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 class LakeReader:
     """A read-only look at a lake; each `rows` sees the latest commit."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, folder: Path, held: ExitStack) -> None:
         self._connection = connection
+        self._folder = folder
+        self._held = held
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Return the rows of a SELECT over `lake.*`, as dictionaries."""
@@ -30,9 +33,17 @@ class LakeReader:
         except duckdb.Error as problem:
             raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="try again") from problem
 
-    def pin(self) -> None:
-        """Let every `rows` from here on see one commit: the latest when the next one reads."""
-        self.rows("BEGIN")
+    def pin(self) -> int:
+        """Let every `rows` from here on see one commit, the latest now, and return its snapshot.
+
+        A lease keeps it readable until the reader is closed. There is no transaction: each statement is its own.
+        """
+        snapshot = self._held.enter_context(leases.hold_latest(self._folder, self.snapshot))
+        if snapshot is None:
+            raise InternalError("a lake that opened has no snapshot")
+        self.rows("DETACH lake")
+        self.rows(attach_statement("lake", self._folder / CATALOG, self._folder / DATA, snapshot=snapshot))
+        return snapshot
 
     def snapshot(self) -> int:
         """Return the latest snapshot."""
@@ -52,13 +63,15 @@ def open_reader(folder: Path) -> Iterator[LakeReader | None]:
     if not (folder / CATALOG).exists():
         yield None
         return
-    connection = connect()
-    try:
-        connection.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
-        yield LakeReader(connection)
-    except duckdb.Error as problem:
-        raise LakeError(
-            f"the lake's catalog cannot be opened: {problem}", at=str(folder / CATALOG), fix="restore it from a backup"
-        ) from problem
-    finally:
-        connection.close()
+    with ExitStack() as held:
+        connection = connect()
+        held.callback(connection.close)
+        try:
+            connection.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
+            yield LakeReader(connection, folder, held)
+        except duckdb.Error as problem:
+            raise LakeError(
+                f"the lake's catalog cannot be opened: {problem}",
+                at=str(folder / CATALOG),
+                fix="restore it from a backup",
+            ) from problem

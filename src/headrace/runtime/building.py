@@ -81,14 +81,14 @@ def build_once(
 ) -> BuildReport:
     """Build over the lake as it is now. Raises `BusyError` while another build runs."""
     with open_reader(project.state / "lake") as lake:
-        snapshot = lake.snapshot() if lake else None
+        snapshot = lake.pin() if lake else None  # and kept until the build is done
         options = BuildOptions(
             select=tuple(select),
             full_refresh=full_refresh,
             publish=publish,
             touched=_touched_since(lake, warehouse.published()) if lake else None,
         )
-    return warehouse.build(inputs(project), snapshot, options)
+        return warehouse.build(inputs(project), snapshot, options)
 
 
 def bring_in(project: Project) -> None:

@@ -12,6 +12,7 @@ from headrace.errors import QueryError
 from headrace.lake import leases
 from headrace.warehouse.allowed import AT, Relation, Tables, checked, complaint
 from headrace.warehouse.base import Answer
+from headrace.warehouse.branch import open_to_read
 from headrace.warehouse.published import read_ledger
 
 if TYPE_CHECKING:
@@ -124,19 +125,19 @@ class Reader:
     def _attach_lake(self, held: ExitStack, connection: duckdb.DuckDBPyConnection) -> int | None:
         from headrace.lake.catalog import attach_statement
 
-        snapshot = latest_snapshot(self._lake)
+        snapshot = held.enter_context(leases.hold_latest(self._lake.parent, lambda: latest_snapshot(self._lake)))
         if snapshot is not None:
-            held.enter_context(leases.hold(self._lake.parent, snapshot))
             connection.execute(attach_statement(_LAKE, self._lake, self._lake_data, snapshot=snapshot))
         return snapshot
 
 
 def close_doors(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) -> None:
     """Leave nothing reachable but these folders, for good; a read-only attach alone still reads any file."""
+    reachable = ", ".join("'" + str(path.resolve()).replace("'", "''") + "'" for path in folders)
     for setting in (
         "python_enable_replacements = false",
         "search_path = 'gold,main'",
-        f"allowed_directories = {[str(path.resolve()) for path in folders]!r}",
+        f"allowed_directories = [{reachable}]",
         "enable_external_access = false",
         "lock_configuration = true",
     ):
@@ -147,7 +148,7 @@ def latest_snapshot(catalog: Path) -> int | None:
     """Return the newest snapshot of a lake; None where there is no lake yet."""
     if not catalog.exists():
         return None
-    with closing(sqlite3.connect(f"file:{catalog}?mode=ro", uri=True, timeout=10)) as connection:
+    with closing(open_to_read(catalog)) as connection:
         try:
             (snapshot,) = connection.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
         except sqlite3.OperationalError:  # its first writer has only just made the file

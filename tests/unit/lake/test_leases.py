@@ -63,3 +63,17 @@ def test_a_beat_that_fails_is_not_the_last_one(tmp_path):
         while not leases.live(tmp_path) and time.monotonic() < deadline:
             time.sleep(0.02)
         assert leases.live(tmp_path) == {7}
+
+
+def test_a_snapshot_that_is_the_latest_no_more_when_leased_is_chosen_again(tmp_path):
+    answers = iter([3, 5, 5, 5])
+    with leases.hold_latest(tmp_path, lambda: next(answers)) as snapshot:
+        assert snapshot == 5
+        assert leases.live(tmp_path) == {5}
+    assert leases.live(tmp_path) == frozenset()
+
+
+def test_where_there_is_no_snapshot_nothing_is_leased(tmp_path):
+    with leases.hold_latest(tmp_path, lambda: None) as snapshot:
+        assert snapshot is None
+        assert leases.live(tmp_path) == frozenset()
