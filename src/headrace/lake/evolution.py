@@ -25,7 +25,8 @@ def decide(table: str, existing: pa.Schema, wanted: pa.Schema) -> list[AddColumn
     """Return the additions that make `existing` hold `wanted`.
 
     A column that the contract no longer names stays and reads null from then on. Raises `ContractError` where a column
-    would change its type: rows already written keep theirs, so that needs a new column.
+    would change its type (rows already written keep theirs, so that needs a new column), and where a new name differs
+    from an existing one only in case.
     """
     return list(_additions(table, (), existing, wanted))
 
@@ -34,8 +35,16 @@ def _additions(
     table: str, path: tuple[str, ...], existing: pa.Schema | pa.StructType, wanted: pa.Schema | pa.StructType
 ) -> Iterator[AddColumn]:
     has = {field.name: field.type for field in existing}
+    folded = {name.casefold(): name for name in has}
     for field in wanted:
         here = (*path, field.name)
+        twin = folded.get(field.name.casefold(), field.name)
+        if field.name not in has and twin != field.name:  # SQL does not tell the two apart
+            raise ContractError(
+                f"column {'.'.join(here)} of {table} differs only in case from {twin}, which is there already",
+                at=table,
+                fix=f"Spell it {twin}, or give the new column a name of its own (such as {field.name}_v2).",
+            )
         if field.name not in has:
             yield AddColumn(here, field.type)
         elif pa.types.is_struct(field.type) and pa.types.is_struct(has[field.name]):

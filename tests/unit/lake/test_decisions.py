@@ -52,6 +52,15 @@ def test_a_column_that_would_change_its_type_is_refused_by_name(field, named):
     assert "_v2" in refused.value.fix
 
 
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [(("ID", pa.string()), "column ID of .* from id"), (("at", pa.struct([("City", pa.string())])), "at.City of")],
+)
+def test_a_name_that_differs_only_in_case_is_refused(field, named):
+    with pytest.raises(ContractError, match=named):
+        decide(field)
+
+
 numbers = st.sets(st.integers(0, 50))
 
 
