@@ -139,3 +139,15 @@ def test_the_tables_and_what_they_hold(capsys, shop):
     assert "The order's number" in out
     code, _, err = asked(capsys, shop, "query", "--describe", "silver.ordres")
     assert (code, "did you mean silver.orders?" in err) == (2, True)
+
+
+def test_a_folder_may_be_called_anything(capsys, tmp_path):
+    shop = tmp_path / "it's sh#op a?b a%41b" / "shop"
+    main_at(tmp_path, "init", str(shop))
+    assert asked(capsys, shop, "publish", "orders", str(shop / "sample" / "orders.jsonl"))[0] == 0
+    for build in ("b1", "b2"):  # the second starts from the first's catalog
+        code, out, err = asked(capsys, shop, "build", "--json")
+        assert code == 0, err
+        assert json.loads(out)["published"]["build"] == build
+    code, out, err = asked(capsys, shop, "query", "select sum(amount) as total from silver.orders", "--format", "csv")
+    assert (code, out) == (0, "total\n42466.20\n"), err

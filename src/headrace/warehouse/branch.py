@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+CATALOG_TIMEOUT_SECS = 10.0
+
 _FILES = """
 SELECT s.path, s.path_is_relative, t.path, t.path_is_relative, f.path, f.path_is_relative
 FROM {table} f JOIN ducklake_table t ON t.table_id = f.table_id JOIN ducklake_schema s ON s.schema_id = t.schema_id
@@ -87,8 +89,7 @@ def start_branch(folder: GoldFolder, parent: str | None) -> None:
     drop_branch(folder)
     if parent is None:
         return
-    source = f"file:{folder.catalog(parent)}?mode=ro"
-    with closing(sqlite3.connect(source, uri=True)) as old, closing(sqlite3.connect(folder.branch)) as new:
+    with closing(open_to_read(folder.catalog(parent))) as old, closing(sqlite3.connect(folder.branch)) as new:
         old.backup(new)
 
 
@@ -130,10 +131,15 @@ def adopt_branch(folder: GoldFolder, build: str) -> None:
     sync(folder.catalog(build).parent)
 
 
+def open_to_read(catalog: Path) -> sqlite3.Connection:
+    """Open a catalog that exists, read-only; a `#`, `?` or `%` of its path is a character like any other."""
+    return sqlite3.connect(f"{catalog.resolve().as_uri()}?mode=ro", uri=True, timeout=CATALOG_TIMEOUT_SECS)
+
+
 def data_files(catalog: Path) -> set[str]:
     """Return the data and delete files that any snapshot of a catalog names, relative to the data path."""
     names = set()
-    with closing(sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)) as connection:
+    with closing(open_to_read(catalog)) as connection:
         for table in ("ducklake_data_file", "ducklake_delete_file"):
             for row in connection.execute(_FILES.format(table=table)):
                 parts: list[str] = []
