@@ -471,4 +471,5 @@ def test_a_worker_that_dies_is_started_again(shop, worker):
     snapshot = shop.arrive((1, 1, 10.0))
     assert shop.build(snapshot).ok
     os.kill(worker.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, worker.pid, os.WEXITED | os.WNOWAIT)  # dead, and not yet reaped: that is the worker's to do
     assert shop.build(snapshot).ok
