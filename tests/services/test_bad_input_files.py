@@ -28,7 +28,7 @@ TOLD: dict[str, tuple[list[str], str, str, str]] = {  # arguments; what (a part)
     "an empty Parquet file": (["empty.parquet"], "the file is empty", "empty.parquet", "leave it out"),
     "no gzip": (["text.jsonl.gz"], "gzip data is damaged", "text.jsonl.gz", "fetch"),
     "a header that is no UTF-8": (["latin.csv"], "header of the CSV file is not UTF-8", "latin.csv:1", "iconv"),
-    "a table of a source that has one": (["--dataset", "items", "ok.jsonl"], "one table only", "--dataset", "leave"),
+    "a table of a source that has one": (["--dataset", "items", "ok.jsonl"], "has no tables", "--dataset", "leave"),
     "an attribute without a value": (["--attribute", "x", "ok.jsonl"], "is not an attribute", "--attribute", "key="),
     "an environment that is none": (["--env", "prod", "ok.jsonl"], "no environment 'prod'", "--env", "local"),
     "a good file beside a missing one": (["ok.jsonl", "no.jsonl"], "does not exist", "no.jsonl", "ls "),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -73,7 +75,8 @@ def run(
     messages = read_all(target, files or [STDIN], format_, attributes, output.note)
     with closing(SqliteBus(open_state(shop.state) / "bus")) as bus, _progress(output, sent) as advanced:
         try:
-            publish(bus, target.topic, skipping(messages, skip), sent, advanced)
+            with _insistent_interrupt():
+                publish(bus, target.topic, skipping(messages, skip), sent, advanced)
         except HeadraceError as error:
             raise _with_what_is_durable(error, sent, skip) from error
         except KeyboardInterrupt:
@@ -129,14 +132,14 @@ def message_attributes(source: Source, dataset: str | None, pairs: Iterable[str]
         if not (key and equals):
             raise UserError(f"{pair!r} is not an attribute", at="--attribute", fix="write --attribute key=value")
         attributes[key] = value
-    tables = [each.name.removeprefix(f"{source.id}__") for each in source.datasets]
-    if len(tables) <= 1:
+    tables = [table.name for table in source.spec.ingestion.tables]
+    if not tables:
         if dataset is not None:
-            raise UserError(f"source '{source.id}' has one table only", at="--dataset", fix="leave --dataset out")
+            raise UserError(f"source '{source.id}' has no tables", at="--dataset", fix="leave --dataset out")
         return attributes
     if dataset is None and DATASET_ATTRIBUTE not in attributes:
         raise UserError(
-            f"source '{source.id}' has several tables",
+            f"source '{source.id}' has tables",
             at="--dataset",
             fix=f"say which: --dataset {' or '.join(tables)}",
         )
@@ -205,6 +208,34 @@ def _durable(sent: Sent, skip: int) -> str:
 
 def _messages(count: int) -> str:
     return f"{count:,} message{'' if count == 1 else 's'}"
+
+
+@contextmanager
+def _insistent_interrupt() -> Iterator[None]:
+    """Make Ctrl-C end the block for sure.
+
+    The exception that Python raises for it is lost where a library's callback or a finaliser happens to run; so it is
+    raised again every half second until the block has ended, and once more at its end.
+    """
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
+    heard = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        heard.set()
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        raise KeyboardInterrupt
+
+    before = [(each, signal.signal(each, interrupt)) for each in (signal.SIGINT, signal.SIGALRM)]
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        for each, handler in before:
+            signal.signal(each, handler)
+    if heard.is_set():
+        raise KeyboardInterrupt
 
 
 @contextmanager

@@ -81,11 +81,22 @@ class Datasets:
         except ValueError as error:
             self.faults.append(self._origin.error(key, str(error), "shorten the source_id or the table's name"))
             return None
+        twin = next((each.name for each in self._spec.ingestion.tables[:index] if self._name(each) == name), None)
+        if twin is not None:
+            message = f"the tables '{twin}' and '{table.name}' would both be the dataset {name}"
+            self.faults.append(self._origin.error(key, message, "leave one out, or make it a source of its own"))
+            return None
         usual = f"schemas/{name}.json"
         if table.schema_file is None and not (self._layers.root / usual).is_file():
             self._bronze_only(key, usual, f"the table '{table.name}'")
             return None
         return self._dataset(name, table.schema_file or usual, None, key, table)
+
+    def _name(self, table: TableSpec) -> str:
+        try:
+            return dataset_name(self._spec.source_id, table.name)
+        except ValueError:
+            return ""  # told where it stands
 
     def _bronze_only(self, key: Key, file: str, what: str = "") -> None:
         what = what or f"'{self._spec.source_id}'"

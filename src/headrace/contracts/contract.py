@@ -14,6 +14,11 @@ JSON_MARK = {b"headrace:type": b"json"}
 """Metadata of an Arrow string field whose text is JSON."""
 
 
+def is_json(field: pa.Field) -> bool:
+    """Say whether the text of an Arrow field is JSON."""
+    return (field.metadata or {}).items() >= JSON_MARK.items()
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of silver. `json` says that the column is a string that holds JSON text."""

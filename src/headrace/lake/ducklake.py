@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import words
+from headrace.contracts.contract import is_json
 from headrace.disk import make_folder, sync
 from headrace.errors import InternalError, LakeError, SpaceError
 from headrace.lake import evolution, tables
@@ -201,10 +202,12 @@ class DuckLake:
     def deploy(self, datasets: Sequence[Dataset]) -> None:
         """Create or extend silver tables for these contracts; all of them, or none."""
         self._check_thread()
+        marked = self._json_columns()
         for dataset in datasets:
             table = tables.silver(dataset)
             existing = self._columns(table)
             if existing is not None:
+                evolution.check_json(table.name, existing, table.columns, marked.get(table.table_name, frozenset()))
                 evolution.decide(table.name, existing, table.columns)
         with _mapped("deploy", self._folder), self._transaction():
             for dataset in datasets:
@@ -216,6 +219,20 @@ class DuckLake:
                 for step in evolution.decide(table.name, existing, table.columns):
                     path = column_sql(*step.path)
                     self._connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {path} {self._sql_type(step.type)}")
+                self._mark_json(table, frozenset(table.columns.names) - frozenset(existing.names))
+
+    def _json_columns(self) -> dict[str, frozenset[str]]:
+        """Return, per silver table, the columns whose text is JSON: to the catalog they are texts like any other."""
+        rows = self._connection.execute(
+            "SELECT table_name, list(column_name) FROM duckdb_columns() "
+            "WHERE database_name = 'lake' AND schema_name = 'silver' AND comment = 'json' GROUP BY ALL"
+        ).fetchall()
+        return {table: frozenset(columns) for table, columns in rows}
+
+    def _mark_json(self, table: Table, names: Set[str]) -> None:
+        for field in table.columns:
+            if field.name in names and is_json(field):
+                self._connection.execute(f"COMMENT ON COLUMN {table.sql}.{column_sql(field.name)} IS 'json'")
 
     def _sql_type(self, of: pa.DataType) -> str:
         described = self._query("DESCRIBE SELECT c FROM added", added=pa.table({"c": pa.array([], of)}))
@@ -238,6 +255,7 @@ class DuckLake:
         if table.partition:
             columns = ", ".join(f'"{column}"' for column in table.partition)
             self._connection.execute(f"ALTER TABLE {table.sql} SET PARTITIONED BY ({columns})")
+        self._mark_json(table, frozenset(table.columns.names))
 
     def _columns(self, table: Table) -> pa.Schema | None:
         try:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from headrace.contracts.contract import is_json
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Set
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,21 @@ def decide(table: str, existing: pa.Schema, wanted: pa.Schema) -> list[AddColumn
     from an existing one only in case.
     """
     return list(_additions(table, (), existing, wanted))
+
+
+def check_json(table: str, existing: pa.Schema, wanted: pa.Schema, marked: Set[str]) -> None:
+    """Raise `ContractError` where a column of text becomes one of JSON text, or the other way round.
+
+    `marked` names the existing columns that hold JSON text. Text `12` and JSON `"12"` are not the same value.
+    """
+    for field in wanted:
+        if field.name in existing.names and is_json(field) != (field.name in marked):
+            was, now = ("JSON", "text") if field.name in marked else ("text", "JSON")
+            raise ContractError(
+                f"column {field.name} of {table} holds {was}, and the contract now makes it {now}",
+                at=table,
+                fix=f"give the new type a new name (such as {field.name}_v2): rows already written keep the old one",
+            )
 
 
 def _additions(

@@ -24,9 +24,10 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.contracts.contract import is_json
 from headrace.stages.decode_counts import NULL_RAW, NULL_TEXT, count_bytes, sums, too_deep, without_escapes
 from headrace.stages.decode_free import Free, disprove
-from headrace.stages.decode_shape import Node, Shape, is_array, is_json, is_object, is_text
+from headrace.stages.decode_shape import Node, Shape, is_array, is_object, is_text
 from headrace.stages.sql import SqlKernel
 
 if TYPE_CHECKING:

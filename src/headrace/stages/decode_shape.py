@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from headrace.contracts.contract import JSON_MARK
+from headrace.contracts.contract import is_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,11 +110,6 @@ def place(field: pa.Field) -> int:
 def place_mark(number: int) -> dict[bytes, bytes]:
     """Return the metadata of a field that has a place."""
     return {_PLACE: str(number).encode()}
-
-
-def is_json(field: pa.Field) -> bool:
-    """Say whether a field's text is JSON."""
-    return (field.metadata or {}).items() >= JSON_MARK.items()
 
 
 def is_object(field: pa.Field) -> bool:

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from headrace import words
-from headrace.contracts.contract import JSON_MARK
+from headrace.contracts.contract import is_json
 from headrace.spec import Spec
 from headrace.stages.canonical import canonical_json, canonical_sql
 from headrace.stages.key import ALIAS, key_columns, key_hash_sql, path_column
@@ -81,7 +81,7 @@ class Merge:
     def __init__(self, dataset: Dataset) -> None:
         self._kernel = SqlKernel()
         self._by_key = ", ".join(f"k{i}" for i in range(len(dataset.key)))
-        self._json_columns = json_columns(dataset.contract.arrow_schema())
+        self._json_columns = [field.name for field in dataset.contract.arrow_schema() if is_json(field)]
         columns = list(dataset.contract.arrow_schema())
         if dataset.contract.validation == "lenient":
             columns.append(pa.field(words.EXTRA, pa.string()))
@@ -196,11 +196,6 @@ def _pairs_sql(dataset: Dataset, columns: list[pa.Field]) -> str:
                unhex(md5({identity})) AS digest
         FROM rows {ALIAS}
     """
-
-
-def json_columns(schema: pa.Schema) -> list[str]:
-    """Return the columns that hold JSON text."""
-    return [field.name for field in schema if (field.metadata or {}).items() >= JSON_MARK.items()]
 
 
 def _repeated(hashes: np.ndarray) -> np.ndarray:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from headrace.contracts.contract import is_json
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.refs import target
 from headrace.contracts.types import duckdb_type, quoted
 from headrace.stages.decode import FIELDS, NULLS, STRANGERS
 from headrace.stages.decode_counts import NULL_RAW, NULL_TEXT
-from headrace.stages.decode_shape import is_json, is_text, place, place_mark, placed_fields
+from headrace.stages.decode_shape import is_text, place, place_mark, placed_fields
 from headrace.stages.validate_texts import NotCompiled, format_rule, literal, pattern_rule
 
 if TYPE_CHECKING:

@@ -107,6 +107,7 @@ def test_ctrl_c_exits_130_without_a_word(tmp_path):
         "    def flush(self): pass\n"
         "    def isatty(self): return False\n"
         "sys.stdout = Terminal()\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "main(['schema'])\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
