@@ -44,10 +44,15 @@ def run(
     from headrace.runtime.up import Up, line
 
     shop = open_project(project, env)
+    asked = threading.Event()  # while it starts, Ctrl-C is only noted: an exception could get lost in a library
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
     up = Up(shop, build_every_secs=None if no_build else build_every)
     started = time.monotonic()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: up.stop())
+    if asked.is_set():
+        up.stop()
     finished = threading.Event()
     if as_json:
         shower = threading.Thread(target=_tell, args=(up, started, finished), daemon=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+import tempfile
+from pathlib import Path
 
 import duckdb
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 EXTENSIONS = ("ducklake", "sqlite_scanner")
 CATALOG, DATA = "catalog.db", "data"  # within a lake's folder
@@ -36,6 +35,10 @@ def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
     """Load DuckLake and SQLite into a connection, from the wheels where this user has never loaded them before."""
     import duckdb_extensions
 
+    if not os.environ.get("HOME"):  # cron, systemd, slim containers: DuckDB keeps its extensions below a home
+        home = Path(tempfile.gettempdir()) / f"headrace-{os.getuid()}"
+        home.mkdir(mode=0o700, exist_ok=True)
+        connection.execute(f"SET home_directory = {_literal(str(home))}")
     for name in EXTENSIONS:
         try:
             connection.execute(f"LOAD {name}")
