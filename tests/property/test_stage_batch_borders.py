@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from headrace import words
+from headrace.errors import ConfigError
 from headrace.stages.event_time import EventTime
 from headrace.stages.expression import ERRS, FAILS, PASSES, compile_expression
 from headrace.stages.late import Late, LateSpec
@@ -153,7 +154,10 @@ conditions = st.recursive(
 @given(conditions, rows)
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 def test_an_expression_never_raises_and_rows_do_not_touch_each_other(text: str, values: list[dict[str, Any]]):
-    expression = compile_expression(text, SCHEMA, KERNEL)
+    try:
+        expression = compile_expression(text, SCHEMA, KERNEL)
+    except ConfigError:
+        return  # constants that cannot be computed are found when the file is read, not by a row
     batch = made(values)
     together = expression.verdicts(KERNEL, batch).to_pylist()
     alone = [expression.verdicts(KERNEL, batch.slice(i, 1))[0].as_py() for i in range(len(batch))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,13 @@ class Synced:
             self.paths.add(Path(f"/proc/self/fd/{number}").readlink())
 
     def __enter__(self):
+        threading.setprofile(self)  # bronze is written by a thread of its own
         sys.setprofile(self)
         return self
 
     def __exit__(self, *_):
         sys.setprofile(None)
+        threading.setprofile(None)
 
 
 def test_every_file_that_a_commit_names_is_on_the_disk_before(tmp_path):

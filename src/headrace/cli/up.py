@@ -41,12 +41,15 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Run the project until Ctrl-C, which drains; a second Ctrl-C ends at once. `kill -9` is safe at any moment."""
+    # While it starts, Ctrl-C is only noted: an exception amid an import can be lost, or leave its lock held.
+    asked = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: asked.set())
     from headrace.runtime.up import Up, line
 
     shop = open_project(project, env)
-    asked = threading.Event()  # while it starts, Ctrl-C is only noted: an exception could get lost in a library
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: asked.set())
+    if asked.is_set():
+        raise KeyboardInterrupt
     up = Up(shop, build_every_secs=None if no_build else build_every)
     started = time.monotonic()
     for number in (signal.SIGINT, signal.SIGTERM):

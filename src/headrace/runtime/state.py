@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from headrace.disk import make_folder, sync
 from headrace.errors import ConfigError
+from headrace.lake.parquet import disk_error
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,12 +22,15 @@ def open_state(state: Path) -> Path:
     """
     mark = state / "format"
     if not mark.exists():
-        make_folder(state)
-        written = state / f"format.{os.getpid()}"  # renamed when whole: another process may be reading
-        written.write_text(FORMAT + "\n", encoding="ascii")
-        sync(written)
-        written.replace(mark)
-        sync(state)
+        try:
+            make_folder(state)
+            written = state / f"format.{os.getpid()}"  # renamed when whole: another process may be reading
+            written.write_text(FORMAT + "\n", encoding="ascii")
+            sync(written)
+            written.replace(mark)
+            sync(state)
+        except OSError as problem:
+            raise disk_error(problem, str(mark)) from problem
     found = mark.read_text(encoding="ascii").strip()
     if found != FORMAT:
         raise ConfigError(
