@@ -62,7 +62,7 @@ class Settings(Spec):
     evolution: Evolution = Field("backward_compatible", description="Which changes of the schema are allowed.")
     sla_minutes: SlaMinutes | None = Field(None, description="How old the newest data may be before an alert.")
     freshness_secs: FreshnessSecs = Field(1.0, description="How soon after an event arrives a commit is due.")
-    batch_rows: BatchRows = Field(50_000, description="How many messages one batch holds at most.")
+    batch_rows: BatchRows = Field(100_000, description="How many messages one batch holds at most.")
 
     def said(self) -> dict[str, Any]:
         """Return what this layer says, and nothing that it leaves to the layers below."""

@@ -100,7 +100,7 @@ class ProcessingSpec(Spec):
         default=None, description="How soon after an event arrives a commit is due (default 1.0)."
     )
     batch_rows: BatchRows | None = Field(
-        default=None, description="How many messages one batch holds at most (default 50,000)."
+        default=None, description="How many messages one batch holds at most (default 100,000)."
     )
 
     @model_validator(mode="after")

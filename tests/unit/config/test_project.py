@@ -31,7 +31,7 @@ def test_what_is_built_in(shop, orders):
     shop.source(orders)
     source = loaded(shop).source("orders")
     assert source.settings == Settings()
-    assert (source.freshness_secs, source.batch_rows, source.sla_minutes) == (1.0, 50_000, None)
+    assert (source.freshness_secs, source.batch_rows, source.sla_minutes) == (1.0, 100_000, None)
     assert source.datasets[0].timezone == "UTC"
 
 
