@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from headrace.runtime.tick import Tick, subscription
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Mapping, Set
+    from collections.abc import Callable, Iterable, Mapping, Set
 
     from headrace.bus.base import Bus
     from headrace.config.source import Source
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 RETRY_FIRST_SECS, RETRY_LAST_SECS = 0.5, 30.0
 UPKEEP_EVERY_SECS = 30.0
 UPKEEP_BUDGET_SECS = 0.5
+SOURCES_PER_COMMIT = 10  # enough to be worth a commit; more join while the writer has another one to do
+SIDE_BY_SIDE = 2  # more would only hold more memory: the writer and the thread of bronze work beside them
 
 
 @dataclass
@@ -68,6 +70,7 @@ class Loop:
         self._sources = sources
         self._keep = keep
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lake-writer")
+        self._preparers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="prepare")
         try:
             self._lake = self._writer.submit(open_lake).result()
             self._tick = self._writer.submit(start, self._lake, bus).result()
@@ -78,6 +81,7 @@ class Loop:
         self._health = {name: Health() for name in sources}
         self._committing: Future[dict[str, Exception]] | None = None
         self._in_flight: list[Prepared] = []
+        self._preparing: dict[str, Future[Prepared | None]] = {}
         self._committed: Counter[str] = Counter()
         self._upkeep_at = time.monotonic() + UPKEEP_EVERY_SECS
         self._upkeep: Future[Mapping[str, int]] | None = None
@@ -89,6 +93,7 @@ class Loop:
     def close(self) -> None:
         """Wait for the commit under way, and give the lake back."""
         self._settle()
+        self._preparers.shutdown()
         self._writer.submit(self._lake.close).result()
         self._writer.shutdown()
 
@@ -118,24 +123,44 @@ class Loop:
             return 0
 
     def step(self, asked: Set[str] = frozenset()) -> bool:
-        """Prepare the sources that are due, or only those `asked`, due or not; return whether there were any."""
+        """Prepare the sources that are due, or only those `asked`, due or not; return whether there were any.
+
+        A few sources are prepared side by side, and handed to the writer as soon as it has nothing else to do.
+        """
         now = time.monotonic()
-        if self._committing is not None and self._committing.done():
+        if (self._committing is not None and self._committing.done()) or not self._bus.replayable:
             self._settle()
-        names = due.decide(self._waiting(now, asked))
-        prepared = [batch for name in names if (batch := self._prepare(name, now)) is not None]
-        failed = self._settle()
-        # A source that failed must be taken up from its committed position: what was prepared after that is void.
-        void = [each for each in prepared if each.source in failed]
-        self._lake.discard([file for each in void for file in each.files])
-        prepared = [each for each in prepared if each.source not in failed]
-        if prepared:
-            self._in_flight = prepared
-            self._committing = self._writer.submit(self._timed_commit, prepared)
+        names = [name for name in due.decide(self._waiting(now, asked)) if self._is_taken_up(name)]
+        self._preparing = {name: self._started(name) for name in names}
+        took = False
+        ready: list[Prepared] = []
+        for name in names:
+            batch = self._prepared(name, now)
+            if batch is None:
+                continue
+            took = True
+            ready.append(batch)
+            if len(ready) >= SOURCES_PER_COMMIT and (self._committing is None or self._committing.done()):
+                self._commit(ready)
+                ready = []
+        if ready:
+            self._commit(ready)
+        elif not took:
+            self._settle()
         if now >= self._upkeep_at:
             self._upkeep_at = now + UPKEEP_EVERY_SECS
             self._upkeep = self._writer.submit(self._lake.maintain, self._keep, UPKEEP_BUDGET_SECS)
-        return bool(prepared)
+        return took
+
+    def _commit(self, ready: list[Prepared]) -> None:
+        """Hand batches to the writer, once the commit before is through."""
+        failed = self._settle()
+        # A source that failed is taken up from its committed position: what was prepared after that is void.
+        self._discard(each for each in ready if each.source in failed)
+        ready = [each for each in ready if each.source not in failed]
+        if ready:
+            self._in_flight = ready
+            self._committing = self._writer.submit(self._timed_commit, ready)
 
     def _waiting(self, now: float, asked: Set[str]) -> list[due.Waiting]:
         taken = {each.source: each.next_seq - each.first_seq for each in self._in_flight}
@@ -149,22 +174,40 @@ class Loop:
             waiting.append(due.Waiting(name, messages, now - health.taken_at, budget, source.batch_rows))
         return waiting
 
-    def _prepare(self, name: str, now: float) -> Prepared | None:
+    def _is_taken_up(self, name: str) -> bool:
+        """Return whether a source stands where it is committed; one that does not is set back first, or rests."""
         health = self._health[name]
         if health.astray and not self._taken_up(name):
             self._rest(health)
+            return False
+        return True
+
+    def _started(self, name: str) -> Future[Prepared | None]:
+        # Where a bus has no offsets, bronze itself tells what was taken, and only the writer may ask it.
+        threads = self._preparers if self._bus.replayable else self._writer
+        return threads.submit(self._tick.prepare, name, self._health[name].limit)
+
+    def _prepared(self, name: str, now: float) -> Prepared | None:
+        """Return the batch of a source; None where there was none, or where its commit before that failed meanwhile."""
+        preparing = self._preparing.pop(name, None)
+        if preparing is None:
             return None
         try:
-            if self._bus.replayable:
-                batch = self._tick.prepare(name, health.limit)
-            else:  # bronze itself tells what was taken, so nothing may be ahead of the commit
-                self._settle()
-                batch = self._writer.submit(self._tick.prepare, name, health.limit).result()
+            batch = preparing.result()
         except (BusError, LakeError, SpaceError) as problem:
             self._failed(name, problem)
             return None
-        health.taken_at = now
+        self._health[name].taken_at = now
         return batch
+
+    def _void(self, names: Set[str]) -> None:
+        """Drop what is being prepared of sources that are to be taken up again."""
+        dropped = [self._preparing.pop(name) for name in names & self._preparing.keys()]
+        wait(dropped)
+        self._discard(each.result() for each in dropped if each.exception() is None)
+
+    def _discard(self, batches: Iterable[Prepared | None]) -> None:
+        self._lake.discard([file for each in batches if each is not None for file in each.files])
 
     def _timed_commit(self, prepared: list[Prepared]) -> dict[str, Exception]:
         started = time.monotonic()
@@ -186,6 +229,7 @@ class Loop:
             failed = committing.result()
         except SpaceError as problem:
             failed = {each.source: problem for each in in_flight}
+        self._void(failed.keys())
         for each in in_flight:
             count = each.next_seq - each.first_seq
             if each.source in failed:
