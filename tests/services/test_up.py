@@ -85,7 +85,17 @@ def test_json_lines_tell_warnings_first_then_progress(tmp_path):
     assert told[0] == {"project": "lab", "environment": "local", "sources": ["orders"]}
     assert set(told[1]) == {"file", "line", "message", "fix"}
     assert "is not applied" in told[1]["message"]
-    fields = {"seconds", "messages", "commits", "commit_secs", "gold", "building", "gold_problem", "failing"}
+    fields = {
+        "seconds",
+        "messages",
+        "commits",
+        "commit_secs",
+        "gold",
+        "building",
+        "gold_problem",
+        "failing",
+        "children",
+    }
     assert {frozenset(each) for each in told[2:]} == {frozenset(fields)}
     assert told[-1]["messages"] == 5
 

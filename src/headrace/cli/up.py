@@ -2,8 +2,9 @@
 
 With --json: lines of JSON. {"event": "started", "project", "environment", "sources": [id]}; a {"event": "warning",
 "file", "line", "message", "fix"} for each warning of `headrace check`; {"event": "progress", "seconds", "messages",
-"commits", "commit_secs", "gold": build, "building", "gold_problem", "failing": {source: problem}} when it changed, once
-a second at most; and at the end {"event": "stopped", …} with the same fields.
+"commits", "commit_secs", "gold": build, "building", "gold_problem", "failing": {source: problem}, "children": {name:
+{"pid", "problem", and what it says of itself}}} when it changed, once a second at most; and at the end {"event":
+"stopped", …} with the same fields.
 """
 
 from __future__ import annotations
@@ -109,6 +110,7 @@ def _progress(up: Up, started: float) -> dict[str, Any]:
         "building": gold.running,
         "gold_problem": gold.problem or None,
         "failing": dict(progress.failing),
+        "children": {each.name: {**each.said, "pid": each.pid, "problem": each.problem} for each in up.children},
     }
 
 

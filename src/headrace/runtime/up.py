@@ -18,7 +18,10 @@ from headrace.runtime.state import open_state
 from headrace.warehouse.embedded import DbtWarehouse
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from headrace.config.project import Project
+    from headrace.runtime.child import Child
     from headrace.warehouse.base import BuildReport
 
 
@@ -41,9 +44,21 @@ class Up:
     The loop runs in the thread that calls `run`; builds run beside it, each in a process of dbt's own.
     """
 
-    def __init__(self, project: Project, *, build_every_secs: float | None) -> None:
-        """Take the environment, deploy the project and listen; `build_every_secs` None builds nothing."""
+    def __init__(
+        self,
+        project: Project,
+        *,
+        build_every_secs: float | None,
+        intake: Sequence[Child] = (),
+        outlets: Sequence[Child] = (),
+    ) -> None:
+        """Take the environment, deploy the project and listen; `build_every_secs` None builds nothing.
+
+        `intake` are the children that take events in: they end before the bus is drained. `outlets` push out what was
+        committed: they end after.
+        """
         self._project = project
+        self._intake, self._outlets = intake, outlets
         self._stop = threading.Event()
         self._abandon = threading.Event()
         self._flushes: list[threading.Event] = []
@@ -71,17 +86,26 @@ class Up:
         """Tick until `stop`; then drain what the bus has, unless stopped again."""
         if self._builder is not None:
             self._builder.start()
+        for child in self.children:
+            child.start()
         try:
             while not self._stop.is_set():
                 self._flush_if_asked()
                 if not self._loop.step():
                     self._stop.wait(IDLE_SECS)
+            _end(self._intake)
             self._loop.drain(self._abandon)
         finally:
             self._control.close()
+            _end([*self._intake, *self._outlets])
             self._loop.close()
             self._bus.close()
             self._warehouse.close()
+
+    @property
+    def children(self) -> Sequence[Child]:
+        """The child processes, those that take events in first."""
+        return (*self._intake, *self._outlets)
 
     def stop(self) -> None:
         """Drain and end; a second call ends at once: what is not committed yet stays on the bus."""
@@ -138,6 +162,15 @@ class Up:
         self.gold.builds += 1
 
 
+def _end(children: Sequence[Child]) -> None:
+    """End children side by side."""
+    ending = [threading.Thread(target=child.stop) for child in children]
+    for each in ending:
+        each.start()
+    for each in ending:
+        each.join()
+
+
 def line(up: Up, started: float) -> str:
     """Return the one line that says how `up` is doing."""
     progress, gold = up.progress, up.gold
@@ -152,6 +185,7 @@ def line(up: Up, started: float) -> str:
         parts.append(f"gold: {gold.problem[:60]}")
     if progress.upkeep:
         parts.append(f"upkeep: {progress.upkeep[:60]}")
+    parts += [f"{child.name}: {child.problem[:60]}" for child in up.children if child.problem]
     for source, problem in progress.failing.items():
         parts.append(f"{source} fails: {problem[:60]}")
     return f"up {time.monotonic() - started:,.0f} s · " + " · ".join(parts)
