@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pytest
 
-from headrace.bus.base import Bus, Subscription
+from headrace.bus.base import Bus, Once, Subscription
 from headrace.bus.registry import BUSES, open_bus
 from headrace.errors import ConfigError, InputError, InternalError
 from headrace.words import message_schema
@@ -324,6 +324,39 @@ def test_after_a_seek_what_was_not_acked_comes_again(bus):
     drain(bus, ack=False)
     bus.seek("orders", "reader", {})
     assert once(drain(bus)) == [str(number).encode() for number in range(10)]
+
+
+def test_numbered_messages_are_taken_once_however_often_they_come(bus):
+    bus.subscribe(Subscription("orders", "reader"))
+    assert bus.publish("orders", numbered(5), once=Once("file", 0)).messages == 5
+    assert bus.publish("orders", numbered(5), once=Once("file", 0)) == (0, "", "")
+    told = bus.publish("orders", numbered(7, 3), once=Once("file", 3))
+    assert told.messages == 5
+    assert bus.publish("orders", numbered(2, 1), once=Once("file", 1)) == (0, "", "")
+    assert bus.publish("orders", numbered(0), once=Once("file", 10)) == (0, "", "")
+    assert bus.publish("orders", numbered(1, 10), once=Once("file", 10)).messages == 1
+    got = {row["message_id"]: row["payload"] for row in drain(bus)}
+    assert sorted(got.values(), key=int) == [str(number).encode() for number in range(11)]
+    assert (got[told.first_message_id], got[told.last_message_id]) == (b"5", b"9")
+
+
+def test_producers_and_topics_count_for_themselves(bus):
+    for topic in ("orders", "clicks"):
+        for producer in ("a", "b", ""):
+            assert bus.publish(topic, numbered(3), once=Once(producer, 0)).messages == 3
+    assert bus.publish("orders", numbered(3)).messages == 3
+    assert bus.publish("orders", numbered(3), once=Once("b", 0)).messages == 0
+    assert bus.lag("orders", "reader").messages == 12
+    assert bus.lag("clicks", "reader").messages == 9
+
+
+def test_a_gap_in_the_numbers_is_told_and_nothing_of_it_is_taken(bus):
+    bus.publish("orders", numbered(3, 40), once=Once("relay", 40))  # where it is not known, any number is the first
+    with pytest.raises(InputError, match="expects message 43 of producer 'relay' next, and was given 44") as refused:
+        bus.publish("orders", numbered(3, 44), once=Once("relay", 44))
+    assert "publish from 43 on" in refused.value.fix
+    assert bus.lag("orders", "reader").messages == 3
+    assert bus.publish("orders", numbered(2, 43), once=Once("relay", 43)).messages == 2
 
 
 def test_a_receipt_of_another_bus_is_our_bug(bus):

@@ -42,8 +42,18 @@ class Subscription:
     dead_letter_topic: str = ""
 
 
+class Once(NamedTuple):
+    """Says that messages are numbered without gaps by a producer, the first of them `first`.
+
+    A producer is one that counts: a file by its digest, a relay by its name. Two that count must not share a name.
+    """
+
+    producer: str
+    first: int
+
+
 class Published(NamedTuple):
-    """What a publish made durable."""
+    """What a publish made durable; with `Once` what was not taken before, and the ids are empty where that is none."""
 
     messages: int
     first_message_id: str
@@ -74,11 +84,16 @@ class Bus(Protocol):
 
     replayable: bool
 
-    def publish(self, topic: str, messages: pa.RecordBatch) -> Published:
+    def publish(self, topic: str, messages: pa.RecordBatch, once: Once | None = None) -> Published:
         """Take messages, and return once they would survive a crash and a power cut.
 
         Columns: `payload` (binary) and, optionally, `attributes` (map of string to string). All or none: `SpaceError`
         where the disk is full and `BusError` where the bus cannot be reached mean that nothing was taken.
+
+        With `once`, a message that its producer published before is dropped, by its number alone: the topic remembers,
+        as durably as the messages and at the same instant, which number it expects next, for at least a year after it
+        last took one. Where it does not know the producer, any number may be the first. `InputError` where numbers
+        were left out, and then nothing was taken.
         """
         ...
 

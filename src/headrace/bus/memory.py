@@ -12,13 +12,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from headrace.bus import chunks
+from headrace.bus import chunks, producers
 from headrace.bus.base import Lag, Published, Pulled, Subscription, topic_named
 from headrace.errors import InternalError
 from headrace.words import message_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from headrace.bus.base import Once
 
 REPEAT_SHARE = 0.2
 
@@ -55,16 +57,23 @@ class MemoryBus:
         self._clock = clock
         self._topics: dict[str, pa.RecordBatch] = {}
         self._readers: dict[tuple[str, str], _Reader] = {}
+        self._expected: dict[tuple[str, str], int] = {}
         self._lock = threading.RLock()
 
-    def publish(self, topic: str, messages: pa.RecordBatch) -> Published:
+    def publish(self, topic: str, messages: pa.RecordBatch, once: Once | None = None) -> Published:
         """Take messages; see `Bus.publish`."""
         batch = chunks.messages_of(messages)
-        rows = batch.num_rows
-        if not rows:
-            return Published(0, "", "")
         with self._lock:
             known = self._topic(topic_named(topic))
+            if once is not None:
+                expected = self._expected.get((topic, once.producer))
+                end = once.first + batch.num_rows
+                batch = batch.slice(producers.repeated(once, expected, batch.num_rows, topic))
+                if batch.num_rows:
+                    self._expected[topic, once.producer] = end
+            rows = batch.num_rows
+            if not rows:
+                return Published(0, "", "")
             first = known.num_rows
             numbers = pa.array(np.arange(first, first + rows)).cast(pa.string())
             columns = [

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from headrace.bus import chunks
+from headrace.bus import chunks, producers
 from headrace.bus.base import Lag, Published, Pulled, Subscription
 from headrace.bus.deliveries import Deliveries, Nacks, Span, counted
 from headrace.bus.topic_file import TopicFile, topic_path
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from headrace.bus.base import Once
 
 RETENTION_STEP_BYTES = 256 << 20  # what one ack deletes at most, so that it stays short
 RETENTION_STEP_CHUNKS = 50_000
@@ -48,6 +50,7 @@ class SqliteBus:
     A topic has one partition, named by the epoch of its file (eight hex digits, random): a topic that was deleted and
     made again never reuses a position. A publish is one fsynced transaction. What all subscriptions have acked is
     deleted after `retention_secs`, a bounded step with each ack; a topic without subscriptions keeps everything.
+    A numbered producer is forgotten a year after the topic last took a message of it.
     `max_topic_bytes` bounds a topic's file (0: the disk does); a topic at its limit raises `SpaceError`.
     """
 
@@ -69,16 +72,28 @@ class SqliteBus:
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
         self._lock = threading.RLock()
 
-    def publish(self, topic: str, messages: pa.RecordBatch) -> Published:
+    def publish(self, topic: str, messages: pa.RecordBatch, once: Once | None = None) -> Published:
         """Take messages in one transaction; see `Bus.publish`."""
         batch = chunks.messages_of(messages)
-        encoded = list(chunks.encode(batch))  # before the lock is taken: processes compress side by side
-        if not encoded:
+        if not batch.num_rows:
             return Published(0, "", "")
         file = self._file(topic)
+        known = 0
+        if once is not None:
+            with file.reading() as connection:
+                known = _repeated(connection, once, batch.num_rows, topic)
+            if known == batch.num_rows:
+                return Published(0, "", "")
+        encoded = list(chunks.encode(batch.slice(known)))  # before the lock is taken: processes compress side by side
         with file.writing() as connection:
             first, last_taken = connection.execute("SELECT next_offset, last_ingest_time FROM topic").fetchone()
             taken = max(_micros(self._clock()), last_taken)
+            if once is not None:
+                if (now_known := _repeated(connection, once, batch.num_rows, topic)) != known:
+                    encoded = list(chunks.encode(batch.slice(now_known)))  # somebody else published them meanwhile
+                if not encoded:
+                    return Published(0, "", "")
+                producers.expect(connection, once.producer, once.first + batch.num_rows, taken)
             at = first
             for chunk in encoded:
                 connection.execute(
@@ -331,6 +346,10 @@ def _read(file: TopicFile, connection: sqlite3.Connection, span: Span, max_rows:
     lengths = [part.num_rows for part in parts]
     batch = parts[0] if len(parts) == 1 else pa.concat_batches(parts)
     return chunks.place(batch, file.topic, file.epoch, span.first, np.repeat(np.array(times, np.int64), lengths))
+
+
+def _repeated(connection: sqlite3.Connection, once: Once, rows: int, topic: str) -> int:
+    return producers.repeated(once, producers.expected(connection, once.producer), rows, topic)
 
 
 def _end(connection: sqlite3.Connection) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import random
 import shutil
 import sqlite3
 import subprocess
@@ -15,9 +16,9 @@ import pyarrow as pa
 import pytest
 
 from headrace.bus import chunks
-from headrace.bus.base import Subscription
+from headrace.bus.base import Once, Subscription
 from headrace.bus.sqlite import SqliteBus
-from headrace.errors import BusError, InputError, SpaceError
+from headrace.errors import BusError, InputError, InternalError, SpaceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -455,3 +456,130 @@ def test_threads_publish_and_pull_on_one_object(tmp_path):
     assert not failed
     assert [row["offset"] for row in got] == list(range(120))
     assert len({row["payload"] for row in got}) == 120
+
+
+# numbered producers
+
+
+def counted(first: int, rows: int) -> pa.RecordBatch:
+    return batch(*(str(number).encode() for number in range(first, first + rows)))
+
+
+def test_what_a_producer_published_is_remembered_by_other_objects(tmp_path):
+    SqliteBus(tmp_path).publish("orders", counted(0, 5), once=Once("file", 0))
+    again = SqliteBus(tmp_path)
+    assert again.publish("orders", counted(0, 8), once=Once("file", 0)).messages == 3
+    again.subscribe(READER)
+    assert [row["payload"] for row in drain(again)] == [str(number).encode() for number in range(8)]
+
+
+def test_a_topic_of_before_producers_were_numbered_goes_on(tmp_path):
+    old = SqliteBus(tmp_path)
+    old.publish("orders", batch(b"old"))
+    old.close()
+    with sqlite3.connect(tmp_path / "orders.db") as connection:
+        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'producers'").fetchone()
+    bus = SqliteBus(tmp_path)
+    assert bus.publish("orders", counted(0, 2), once=Once("file", 0)).messages == 2
+    assert bus.publish("orders", counted(0, 3), once=Once("file", 0)).messages == 1
+    bus.subscribe(READER)
+    assert [row["payload"] for row in drain(bus)] == [b"old", b"0", b"1", b"2"]
+
+
+def test_a_producer_is_remembered_when_its_messages_are_deleted_and_forgotten_a_year_later(tmp_path):
+    clock = Clock()
+    bus = SqliteBus(tmp_path, retention_secs=60, clock=clock)
+    bus.subscribe(READER)
+    bus.publish("orders", counted(0, 3), once=Once("file", 0))
+    clock.now += dt.timedelta(days=364)
+    bus.publish("orders", counted(0, 3), once=Once("another", 0))
+    drain(bus)
+    drain(bus)
+    assert bus.publish("orders", counted(0, 3), once=Once("file", 0)).messages == 0
+    clock.now += dt.timedelta(days=2)
+    bus.publish("orders", counted(0, 3), once=Once("a third", 0))
+    assert bus.publish("orders", counted(0, 3), once=Once("another", 0)).messages == 0
+    assert bus.publish("orders", counted(7, 3), once=Once("file", 7)).messages == 3
+
+
+def test_where_the_disk_is_full_a_number_is_not_taken_either(tmp_path):
+    bus = SqliteBus(tmp_path, max_topic_bytes=400_000)
+    sent = noise(100, 1000)
+    bus.publish("orders", sent, once=Once("file", 0))
+    bus.publish("orders", sent, once=Once("file", 100))
+    with pytest.raises(SpaceError):
+        bus.publish("orders", noise(1000, 1000), once=Once("file", 200))
+    roomy = SqliteBus(tmp_path)
+    assert roomy.publish("orders", sent, once=Once("file", 200)).messages == 100
+
+
+@pytest.mark.parametrize("table", ["producers", "topic"])
+def test_the_number_and_the_messages_are_one_transaction(tmp_path, table):
+    bus = SqliteBus(tmp_path)
+    bus.publish("orders", counted(0, 2), once=Once("file", 0))
+    with sqlite3.connect(tmp_path / "orders.db") as connection:
+        connection.execute(f"CREATE TRIGGER cut BEFORE UPDATE ON {table} BEGIN SELECT RAISE(ABORT, 'cut'); END")
+    with pytest.raises(InternalError, match="cut"):
+        bus.publish("orders", counted(2, 2), once=Once("file", 2))
+    with sqlite3.connect(tmp_path / "orders.db") as connection:
+        connection.execute("DROP TRIGGER cut")
+    assert bus.lag("orders", "reader").messages == 2
+    assert bus.publish("orders", counted(0, 4), once=Once("file", 0)).messages == 2
+
+
+def test_two_that_publish_the_same_numbers_at_once_publish_them_once(tmp_path):
+    def publish() -> None:
+        bus = SqliteBus(tmp_path)
+        for first in range(0, 400, 10):
+            bus.publish("orders", counted(first, 10), once=Once("file", first))
+
+    threads = [threading.Thread(target=publish) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    bus = SqliteBus(tmp_path)
+    bus.subscribe(READER)
+    assert [row["payload"] for row in drain(bus)] == [str(number).encode() for number in range(400)]
+
+
+NUMBERED = """
+import sys
+from pathlib import Path
+import pyarrow as pa
+from headrace.bus.base import Once
+from headrace.bus.sqlite import SqliteBus
+bus = SqliteBus(Path(sys.argv[1]))
+rows = int(sys.argv[2])
+print("ready", flush=True)
+for first in range(0, 20_000, rows):
+    payload = [str(number).encode() for number in range(first, min(first + rows, 20_000))]
+    bus.publish("orders", pa.record_batch({"payload": pa.array(payload)}), once=Once("file", first))
+print("done", flush=True)
+"""
+
+
+def test_a_producer_killed_anywhere_that_starts_from_its_first_message_loses_and_doubles_nothing(tmp_path):
+    chance = random.Random(3)
+    done = False
+    kills = 0
+    while not done:
+        command = [sys.executable, "-c", NUMBERED, str(tmp_path), str(chance.choice([7, 50, 333]))]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | _path())
+        assert process.stdout.readline() == "ready\n"
+        try:
+            process.wait(chance.uniform(0.02, 0.3) if kills < 8 else 60)
+        except subprocess.TimeoutExpired:
+            kills += 1
+        process.kill()
+        done = process.stdout.read().endswith("done\n")
+        process.wait()
+        process.stdout.close()
+    bus = SqliteBus(tmp_path)
+    bus.subscribe(READER)
+    assert [row["payload"] for row in drain(bus, rows=5000)] == [str(number).encode() for number in range(20_000)]
+    assert kills >= 3
+
+
+def _path() -> dict[str, str]:
+    return {"PYTHONPATH": os.pathsep.join(sys.path)}
