@@ -27,6 +27,7 @@ from headrace.lake.knowledge import Knowledge
 from headrace.lake.lock import FileLock
 from headrace.lake.maintenance import Maintenance
 from headrace.lake.parquet import disk_error, write_durably
+from headrace.lake.references import References
 from headrace.stages.canonical import column_sql
 
 if TYPE_CHECKING:
@@ -43,10 +44,12 @@ NEARLY_FULL_BYTES = 1 << 20
 class DuckLake:
     """The one writer of a lake's folder; a second one, in whatever process, is refused with `BusyError`.
 
-    Every statement on the catalog runs in the thread that constructed it. `stage` and `discard` touch files only.
+    Every statement on the catalog runs in the thread that constructed it. `stage` and `discard` touch files only, and
+    so do `references`, the versions of reference data.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.references = References(folder)
         self._folder = folder
         self._data = folder / DATA
         self._lock = FileLock(
@@ -68,10 +71,11 @@ class DuckLake:
     def _open(self, catalog: Path) -> None:
         self._connection.execute(attach_statement("lake", catalog, self._data))
         self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
-        if self._columns(tables.FIXED[-1]) is None:
+        existing = {table.name: self._columns(table) for table in tables.FIXED}
+        if any(evolution.missing(existing[table.name], table.columns) for table in tables.FIXED):
             with self._transaction():
                 for table in tables.FIXED:
-                    self._create(table)
+                    self._complete(table, existing[table.name])
 
     def close(self) -> None:
         """Give up the connection and the writer's lock."""
@@ -104,6 +108,15 @@ class DuckLake:
         """Remove staged files that will never be committed."""
         for each in files:
             each.path.unlink(missing_ok=True)
+
+    def hold_references(self, lookups: Mapping[str, str]) -> None:
+        """Make sure that the versions that a commit will name are there for ever. Raises `LakeError`."""
+        self._check_thread()
+        for lookup, version in lookups.items():
+            if not self.references.hold(version):
+                raise LakeError(
+                    f"the version of {lookup} that this batch saw is gone", at=version, fix="it is kept anew"
+                )
 
     # ---- the commit ------------------------------------------------------------------------------------------------
 
@@ -257,6 +270,15 @@ class DuckLake:
             self._connection.execute(f"ALTER TABLE {table.sql} SET PARTITIONED BY ({columns})")
         self._mark_json(table, frozenset(table.columns.names))
 
+    def _complete(self, table: Table, existing: pa.Schema | None) -> None:
+        """Create one of our own tables, or give one that an earlier version made the columns that it lacks."""
+        if existing is None:
+            self._create(table)
+            return
+        for field in evolution.missing(existing, table.columns):
+            kind = self._sql_type(field.type)
+            self._connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {column_sql(field.name)} {kind}")
+
     def _columns(self, table: Table) -> pa.Schema | None:
         try:
             return self._query(f"SELECT * FROM {table.sql} LIMIT 0").schema
@@ -305,7 +327,14 @@ class DuckLake:
         """Compact, expire and clean up in the writer's thread, for about this long."""
         self._check_thread()
         with _mapped("maintenance", self._folder):
-            return Maintenance(self._connection, self._folder).run(keep, budget_secs, self._transaction)
+            done = Maintenance(self._connection, self._folder).run(keep, budget_secs, self._transaction)
+            return done | {"removed_references": self.references.clean(self._named_references)}
+
+    def _named_references(self) -> frozenset[str]:
+        found = self._connection.execute(
+            f"SELECT DISTINCT unnest(map_values(lookups)) FROM lake.{tables.BATCHES.name} WHERE lookups IS NOT NULL"
+        ).fetchall()
+        return frozenset(row[0] for row in found)
 
     # ---- plumbing --------------------------------------------------------------------------------------------------
 

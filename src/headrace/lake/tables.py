@@ -83,10 +83,15 @@ BATCHES = Table(
             ("touched", pa.list_(pa.struct([("dataset", pa.string()), ("event_date", pa.date32())]))),
             ("oldest_ingest_time", INSTANT),
             ("committed_at", INSTANT),
+            ("lookups", pa.map_(pa.string(), pa.string())),
         ]
     ),
 )
-"""A row per batch: what it ran under (deployment, code, a contract version per dataset) and what it touched."""
+"""A row per batch: what it ran under (deployment, code, a contract version per dataset) and what it touched.
+
+`lookups` has the version of the reference data that each lookup was answered from: a digest of `lake.references`; null
+in batches of before there was enrichment.
+"""
 
 LEDGER = Table(
     "ops.ledger",

@@ -35,7 +35,10 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A batch whose stages are done and whose bronze is staged; what is left is the merge and the commit."""
+    """A batch whose stages are done and whose bronze is staged; what is left is the merge and the commit.
+
+    `lookups` are the versions of reference data that it was enriched with, by lookup: digests of `lake.references`.
+    """
 
     batch_id: str
     source: str
@@ -47,6 +50,7 @@ class Prepared:
     decided: Decided
     files: tuple[StagedFile, ...]
     receipts: tuple[object, ...]
+    lookups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -153,6 +157,7 @@ def batch_rows(
         "touched": [{"dataset": dataset, "event_date": date} for dataset, date in sorted(touched)],
         "oldest_ingest_time": prepared.oldest_ingest_time,
         "committed_at": committed_at,
+        "lookups": sorted(prepared.lookups.items()),
     }
     return pa.Table.from_pylist([row], schema=tables.BATCHES.columns)
 

@@ -201,6 +201,7 @@ class Tick:
         What is staged on the way is added to `files`.
         """
         decided = prepared.decided
+        self._lake.hold_references(prepared.lookups)
         tally = rows.Tally(accepted=decided.arrived.copy())
         quarantine = list(decided.quarantine)
         removals, lost = [], []
