@@ -216,16 +216,13 @@ class DuckLake:
         """Create or extend silver tables for these contracts; all of them, or none."""
         self._check_thread()
         marked = self._json_columns()
-        for dataset in datasets:
-            table = tables.silver(dataset)
-            existing = self._columns(table)
+        known = {table.name: (table, self._columns(table)) for table in map(tables.silver, datasets)}
+        for table, existing in known.values():
             if existing is not None:
                 evolution.check_json(table.name, existing, table.columns, marked.get(table.table_name, frozenset()))
                 evolution.decide(table.name, existing, table.columns)
         with _mapped("deploy", self._folder), self._transaction():
-            for dataset in datasets:
-                table = tables.silver(dataset)
-                existing = self._columns(table)
+            for table, existing in known.values():
                 if existing is None:
                     self._create(table)
                     continue

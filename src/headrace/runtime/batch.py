@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
-    from headrace.lake.base import StagedFile
+    from headrace.lake.base import Removal, StagedFile
     from headrace.runtime.pipeline import Decided
     from headrace.stages.merge import Merged
 
@@ -79,6 +79,27 @@ class Tally:
             counts = {"accepted": self.accepted[dataset, version], **{fate.value: fates[fate] for fate in Fate}}
             rows.append(names | counts)
         return pa.Table.from_pylist(rows, schema=tables.LEDGER.columns)
+
+
+@dataclass
+class Merges:
+    """What the merges of a batch decided, its silver still being written."""
+
+    prepared: Prepared
+    tally: Tally = field(init=False)
+    quarantine: list[pa.Table] = field(init=False)
+    removals: list[Removal] = field(default_factory=list)
+    lost: list[pa.Table] = field(default_factory=list)
+    touched: set[tuple[str, dt.date]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(accepted=self.prepared.decided.arrived.copy())
+        self.quarantine = list(self.prepared.decided.quarantine)
+
+    @property
+    def source(self) -> str:
+        """The source that the batch is of."""
+        return self.prepared.source
 
 
 def numbered(batch: pa.RecordBatch, first_seq: int) -> pa.RecordBatch:
