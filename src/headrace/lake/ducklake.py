@@ -320,6 +320,30 @@ class DuckLake:
             )
         return frozenset(found["message_id"].to_pylist())
 
+    def forget_outbox(self, delivered: Mapping[tuple[str, str], int], before: dt.datetime) -> int:
+        """Delete the rows of `ops.outbox` that nobody needs any more, all committed before then; return how many.
+
+        `delivered` has, by source and push, the sequence number up to which it has delivered or given up. Rows of a
+        push that is not in it are nobody's.
+        """
+        self._check_thread()
+        upto = pa.Table.from_pylist(
+            [{"source": source, "push": push, "upto": seq} for (source, push), seq in delivered.items()],
+            schema=pa.schema([("source", pa.string()), ("push", pa.string()), ("upto", pa.int64())]),
+        )
+        done = (
+            f"committed_at < TIMESTAMPTZ '{before.isoformat()}' AND NOT EXISTS (FROM delivered d "
+            "WHERE d.source = o.source AND d.push = o.push AND o.seq > d.upto)"
+        )
+        table = tables.OUTBOX
+        with _mapped("outbox", self._folder):
+            found = self._query(f"SELECT count(*) AS n FROM {table.sql} o WHERE {done}", delivered=upto)
+            rows = int(found["n"][0].as_py())
+            if rows:
+                with self._transaction(self._data / table.schema_name / table.table_name):
+                    self._query(f"DELETE FROM {table.sql} o WHERE {done}", delivered=upto)
+        return rows
+
     def maintain(self, keep: Callable[[], Set[int]], budget_secs: float) -> Mapping[str, int]:
         """Compact, expire and clean up in the writer's thread, for about this long."""
         self._check_thread()

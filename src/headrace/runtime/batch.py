@@ -90,6 +90,7 @@ class Merges:
     quarantine: list[pa.Table] = field(init=False)
     removals: list[Removal] = field(default_factory=list)
     lost: list[pa.Table] = field(default_factory=list)
+    inserted: dict[str, pa.Table] = field(default_factory=dict)
     touched: set[tuple[str, dt.date]] = field(default_factory=set)
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
     pull ─▶ decode ▸ validate ▸ event time ▸ quality ▸ late ─▶ stage bronze        `prepare`, no lock, no catalog
                                                                      │
     ack ◀─ commit: bronze + silver + quarantine + ledger + position ◀┴─ merge      `commit`, the writer's thread
+           + outbox
 
 `prepare` of the next round may run while `commit` of this one does. What a crash interrupts has left nothing but staged
 files that no snapshot names: the next start seeks the bus to the committed positions and takes the same messages again.
@@ -23,6 +24,7 @@ from headrace.errors import BusError, HeadraceError, LakeError, SpaceError
 from headrace.lake import tables
 from headrace.lake.base import Change, Removal
 from headrace.runtime import batch as rows
+from headrace.runtime.outbox import outboxes
 from headrace.runtime.pipeline import Pipeline, refusal
 from headrace.runtime.staging import Staging
 from headrace.stages.merge import Merge
@@ -75,6 +77,7 @@ class Tick:
         self._merge_of = {
             dataset.name: (dataset, merge(dataset)) for source in sources.values() for dataset in source.datasets
         }
+        self._outboxes = outboxes(sources)
         self._stager = ThreadPoolExecutor(2, thread_name_prefix="stage")  # one for bronze, one for silver
         self._next_seq: dict[str, int] = {}
         self._next_offset: dict[str, dict[str, int | None]] = {}
@@ -209,7 +212,7 @@ class Tick:
             merges.tally.merged(name, merged)
             table = tables.silver(dataset)
             if len(merged.inserted):
-                inserted = rows.silver_rows(merged)
+                inserted = merges.inserted[name] = rows.silver_rows(merged)
                 staging.take(self._stager.submit(self._lake.stage, table, inserted, prepared.batch_id, merged.hashes))
             if merged.removed_seqs:
                 merges.removals.append(Removal(table.name, merged.removed_seqs, merged.removed_dates))
@@ -227,15 +230,19 @@ class Tick:
             merges.tally.move(dataset_name, version, Fate.QUARANTINED, len(part))
         if prepared.decided.filtered:
             merges.tally.move("", "", Fate.FILTERED, prepared.decided.filtered)
+        now = self._clock()
         ops = {
             tables.POSITIONS.name: rows.position_rows(prepared),
-            tables.BATCHES.name: rows.batch_rows(prepared, self._deployment, touched, self._clock()),
+            tables.BATCHES.name: rows.batch_rows(prepared, self._deployment, touched, now),
             tables.LEDGER.name: merges.tally.rows(prepared.batch_id, prepared.source),
         }
         if merges.quarantine:
             ops[tables.QUARANTINE.name] = rows.quarantine_of(prepared.batch_id, merges.quarantine)
         if merges.lost:
             ops[tables.SUPERSEDED.name] = pa.concat_tables(merges.lost)
+        outbox = self._outboxes.get(prepared.source)
+        if outbox is not None and (waiting := outbox(merges, now)) is not None:
+            ops[tables.OUTBOX.name] = waiting
         return Change(prepared.source, tuple(files), tuple(merges.removals), ops)
 
     def _merged_but(
