@@ -2,7 +2,7 @@
 #
 #   make setup PYTHON=/path/to/python3.12     another Python than the first one found that is new enough
 #   make setup UV=                            with venv and pip, even where uv is installed
-#   make test ARGS='-k merge -x'              more for pytest (also for bench)
+#   make test ARGS='-k merge -x'              more for pytest (also for bench and demo)
 
 SHELL := /bin/sh
 VENV := .venv
@@ -47,8 +47,8 @@ else
 endif
 	@touch "$@"
 
-demo: $(READY) ## a shop in a temporary folder: publish the sample, build, show the ledger and the mart
-	@PATH="$(CURDIR)/$(BIN):$$PATH" sh scripts/demo.sh
+demo: $(READY) ## a shop in a temporary folder, from nothing to published gold; says what to try next
+	@$(BIN)/headrace demo --once $(ARGS)
 
 test: $(READY) ## every test, on all cores; says what was skipped, and why
 	$(BIN)/python -m pytest --no-header -n auto $(ARGS)

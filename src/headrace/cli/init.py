@@ -48,8 +48,10 @@ def run(
     output.show({"project": str(target), "name": target.name, "files": written, "next": steps}, text)
 
 
-def scaffold(target: Path) -> list[str]:
+def scaffold(target: Path, template: Traversable | None = None) -> list[str]:
     """Write a project into a folder that does not exist or is empty; return its files, relative, in order.
+
+    `template` is the folder to copy, this verb's own unless given.
 
     Raises UserError where the folder holds something, or its name cannot be a project's: then nothing was written.
     """
@@ -70,7 +72,7 @@ def scaffold(target: Path) -> list[str]:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as folder:
             draft = Path(folder) / "project"
-            _copy(files("headrace.cli") / "scaffold", draft, words)
+            _copy(template or files("headrace.cli") / "scaffold", draft, words)
             schema = json.dumps(source_schema(), indent=2, ensure_ascii=False) + "\n"
             (draft / EDITOR_SCHEMA).write_text(schema, encoding="utf-8")
             written = sorted(path.relative_to(draft).as_posix() for path in draft.rglob("*") if path.is_file())

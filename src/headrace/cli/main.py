@@ -30,6 +30,7 @@ class Verb(NamedTuple):
 
 
 VERBS = (
+    Verb("demo", "headrace.cli.demo", "Open a shop: from nothing to published gold in a minute."),
     Verb("init", "headrace.cli.init", "Start a project: a source, its schema, sample events, a mart."),
     Verb("check", "headrace.cli.check", "Lint every file of the project; all faults at once."),
     Verb("schema", "headrace.cli.schema", "Print the JSON Schema of a source file, for editors."),
