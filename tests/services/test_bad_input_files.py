@@ -22,12 +22,12 @@ TOLD: dict[str, tuple[list[str], str, str, str]] = {  # arguments; what (a part)
     "a folder without a suffix": (["sample"], "is a folder", "sample", "headrace publish orders sample/*"),
     "no suffix": (["events"], "does not say its format", "events", "--format"),
     "a suffix that is none": (["events.dat"], "does not say its format", "events.dat", "--format"),
-    "a format that is none": (["--format", "avro", "events.dat"], "no format 'avro'", "--format", "ndjson"),
+    "a format that is none": (["--format", "orc", "events.dat"], "no format 'orc'", "--format", "ndjson"),
     "a format misspelt": (["--format", "ndjsn", "events.dat"], "no format 'ndjsn'", "--format", "'ndjson'"),
     "no Parquet": (["text.parquet"], "cannot be read", "text.parquet", "fetch"),
     "an empty Parquet file": (["empty.parquet"], "the file is empty", "empty.parquet", "leave it out"),
     "no gzip": (["text.jsonl.gz"], "gzip data is damaged", "text.jsonl.gz", "fetch"),
-    "a header that is no UTF-8": (["latin.csv"], "header of the CSV file is not UTF-8", "latin.csv:1", "iconv"),
+    "a CSV file without a header": (["bare.csv"], "is a row, not a header", "bare.csv:1", "columns"),
     "a table of a source that has one": (["--dataset", "items", "ok.jsonl"], "has no tables", "--dataset", "leave"),
     "an attribute without a value": (["--attribute", "x", "ok.jsonl"], "is not an attribute", "--attribute", "key="),
     "an environment that is none": (["--env", "prod", "ok.jsonl"], "no environment 'prod'", "--env", "local"),
@@ -46,7 +46,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (root / name).write_text("Quoth the raven\n")
     for name in ("empty.parquet", "empty.jsonl", "empty.csv", "empty.jsonl.gz"):
         (root / name).touch()
-    (root / "latin.csv").write_bytes("größe,id\n1,2\n".encode("latin-1"))
+    (root / "bare.csv").write_bytes(b"1,2\n3,4\n")
     (root / "ok.jsonl").write_text('{"order_id": "o-1"}\n')
     return root
 

@@ -120,11 +120,14 @@ def test_csv_carries_its_header_and_json_to_a_csv_source_says_so(shop):
     assert [(row["payload"], dict(row["attributes"])) for row in on_topic(shop, "visits")] == expected
 
 
-def test_tabs_must_be_known_to_the_source(shop):
+def test_a_file_may_be_written_in_another_dialect_than_the_source_says(shop):
     (shop / "a.tsv").write_bytes(b"id\tn\n1\t2\n")
-    done = publish(shop, "visits", "a.tsv")
-    assert done.returncode == 2
-    assert b"not with tabs" in done.stderr
+    (shop / "b.csv").write_bytes(b"id;n\n1;2\n")
+    (shop / "c.csv").write_bytes(b"id,n\n1,2\n")
+    done = publish(shop, "visits", "a.tsv", "b.csv", "c.csv")
+    assert done.returncode == 0, done.stderr
+    told = [dict(row["attributes"]).get("csv-dialect") for row in on_topic(shop, "visits")]
+    assert [json.loads(each)["delimiter"] if each else None for each in told] == ["\t", ";", None]
 
 
 def test_a_source_with_several_tables_needs_one_named(shop):

@@ -44,7 +44,9 @@ def run(
     ] = None,
     format_: Annotated[
         str | None,
-        typer.Option("--format", metavar="NAME", help="ndjson, json, csv, tsv or parquet (default: by the suffix)."),
+        typer.Option(
+            "--format", metavar="NAME", help="ndjson, json, csv, tsv, parquet or avro (default: by the suffix)."
+        ),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option("--dataset", metavar="TABLE", help="The table, for a source that has several.")
@@ -59,9 +61,10 @@ def run(
 ) -> None:
     """Send events from files or stdin to a source; each one counted is durable. Works beside `up` and without it.
 
-    Every line, CSV record, element of a JSON array or Parquet row becomes a message, broken ones too: they end in
-    quarantine. .gz, .zst and .bz2 files are read as they are. Where a file is damaged, what came before is durable, and
-    --skip goes on from there. With --json: {"source", "topic", "messages", "seconds", "messages_per_second", "bytes"}.
+    Every line, CSV record, element of a JSON array, Parquet row or Avro record becomes a message, broken ones too: they
+    end in quarantine. .gz, .zst, .bz2 and .zip files are read as they are. Where a file is damaged, what came before is
+    durable, and --skip goes on from there.
+    With --json: {"source", "topic", "messages", "seconds", "messages_per_second", "bytes"}.
     """
     shop = open_project(project, env)
     target = shop.source(source)
@@ -160,6 +163,7 @@ def read_all(
 
     Where what a file holds is not what the source's messages usually are, each message says so: `content-type`.
     """
+    from headrace.connectors.csv_dialect import said_by
     from headrace.connectors.files import format_of, read_messages
 
     opened: list[tuple[Path | BinaryIO, str]] = []
@@ -169,12 +173,6 @@ def read_all(
             raise UserError("this is a folder", at=name, fix=f"name its files: headrace publish {source.id} {where}/*")
         usual = "csv" if name == STDIN and source.message_format == "csv" else None
         kind = format_of(where, format_ or usual)
-        if kind == "tsv" and source.csv.delimiter != "\t":
-            raise UserError(
-                f"source '{source.id}' parts the cells of CSV with {source.csv.delimiter!r}, not with tabs",
-                at=name,
-                fix=f'write `csv: {{delimiter: "\\t"}}` under `ingestion:` in {source.file.name}',
-            )
         if isinstance(where, Path) and not where.exists():
             raise UserError("the file does not exist", at=name, fix=f"see what is there: ls {where.parent}")
         opened.append((where, kind))
@@ -186,10 +184,7 @@ def read_all(
             where,
             format=kind,
             attributes=extra,
-            delimiter=source.csv.delimiter,
-            quote=source.csv.quote,
-            escape=source.csv.escape,
-            columns=source.csv.columns,
+            csv=said_by(source.csv),
             note=note,
         )
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import select
 import time
+import zipfile
+import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from headrace.errors import InputError
 
@@ -18,26 +20,49 @@ STEP_BYTES = 64 << 10  # what a decompressor is asked for at once: where it fail
 PIPE_WAIT_SECS = 0.2
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2"}
+NAMES = {"gzip": "gzip", "zstd": "zstd", "bz2": "bz2", "bzip2": "bz2"}  # what a user may call them
+RATIO_FROM_BYTES = 64 << 20  # a small file of one repeated line may well shrink a thousandfold
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2"}
+
+
+class Bounds(NamedTuple):
+    """How much may come out of what is compressed; 0: as much as there is."""
+
+    unpacked_bytes: int = 0
+    ratio: int = 0
+
+
+UNBOUNDED = Bounds()
 
 
 class ByteStream:
     """The bytes of a file, a block at a time; `name` is what errors call it, `taken` counts plain bytes so far.
 
-    Compression is known by the suffix, or else by the first bytes. What a pipe gives slowly becomes a block once it
-    has paused for PIPE_WAIT_SECS, so that a message is not held back until a block is full.
+    Compression is as told, or else known by the suffix of the name, or else by the first bytes. What a pipe gives
+    slowly becomes a block once it has paused for PIPE_WAIT_SECS, so that a message is not held back until a block is
+    full.
     """
 
-    def __init__(self, source: Path | BinaryIO) -> None:
-        self.name = str(source) if isinstance(source, Path) else "stdin"
+    def __init__(
+        self, source: Path | BinaryIO, *, name: str = "", compression: str | None = None, bounds: Bounds = UNBOUNDED
+    ) -> None:
+        self.name = name or (str(source) if isinstance(source, Path) else "stdin")
         self.taken = 0
         self._source = source
+        self._compression = compression
+        self._bounds = bounds
+        self._suffix = Path(self.name).suffix.lower() if name or isinstance(source, Path) else ""
 
     def blocks(self) -> Iterator[bytes]:
         """Yield blocks of about BLOCK_BYTES. Raises `InputError` where the bytes end early, after all before that."""
         if not isinstance(self._source, Path):
             raw: Any = self._source
-            yield from self._blocks(raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw))
+            file = raw if isinstance(raw, io.BufferedReader) else io.BufferedReader(raw)
+            try:
+                yield from self._blocks(file)
+            finally:
+                if file is not raw and not file.closed:
+                    file.detach()  # what was given stays open, and is its owner's to close
             return
         try:
             file = self._source.open("rb")
@@ -49,19 +74,24 @@ class ByteStream:
             yield from self._blocks(file)
 
     def _blocks(self, file: io.BufferedReader) -> Iterator[bytes]:
-        suffix = self._source.suffix.lower() if isinstance(self._source, Path) else ""
-        compression = COMPRESSIONS.get(suffix)
+        compression = self._compression if self._compression is not None else COMPRESSIONS.get(self._suffix)
         try:
             head = file.peek(4)[:4]
             if compression is None:
                 compression = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
             if compression and not head:
                 compression = ""  # an empty file is not a truncated one
-            yield from map(self._count, self._decompressed(file, compression) if compression else _plain(file))
-        except OSError as error:
+            if not compression:
+                yield from map(self._count, _plain(file))
+                return
+            for block in self._decompressed(file, compression):
+                yield self._count(block)
+                self._hold(file)
+        except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             what = f"the {compression} data is damaged or ends early" if compression else "reading failed"
+            reason = error.strerror if isinstance(error, OSError) else None
             raise InputError(
-                f"{what}, after {self.taken:,} bytes of content: {error.strerror or error}",
+                f"{what}, after {self.taken:,} bytes of content: {reason or error}",
                 at=self.name,
                 fix="fetch the file again",
             ) from error
@@ -69,6 +99,22 @@ class ByteStream:
     def _count(self, block: bytes) -> bytes:
         self.taken += len(block)
         return block
+
+    def _hold(self, file: io.BufferedReader) -> None:
+        """Raise `InputError` where more comes out of the file than a file may hold."""
+        most, ratio = self._bounds
+        if most and self.taken > most:
+            raise InputError(
+                f"more than {most:,} bytes come out of the compressed file",
+                at=self.name,
+                fix="split the file, or raise max_unpacked_bytes of the source",
+            )
+        if ratio and self.taken > RATIO_FROM_BYTES and self.taken > ratio * max(1, file.tell()):
+            raise InputError(
+                f"the compressed file unfolds to more than {ratio:,} times its size, as a bomb does",
+                at=self.name,
+                fix="look at it; where it is what it should be, raise max_unpacked_ratio of the source",
+            )
 
     @staticmethod
     def _decompressed(file: io.BufferedReader, compression: str) -> Iterator[bytes]:

@@ -18,7 +18,7 @@ from headrace.connectors.records import (
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping
 
     import pyarrow as pa
 
@@ -36,14 +36,13 @@ def read_csv(
     delimiter: str = ",",
     quote: str = '"',
     escape: str | None = None,
-    columns: Sequence[str] = (),
+    header: bool = True,
 ) -> Iterator[pa.RecordBatch]:
     """Yield a message for each record after the header, which every message carries: attribute `csv-header`.
 
-    The header is the first record; where `columns` are known, only if it names exactly those: else there is none.
-    A quoted cell may hold newlines. A quote within a cell that is not quoted is data, and one that never closes harms
-    its own line alone: a ragged or broken record is a message, for decode to judge. Raises `InputError` where the
-    header is not UTF-8.
+    Without a `header` the first record is a message too. A quoted cell may hold newlines. A quote within a cell that is
+    not quoted is data, and one that never closes harms its own line alone: a ragged or broken record is a message, for
+    decode to judge. Raises `InputError` where the header is not UTF-8.
     """
     splitter = _Splitter(delimiter.encode(), quote.encode(), escape.encode() if escape else b"")
     carry = Carry(stream)
@@ -53,11 +52,9 @@ def read_csv(
         records = lines_ending(data, at)
         if len(records) and not told:
             told.update({"content-type": "text/csv"}, **attributes)
-            header = records[0].as_py().removeprefix(BYTE_ORDER_MARK)
-            if not columns or [
-                cell.strip(quote + " ") for cell in header.decode("utf-8", "replace").split(delimiter)
-            ] == [*columns]:
-                told.setdefault("csv-header", _header(header, stream.name))
+            if header:
+                first = records[0].as_py().removeprefix(BYTE_ORDER_MARK)
+                told.setdefault("csv-header", _header(first, stream.name))
                 records = records.slice(1)
         yield from batches(records, told)
 
@@ -81,7 +78,9 @@ def _header(record: bytes, name: str) -> str:
         return record.decode()
     except UnicodeDecodeError as error:
         raise InputError(
-            f"the header of the CSV file is not UTF-8: byte {error.start}", at=f"{name}:1", fix=f"iconv -t UTF-8 {name}"
+            f"the header of the CSV file is not UTF-8: byte {error.start}",
+            at=f"{name}:1",
+            fix=f"say its encoding: `csv: {{encoding: …}}` under `ingestion:`, or iconv -t UTF-8 {name}",
         ) from error
 
 

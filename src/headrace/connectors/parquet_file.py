@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,6 @@ from headrace.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
 BATCH_ROWS = 20_000
 _PLAIN = r'^[^"\\\x00-\x1f]*$'
@@ -125,25 +125,28 @@ def _base64(column: pa.Array) -> pa.Array:
     return pa.array(texts, pa.string())
 
 
-def read_parquet(path: Path, attributes: Mapping[str, str], note: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
+def read_parquet(
+    source: BinaryIO, name: str, attributes: Mapping[str, str], note: Callable[[str], None]
+) -> Iterator[pa.RecordBatch]:
     """Yield a message for each row, in order; `note` is told of numbers that JSON cannot say and that became null.
 
     Raises `InputError` where the file is damaged, after all that came before.
     """
     rows = RowsAsJson()
-    if path.is_file() and not path.stat().st_size:
+    if not source.seek(0, io.SEEK_END):
         raise InputError(
-            "the file is empty, and a Parquet file never is", at=str(path), fix="write it again, or leave it out"
+            "the file is empty, and a Parquet file never is", at=name, fix="write it again, or leave it out"
         )
+    source.seek(0)
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(source) as file:
             size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups))
             fitting = BLOCK_BYTES * max(1, file.metadata.num_rows) // max(1, size)
             for batch in file.iter_batches(batch_size=max(1, min(BATCH_ROWS, fitting))):
                 yield from batches(rows.texts(batch).cast(pa.binary()), attributes)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise InputError(
-            f"the Parquet file cannot be read: {str(error).splitlines()[0]}", at=str(path), fix="fetch the file again"
+            f"the Parquet file cannot be read: {str(error).splitlines()[0]}", at=name, fix="fetch the file again"
         ) from error
     if rows.not_finite:
-        note(f"{path}: {rows.not_finite:,} numbers are NaN or infinite, which JSON cannot say: they became null")
+        note(f"{name}: {rows.not_finite:,} numbers are NaN or infinite, which JSON cannot say: they became null")

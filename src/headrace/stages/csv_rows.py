@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
+import json
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from headrace.spec import Spec
 from headrace.stages.json_text import Unreadable, cut, quote, read
@@ -23,8 +25,14 @@ _BOOLEANS = {"true": "true", "false": "false"}
 class CsvSpec(Spec):
     """How the records of a CSV source are written."""
 
-    delimiter: str = Field(",", min_length=1, max_length=1, description="What stands between two cells.")
-    quote: str = Field('"', max_length=1, description="What a cell with a delimiter is wrapped in; empty: nothing.")
+    delimiter: str = Field(
+        ",", min_length=1, max_length=1, description="What stands between two cells; in a file, default: as it looks."
+    )
+    quote: str = Field(
+        '"',
+        max_length=1,
+        description="What a cell with a delimiter is wrapped in, empty: nothing; default: as it looks.",
+    )
     escape: str | None = Field(
         None,
         min_length=1,
@@ -39,69 +47,112 @@ class CsvSpec(Spec):
         examples=[["NA", "\\N"]],
     )  # fmt: skip
     trim: bool = Field(False, description="Cut blanks around cells.")
+    header: bool | None = Field(
+        None, description="Whether a file's first record names the cells; default: as the file looks."
+    )
+    encoding: str | None = Field(
+        None, description="The encoding of the files; default: as the file looks, UTF-8 where it can be.",
+        examples=["cp1252"],
+    )  # fmt: skip
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, name: str | None) -> str | None:
+        try:
+            return None if name is None else codecs.lookup(name).name
+        except LookupError:
+            raise ValueError(f"there is no encoding {name!r}: write one such as utf-8, cp1252 or utf-16") from None
+
+
+class _Dialect(NamedTuple):
+    """What parts cells from each other."""
+
+    delimiter: str
+    quote: str
+    escape: str | None
+
+    @classmethod
+    def told(cls, value: dict[str, str | None]) -> _Dialect:
+        delimiter, quote_, escape = value["delimiter"], value.get("quote") or "", value.get("escape")
+        if not isinstance(delimiter, str) or len(delimiter) != 1 or len(quote_) > 1 or (escape and len(escape) != 1):
+            raise ValueError
+        return cls(delimiter, quote_, escape)
 
 
 class CsvReader:
-    """Turns records into objects. The same record and header always give the same text."""
+    """Turns records into objects. The same record, header and dialect always give the same text."""
 
     def __init__(self, spec: CsvSpec, contract: Contract | None) -> None:
         self._spec = spec
         self._columns = {column.name: column for column in contract.columns} if contract else {}
         self._nulls = frozenset(spec.null_values)
-        self._headers: dict[str, tuple[str, ...]] = {}
+        self._own = _Dialect(spec.delimiter, spec.quote, spec.escape)
+        self._dialects: dict[str, _Dialect] = {}
+        self._headers: dict[tuple[str, str | None], tuple[str, ...]] = {}
 
-    def object_text(self, record: str, header: str | None) -> str:
-        """Return the JSON text of a record.
+    def object_text(self, record: str, header: str | None, dialect: str | None = None) -> str:
+        """Return the JSON text of a record; a `dialect` (JSON: delimiter, quote, escape) goes over the source's own.
 
         Raises:
             Unreadable: empty_message, missing_header, duplicate_key (in the header), ragged_row, multiple_documents or
                 invalid_csv.
         """
-        cells = self._cells(record)
-        names = self._names(header)
+        cells = self._cells(record, dialect)
+        names = self._names(header, dialect)
         if len(cells) != len(names):
             reason = f"the record has {len(cells)} cells and the header {len(names)}"
             raise Unreadable("ragged_row", reason, "$", cut(quote(record)))
         pairs = ((name, self._value(name, cell)) for name, cell in zip(names, cells, strict=True))
         return "{" + ",".join(f"{quote(name)}:{value}" for name, value in pairs if value is not None) + "}"
 
-    def _names(self, header: str | None) -> tuple[str, ...]:
+    def _names(self, header: str | None, dialect: str | None) -> tuple[str, ...]:
         if self._spec.columns:
             return self._spec.columns
         if not header:
             raise Unreadable(
                 "missing_header", "neither the source's csv.columns nor the attribute csv-header names the cells"
             )
-        if header not in self._headers:
-            names = tuple(name.strip() for name in self._cells(header.removeprefix("\ufeff")))
+        if (header, dialect) not in self._headers:
+            names = tuple(name.strip() for name in self._cells(header.removeprefix("\ufeff"), dialect))
             if len(set(names)) < len(names):
                 twice = next(name for name in names if names.count(name) > 1)
                 raise Unreadable("duplicate_key", f"the header names {quote(twice)} twice", None, cut(quote(header)))
-            self._headers[header] = names
-        return self._headers[header]
+            self._headers[header, dialect] = names
+        return self._headers[header, dialect]
 
-    def _cells(self, record: str) -> list[str]:
-        spec = self._spec
+    def _dialect(self, told: str | None) -> _Dialect:
+        if told is None:
+            return self._own
+        if told not in self._dialects:
+            try:
+                self._dialects[told] = _Dialect.told(json.loads(told))
+            except (ValueError, TypeError, RecursionError) as error:
+                reason = "the attribute csv-dialect is not {delimiter, quote, escape} of a character each, as JSON"
+                raise Unreadable("invalid_csv", reason, None, cut(quote(told))) from error
+        return self._dialects[told]
+
+    def _cells(self, record: str, told: str | None) -> list[str]:
+        dialect = self._dialect(told)
         try:
             rows = list(
                 csv.reader(
                     record.splitlines(keepends=True),
-                    delimiter=spec.delimiter,
-                    quotechar=spec.quote or None,
-                    quoting=csv.QUOTE_MINIMAL if spec.quote else csv.QUOTE_NONE,
-                    escapechar=spec.escape,
-                    doublequote=spec.escape is None,
+                    delimiter=dialect.delimiter,
+                    quotechar=dialect.quote or None,
+                    quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
+                    escapechar=dialect.escape,
+                    doublequote=dialect.escape is None,
                     strict=True,
                 )
             )
-        except csv.Error as error:
+        except (csv.Error, ValueError) as error:
             raise Unreadable("invalid_csv", f"not a CSV record: {error}", None, cut(quote(record))) from error
         rows = [row for row in rows if row]
         if not rows:
             raise Unreadable("empty_message", "the message is empty")
         if len(rows) > 1:
             raise Unreadable("multiple_documents", f"the message holds {len(rows)} records, not one", None)
-        return [cell.strip() for cell in rows[0]] if spec.trim else rows[0]
+        return [cell.strip() for cell in rows[0]] if self._spec.trim else rows[0]
 
     def _value(self, name: str, cell: str) -> str | None:
         """Return a cell as JSON text, None where it is absent.

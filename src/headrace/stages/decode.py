@@ -108,13 +108,16 @@ class Decode:
         formats = [self._format_of(kind) for kind in kinds]
         if "csv" not in formats:
             return docs
-        headers = [None] * len(docs) if none else pc.map_lookup(attributes, "csv-header", "first").to_pylist()
+        headers, dialects = (
+            [None] * len(docs) if none else pc.map_lookup(attributes, name, "first").to_pylist()
+            for name in ("csv-header", "csv-dialect")
+        )
         texts = docs.to_pylist()
-        for row, (text, format_, header) in enumerate(zip(texts, formats, headers, strict=True)):
+        for row, (text, format_, header, dialect) in enumerate(zip(texts, formats, headers, dialects, strict=True)):
             if text is None or format_ != "csv":
                 continue
             try:
-                texts[row] = self._csv.object_text(text, header)
+                texts[row] = self._csv.object_text(text, header, dialect)
             except Unreadable as fault:
                 texts[row] = None
                 faults.append(Fault.of(row, fault))

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headrace.connectors import byte_stream
+from headrace.connectors.csv_dialect import Said
 from headrace.connectors.csv_file import read_csv
 from headrace.connectors.files import format_of, read_messages
 from headrace.connectors.json_documents import read_json
@@ -229,12 +230,17 @@ def test_csv_attributes_carry_the_header(tmp_path):
 def test_tsv_quotes_open_after_tabs(tmp_path):
     (batch,) = read_messages(written(tmp_path, "a.tsv", b'a\tb\n1\t"x\ty\nz"\n2\t3,"\n'))
     assert batch.column("payload").to_pylist() == [b'1\t"x\ty\nz"', b'2\t3,"']
-    assert dict(batch.column("attributes")[0].as_py()) == {"content-type": "text/csv", "csv-header": "a\tb"}
+    attributes = dict(batch.column("attributes")[0].as_py())
+    assert json.loads(attributes.pop("csv-dialect")) == {"delimiter": "\t", "quote": '"', "escape": None}
+    assert attributes == {"content-type": "text/csv", "csv-header": "a\tb"}
 
 
 @pytest.mark.parametrize("header", [b"", b'\xef\xbb\xbfa,"b"\n'])
 def test_a_source_may_know_the_columns_of_files_without_header(tmp_path, header):
-    assert payloads(written(tmp_path, "a.csv", header + b"1,2\n3,4\n"), columns=["a", "b"]) == [b"1,2", b"3,4"]
+    assert payloads(written(tmp_path, "a.csv", header + b"1,2\n3,4\n"), csv=Said(columns=("a", "b"))) == [
+        b"1,2",
+        b"3,4",
+    ]
 
 
 def test_an_inch_mark_and_an_open_quote_harm_their_own_line_only(tmp_path):
@@ -253,7 +259,7 @@ def test_an_open_quote_in_a_large_file_stalls_nothing(tmp_path):
 
 def test_escaped_quotes_do_not_close_where_the_source_says_so(tmp_path):
     path = written(tmp_path, "a.csv", b'a,b\n1,"x\\"\ny"\n2,z\n')
-    assert payloads(path, escape="\\") == [b'1,"x\\"\ny"', b"2,z"]
+    assert payloads(path, csv=Said(escape="\\")) == [b'1,"x\\"\ny"', b"2,z"]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"id,name", b"id,name\n", b"id,name\r\n"])
@@ -266,7 +272,7 @@ def test_csv_keeps_empty_and_ragged_lines(tmp_path):
 
 
 def test_a_csv_header_that_is_no_utf8_is_refused(tmp_path):
-    got, error = before_the_error(written(tmp_path, "a.csv", b"id,n\xe4me\n1,a\n"))
+    got, error = before_the_error(written(tmp_path, "a.csv", b"id,n\xe4me\n1,a\n"), csv=Said(encoding="utf-8"))
     assert got == []
     assert "iconv" in error.fix
 
