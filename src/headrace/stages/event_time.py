@@ -132,9 +132,8 @@ class EventTime:
             zoned = re.search(r"(?:[Zz]|[+-]\d\d(?::?\d\d)?)$", first[10:])
             with contextlib.suppress(pa.ArrowInvalid):
                 return self._micros(values.cast(_INSTANT if zoned else pa.timestamp("us")))
-        table = pa.table({"x": values})
-        zone = [self.timezone] if "$1" in reader else []
-        return self._kernel.run(reader, zone, t=table).column("us").combine_chunks().cast(pa.int64())
+        query = reader.replace("$1", f"'{self.timezone}'")  # the name of a zone that DuckDB knows
+        return self._kernel.run(query, t=pa.table({"x": values})).column("us").combine_chunks().cast(pa.int64())
 
     def _reject(self, batch: pa.RecordBatch, path: paths.Path, values: pa.Array) -> pa.RecordBatch:
         missing = pc.is_null(values)

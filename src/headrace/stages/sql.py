@@ -1,24 +1,26 @@
-"""DuckDB as a library for stages: no catalog, no files, one thread."""
+"""DuckDB as a library for stages: no catalog, no files, one thread; each query planned once."""
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections import OrderedDict
+from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 import pyarrow as pa
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from typing import Any
 
+STATEMENTS = 512  # planned queries that a thread keeps, a quarter of a MiB each; a source needs about six
 _OPENED = threading.local()
 
 
 class SqlKernel:
     """Runs SQL over Arrow batches, and nothing else: external access is off and the time zone is UTC.
 
-    Costs nothing to make: all the kernels of a thread that ask for the same run on one connection, opened when the
-    first of them runs. A hundred sources would otherwise hold hundreds of databases.
+    Costs nothing to make: all the kernels of a thread that ask for the same run on one database, opened when the first
+    of them runs. A hundred sources would otherwise hold hundreds of them.
     """
 
     def __init__(self, *, isolate_errors: bool = False) -> None:
@@ -29,16 +31,86 @@ class SqlKernel:
         """
         self._isolate_errors = isolate_errors
 
-    def run(self, sql: str, parameters: Sequence[object] = (), /, **tables: pa.RecordBatch | pa.Table) -> pa.Table:
-        """Return the result of one SELECT over the tables given by name."""
-        connection = _connection(self._isolate_errors)
-        for name, table in tables.items():
-            connection.register(name, table)
+    def run(self, sql: str, /, **tables: pa.RecordBatch | pa.Table) -> pa.Table:
+        """Return the result of one SELECT over the tables given by name.
+
+        It is planned when it first meets tables of these schemas, which for a contract's rules takes longer than a
+        thousand events; after that, it only runs.
+        """
+        inputs = {
+            name: pa.Table.from_batches([table]) if isinstance(table, pa.RecordBatch) else table
+            for name, table in tables.items()
+        }
+        planned = _kept(self._isolate_errors).planned(sql, inputs)
+        for name, slot in planned.slots.items():
+            slot.table = inputs[name]
         try:
-            return connection.execute(sql, list(parameters)).to_arrow_table()
+            return planned.connection.execute("EXECUTE planned").to_arrow_table()
         finally:
-            for name in tables:
-                connection.unregister(name)
+            for slot in planned.slots.values():
+                slot.table = None
+
+
+class _Slot:
+    """What a planned query reads as a table: whatever is in the slot when it runs."""
+
+    def __init__(self, schema: pa.Schema) -> None:
+        self.table: pa.Table | None = None
+        self._schema = schema
+
+    def __arrow_c_schema__(self) -> Any:
+        return self._schema.__arrow_c_schema__()
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        table = self._schema.empty_table() if self.table is None else self.table
+        return table.__arrow_c_stream__(requested_schema)
+
+
+class _Planned(NamedTuple):
+    connection: duckdb.DuckDBPyConnection
+    slots: dict[str, _Slot]
+
+
+class _Kept:
+    """A thread's database for kernels of one kind, and the queries planned on it, the latest used last.
+
+    Each has a connection of its own: a table registered on one would make DuckDB plan anew all that are prepared there.
+    """
+
+    def __init__(self, isolate_errors: bool) -> None:
+        self._database = duckdb.connect(config={"threads": 1})
+        for setting in (
+            "SET GLOBAL TimeZone = 'UTC'",
+            "SET GLOBAL preserve_insertion_order = true",
+            "SET GLOBAL autoinstall_known_extensions = false",
+            "SET GLOBAL autoload_known_extensions = false",
+            "SET GLOBAL enable_external_access = false",
+            "SET GLOBAL python_enable_replacements = false",
+            f"SET GLOBAL disabled_optimizers = '{'common_subexpressions' if isolate_errors else ''}'",
+            "SET GLOBAL lock_configuration = true",
+        ):
+            self._database.execute(setting)
+        self._queries: OrderedDict[object, _Planned] = OrderedDict()
+
+    def planned(self, sql: str, tables: dict[str, pa.Table]) -> _Planned:
+        """Return the plan of a query over tables of these schemas."""
+        key = (sql, *((name, table.schema) for name, table in tables.items()))
+        query = self._queries.get(key)
+        if query is None:
+            query = self._queries[key] = self._plan(sql, tables)
+            if len(self._queries) > STATEMENTS:
+                self._queries.popitem(last=False)[1].connection.close()
+        else:
+            self._queries.move_to_end(key)
+        return query
+
+    def _plan(self, sql: str, tables: dict[str, pa.Table]) -> _Planned:
+        connection = self._database.cursor()
+        slots = {name: _Slot(table.schema) for name, table in tables.items()}
+        for name, slot in slots.items():
+            connection.register(name, slot)
+        connection.execute(f"PREPARE planned AS {sql}")
+        return _Planned(connection, slots)
 
 
 def one_batch(table: pa.Table) -> pa.RecordBatch:
@@ -47,22 +119,10 @@ def one_batch(table: pa.Table) -> pa.RecordBatch:
     return batches[0] if batches else pa.RecordBatch.from_pylist([], schema=table.schema)
 
 
-def _connection(isolate_errors: bool) -> duckdb.DuckDBPyConnection:
-    """Return this thread's connection for kernels of one kind."""
-    opened: dict[bool, duckdb.DuckDBPyConnection] | None = getattr(_OPENED, "connections", None)
+def _kept(isolate_errors: bool) -> _Kept:
+    opened: dict[bool, _Kept] | None = getattr(_OPENED, "kept", None)
     if opened is None:
-        opened = _OPENED.connections = {}
+        opened = _OPENED.kept = {}
     if isolate_errors not in opened:
-        connection = opened[isolate_errors] = duckdb.connect(config={"threads": 1})
-        for setting in (
-            "SET TimeZone = 'UTC'",
-            "SET preserve_insertion_order = true",
-            "SET autoinstall_known_extensions = false",
-            "SET autoload_known_extensions = false",
-            "SET enable_external_access = false",
-            "SET python_enable_replacements = false",
-            f"SET disabled_optimizers = '{'common_subexpressions' if isolate_errors else ''}'",
-            "SET lock_configuration = true",
-        ):
-            connection.execute(setting)
+        opened[isolate_errors] = _Kept(isolate_errors)
     return opened[isolate_errors]
