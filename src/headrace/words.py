@@ -37,6 +37,7 @@ SEQ = "_seq"
 SCHEMA_VERSION = "_schema_version"
 TRACE_ID = "_trace_id"
 EXTRA = "_extra"
+KEY_HASH = "_key_hash"  # a 64-bit hash of the key, where there is one; never stored
 EVENT_DATE = "_event_date"  # the partition of silver, the UTC date of EVENT_TIME
 
 DATASET_ATTRIBUTE = "dataset"

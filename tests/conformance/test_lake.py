@@ -233,3 +233,27 @@ def test_a_merge_over_many_keys_reads_what_it_must(tmp_path):
         bus.publish("orders", messages([each | {"version": 2} for each in orders(0, 3000)]))
         run_out(tick, ["orders"], 1000)
     assert totals(project) == {"orders": {"accepted": 6000, "silver": 3000, "superseded": 3000}}
+
+
+def test_a_lake_that_an_earlier_version_made_gets_the_columns_and_tables_that_it_lacks(tmp_path):
+    project = project_of(tmp_path)
+    folder = project.state / "lake"
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, _):
+        many_commits(tick, bus, 3)
+    former = connect()
+    former.execute(attach_statement("lake", folder / CATALOG, folder / DATA))
+    former.execute("ALTER TABLE lake.ops.batches DROP COLUMN lookups")
+    former.execute("ALTER TABLE lake.ops.batches DROP COLUMN warned")
+    former.execute("DROP TABLE lake.ops.superseded")
+    former.close()
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        made = lake.snapshot()
+        many_commits(tick, bus, 3, first=3)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (_, lake):
+        assert lake.snapshot() == made + 3, "nothing is changed where nothing is missing"
+        lake.maintain(frozenset, 60)
+    found = rows(
+        project, "SELECT lookups IS NULL AS before, count(*) AS n FROM lake.ops.batches GROUP BY ALL ORDER BY 1"
+    )
+    assert found == [{"before": False, "n": 3}, {"before": True, "n": 3}]
+    assert len(rows(project, "FROM lake.ops.superseded")) == 3

@@ -196,3 +196,65 @@ def test_every_way_of_life_gives_the_one_expected_silver(case, way, tmp_path):
 def test_a_bus_without_offsets_or_order_gives_the_same(case, seed, tmp_path):
     project = live(case, tmp_path, Batches(4), lambda clock: MemoryBus(seed, clock=clock))
     assert outcome(project) == expected(case)
+
+
+# ---- the outbox of the case `pushes` ---------------------------------------------------------------------------------
+
+
+def chosen(push, event):
+    """Return whether a push of the case takes an event: the case's filters, said again in plain Python."""
+    status, country = event.get("status"), (event.get("customer") or {}).get("country")
+    return {
+        "fraud_desk": status == "suspicious",
+        "suspicious_de": status in {"suspicious", "odd"} and country == "DE",
+        "large": event["amount"] > 50 and status is not None,
+        "everything": True,
+    }[push]
+
+
+def pushed(folder, batches):
+    """Return what each push is to be sent: of every batch, what became silver in it, and what failed its contract."""
+    parsed = [json.loads(line) for line in (folder / "messages.jsonl").read_text(encoding="utf-8").splitlines()]
+    waiting = {name: [] for name in ("fraud_desk", "suspicious_de", "large", "everything", "failures", "commits")}
+    winners, seen = {}, set()
+    for first, end in batches:
+        risen = {}
+        for seq in range(first, end):
+            event = parsed[seq].get("event")
+            if event is None:
+                continue
+            if "id" not in event:
+                waiting["failures"].append((seq, "required"))
+                continue
+            if (text := json.dumps(event, sort_keys=True)) in seen:
+                continue
+            seen.add(text)
+            before = winners.get(event["id"])
+            if before is None or event["version"] >= before["version"]:
+                winners[event["id"]] = event
+                risen[event["id"]] = (seq, event)
+        for seq, event in sorted(risen.values(), key=lambda each: each[0]):
+            for name in ("fraud_desk", "suspicious_de", "large", "everything"):
+                if chosen(name, event):
+                    waiting[name].append((seq, event))
+        waiting["commits"].append((end - 1, end - first))
+    return waiting
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_outbox_holds_what_became_silver_and_nothing_twice(way, tmp_path):
+    project = live("pushes", tmp_path, WAYS[way])
+    batches = rows(project, "SELECT first_seq, next_seq FROM lake.ops.batches ORDER BY first_seq")
+    found = {name: [] for name in pushed(tmp_path, [])}
+    for row in rows(project, "SELECT push, seq, id, kind, data FROM lake.ops.outbox ORDER BY push, seq"):
+        data = json.loads(row["data"])
+        what = {"failures": data.get("code"), "commits": data.get("accepted")}.get(row["push"], data)
+        found[row["push"]].append((row["seq"], what))
+    assert found == pushed(tmp_path, [(each["first_seq"], each["next_seq"]) for each in batches])
+    commits = [
+        json.loads(each["data"]) for each in rows(project, "SELECT data FROM lake.ops.outbox WHERE kind = 'batch'")
+    ]
+    fates = totals(project)["orders"]
+    assert {fate: sum(each["fates"][fate] for each in commits) for fate in fates if fate != "accepted"} == {
+        fate: count for fate, count in fates.items() if fate != "accepted"
+    }

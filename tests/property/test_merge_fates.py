@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from headrace import words
 from headrace.contracts.load import load_contract
 from headrace.stages.dataset import Dataset
+from headrace.stages.key import KeyHash
 from headrace.stages.merge import Merge
 
 CONTRACT = load_contract(
@@ -33,6 +34,7 @@ MERGES = {
     versioned: Merge(Dataset("orders", CONTRACT, key=("id",), version_by="version" if versioned else None))
     for versioned in (True, False)
 }
+KEY_HASH = KeyHash(Dataset("orders", CONTRACT, key=("id",)))
 EPOCH = dt.datetime(2026, 11, 1, tzinfo=dt.UTC)
 
 messages = st.lists(
@@ -111,8 +113,8 @@ def live(messages, cuts, versioned):
         stored = pa.Table.from_pylist(silver, schema=batch.schema).append_column(
             words.EVENT_DATE, pa.array([EPOCH.date()] * len(silver), pa.date32())
         )
-        hashes = merge.hashes(batch)
-        contended = merge.contend(batch, hashes, np.isin(hashes, merge.hashes(stored)))
+        hashes = KEY_HASH.of(batch)
+        contended = merge.contend(batch, hashes, np.isin(hashes, KEY_HASH.of(stored)))
         merged = merge(contended, stored, frozenset(lost))
         silver = [row for row in silver if row[words.SEQ] not in merged.removed_seqs] + merged.inserted.to_pylist()
         if merged.superseded is not None:
@@ -143,22 +145,22 @@ def test_a_key_inside_a_struct_is_not_taken_for_a_column_of_that_name():
         schema = {
             "properties": {"id": {"type": "string"}, name: {"type": "object", "properties": {"id": {"type": "string"}}}}
         }
-        merge = Merge(Dataset(name, load_contract(name, {"type": "object", **schema}), key=(f"{name}.id",)))
+        key_hash = KeyHash(Dataset(name, load_contract(name, {"type": "object", **schema}), key=(f"{name}.id",)))
         table = pa.table({"id": ["e1", "e2"], name: [{"id": "c1"}, {"id": "c1"}]})
-        assert len(set(merge.hashes(table).tolist())) == 1
+        assert len(set(key_hash.of(table).tolist())) == 1
 
 
 def test_a_field_added_inside_a_struct_leaves_older_payloads_as_they_were():
     def digest(fields, city):
         schema = {"id": {"type": "string"}, "address": {"type": "object", "properties": fields}}
         contract = load_contract("orders", {"type": "object", "properties": schema})
-        merge = Merge(Dataset("orders", contract, key=("id",)))
+        dataset = Dataset("orders", contract, key=("id",))
         names = contract.arrow_schema().field("address").type
         batch = rows([("a", None, None, city)] * 2, 0)
         address = pa.array([{field.name: city if field.name == "city" else None for field in names}] * 2, names)
         table = pa.Table.from_batches([batch]).drop_columns(["version", "amount"]).set_column(1, "address", address)
         table = table.to_batches()[0]
-        return merge.contend(table, merge.hashes(table), np.zeros(2, dtype=bool)).digests
+        return Merge(dataset).contend(table, KeyHash(dataset).of(table), np.zeros(2, dtype=bool)).digests
 
     text = {"type": "string"}
     assert digest({"city": text}, "Oslo") == digest({"city": text, "zip": text}, "Oslo")

@@ -11,10 +11,12 @@ import sys
 import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from headrace.errors import SpaceError
 from headrace.lake.ducklake import DuckLake
+from headrace.lake.references import References
 from headrace.runtime.deployment import deploy
 from headrace.runtime.loop import Loop
 from living import messages, project_of, rows, run_out, sqlite_bus, ticking, totals
@@ -118,3 +120,14 @@ NAMED = """
 SELECT path FROM __ducklake_metadata_lake.ducklake_data_file
 UNION ALL SELECT path FROM __ducklake_metadata_lake.ducklake_delete_file
 """
+
+
+def test_reference_data_is_kept_whole_or_not_at_all(disk):
+    store = References(disk)
+    table = pa.Table.from_pylist(bulky(0, 1000))
+    filler = fill(disk, 256 << 10)
+    with pytest.raises(SpaceError):
+        store.keep(table)
+    assert list((disk / "references").iterdir()) == []
+    filler.unlink()
+    assert store.load(store.keep(table)).equals(table)

@@ -13,6 +13,7 @@ from headrace.config.datasets import Layers
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.files import PROJECT_FILE, Document, inside, read_yaml
 from headrace.config.project_file import EnvironmentSpec, ProjectFile
+from headrace.config.pushes import project_faults
 from headrace.config.rules import RuleChecks
 from headrace.config.settings import Settings, layered, said_by_environ
 from headrace.config.source import Read, Source, read_source
@@ -21,6 +22,8 @@ from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from headrace.connectors.push import PushesSpec
 
 CONNECTORS = "connectors"
 ENVIRONMENT_VARIABLE = "HEADRACE_ENV"
@@ -32,8 +35,9 @@ class Project:
 
     `state` is the folder of this environment's embedded state; it need not exist yet. `bindings` map URIs to what they
     stand for here. `sources` is ordered by id. `settings` holds what a source gets that says nothing itself. `shared`
-    holds the files of connectors/ that start with `_`, by name. `files` holds the bytes of headrace.yaml, the source
-    files and their schemas wherever these lie, by the path that the project names each by, as they were when it loaded.
+    holds the files of connectors/ that start with `_`, by name. `push` says what holds for all pushes. `files` holds
+    the bytes of headrace.yaml, the source files and their schemas wherever these lie, by the path that the project
+    names each by, as they were when it loaded.
     `digest` changes whenever what a tick does may change: it covers `files`, the environment and HEADRACE_ settings.
     """
 
@@ -45,6 +49,7 @@ class Project:
     sources: Mapping[str, Source]
     settings: Settings
     shared: Mapping[str, Any]
+    push: PushesSpec
     files: Mapping[str, bytes]
     digest: str
 
@@ -114,6 +119,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
         faults.extend(reads[-1].faults)
     faults += _duplicates(reads)
     faults += _same_tables(reads)
+    faults += project_faults(meant.push, reads, Origin(document))
     faults += _unknown_overrides(here, name, root, document)
     project = None
     if spec is not None and not any(fault.severity == "error" for fault in faults):
@@ -128,6 +134,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             sources=MappingProxyType({source.id: source for source in sources}),
             settings=Settings(**layered(layers.below, layers.above, layers.environ)),
             shared=MappingProxyType({Path(read.file).stem: read.value for read in shared}),
+            push=spec.push,
             files=MappingProxyType(files),
             digest=_digest(name, files, layers.environ),
         )

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from headrace.config.settings import Settings
+from headrace.connectors.push import PushesSpec
 from headrace.spec import Spec
 from headrace.words import IDENTIFIER
 
@@ -54,6 +55,7 @@ class ProjectFile(Spec):
         examples=[{"gs://landing-zone/": "./landing/"}],
     )
     defaults: Settings = Field(default=Settings(), description="Settings of every source that does not say its own.")
+    push: PushesSpec = Field(default=PushesSpec(), description="What holds for every push; who is told of builds.")
     environments: dict[Annotated[str, AfterValidator(_environment_name)], EnvironmentSpec | None] = Field(
         default={}, description="By name: bindings and overrides."
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.config.datasets import Datasets
 from headrace.config.faults import Fault
+from headrace.config.pushes import push_faults
 from headrace.config.references import malformed_secrets
 from headrace.config.settings import Settings, layered, said_by_source
 from headrace.config.source_file import FLAT_SCHEMA, SourceFile, full_form, is_flat, without, written_key
@@ -104,6 +105,7 @@ def read_source(document: Document, file: Path, layers: Layers) -> Read:
     settings = Settings(**layered(layers.below, said, layers.above, specific, layers.environ))
     reading = Datasets(spec, settings, origin, layers)
     datasets = reading.read()
+    faults += push_faults(spec.serving.push, datasets, origin)
     if not loads:
         return Read(None, origin, (), (*faults, *reading.faults))
     source = Source(

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 
 from headrace.config.settings import BatchRows, Evolution, FreshnessSecs, SlaMinutes, TimeZone, Validation
 from headrace.connectors.ingestion import PLANNED, IngestionSpec
+from headrace.connectors.push import PushSpec
 from headrace.durations import Duration
 from headrace.spec import Spec
 from headrace.stages.late import LateSpec
@@ -31,6 +32,7 @@ _HARMLESS: dict[str, Any] = {
     "bronze_to_silver": {"data_quality": {"rules": []}},
     "rules": {"check": "1 = 1"},
     "silver_to_gold": {"filter": "true"},
+    "push": {"name": "push", "topic": "none"},
 }
 
 
@@ -112,11 +114,19 @@ class ProcessingSpec(Spec):
 
 
 class ServingSpec(Spec):
-    """Who may read what this source becomes."""
+    """Who may read what this source becomes, and who is sent it."""
 
     third_party_api: bool = Field(default=False, description="Partners, through the API.", json_schema_extra=PLANNED)
     reporting: bool = Field(default=False, description="Dashboards and reports.", json_schema_extra=PLANNED)
     ml_features: bool = Field(default=False, description="The feature store.", json_schema_extra=PLANNED)
+    push: tuple[PushSpec, ...] = Field(default=(), description="Who is sent events, failures or commits as they come.")
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [push.name for push in self.push]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"two pushes are called {twice!r}: give each a name of its own")
+        return self
 
 
 class MonitoringSpec(Spec):

@@ -40,6 +40,7 @@ def _topic(text: str) -> str:
     return text
 
 
+Topic = Annotated[str, AfterValidator(_topic)]
 Cron = Annotated[str, AfterValidator(_cron), WithJsonSchema({"type": "string", "pattern": r"^\s*\S+(\s+\S+){4,5}\s*$"})]
 
 
@@ -69,9 +70,7 @@ class IngestionSpec(Spec):
     message_format: Literal["json", "ndjson", "csv"] | None = Field(
         default=None, description="What one message is (default: `format`, or json)."
     )
-    topic: Annotated[str, AfterValidator(_topic)] | None = Field(
-        default=None, description="The bus topic to read (default: the source_id)."
-    )
+    topic: Topic | None = Field(default=None, description="The bus topic to read (default: the source_id).")
     csv: CsvSpec = Field(default=CsvSpec(), description="How the records of a CSV source are written.")
     tables: tuple[TableSpec, ...] = Field(default=(), description="The tables to capture; a dataset each.")
 

@@ -28,6 +28,11 @@ class StagedFile:
     event_date: dt.date | None = None
     hashes: np.ndarray | None = None
 
+    @property
+    def dataset(self) -> str:
+        """The dataset, of a file of silver."""
+        return self.table.split(".")[1]
+
 
 @dataclass(frozen=True, slots=True)
 class Removal:

@@ -27,6 +27,7 @@ from headrace.lake.knowledge import Knowledge
 from headrace.lake.lock import FileLock
 from headrace.lake.maintenance import Maintenance
 from headrace.lake.parquet import disk_error, write_durably
+from headrace.lake.references import References
 from headrace.stages.canonical import column_sql
 
 if TYPE_CHECKING:
@@ -43,10 +44,12 @@ NEARLY_FULL_BYTES = 1 << 20
 class DuckLake:
     """The one writer of a lake's folder; a second one, in whatever process, is refused with `BusyError`.
 
-    Every statement on the catalog runs in the thread that constructed it. `stage` and `discard` touch files only.
+    Every statement on the catalog runs in the thread that constructed it. `stage` and `discard` touch files only, and
+    so do `references`, the versions of reference data.
     """
 
     def __init__(self, folder: Path) -> None:
+        self.references = References(folder)
         self._folder = folder
         self._data = folder / DATA
         self._lock = FileLock(
@@ -68,10 +71,11 @@ class DuckLake:
     def _open(self, catalog: Path) -> None:
         self._connection.execute(attach_statement("lake", catalog, self._data))
         self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
-        if self._columns(tables.FIXED[-1]) is None:
+        existing = {table.name: self._columns(table) for table in tables.FIXED}
+        if any(evolution.missing(existing[table.name], table.columns) for table in tables.FIXED):
             with self._transaction():
                 for table in tables.FIXED:
-                    self._create(table)
+                    self._complete(table, existing[table.name])
 
     def close(self) -> None:
         """Give up the connection and the writer's lock."""
@@ -104,6 +108,15 @@ class DuckLake:
         """Remove staged files that will never be committed."""
         for each in files:
             each.path.unlink(missing_ok=True)
+
+    def hold_references(self, lookups: Mapping[str, str]) -> None:
+        """Make sure that the versions that a commit will name are there for ever. Raises `LakeError`."""
+        self._check_thread()
+        for lookup, version in lookups.items():
+            if not self.references.hold(version):
+                raise LakeError(
+                    f"the version of {lookup} that this batch saw is gone", at=version, fix="it is kept anew"
+                )
 
     # ---- the commit ------------------------------------------------------------------------------------------------
 
@@ -203,16 +216,13 @@ class DuckLake:
         """Create or extend silver tables for these contracts; all of them, or none."""
         self._check_thread()
         marked = self._json_columns()
-        for dataset in datasets:
-            table = tables.silver(dataset)
-            existing = self._columns(table)
+        known = {table.name: (table, self._columns(table)) for table in map(tables.silver, datasets)}
+        for table, existing in known.values():
             if existing is not None:
                 evolution.check_json(table.name, existing, table.columns, marked.get(table.table_name, frozenset()))
                 evolution.decide(table.name, existing, table.columns)
         with _mapped("deploy", self._folder), self._transaction():
-            for dataset in datasets:
-                table = tables.silver(dataset)
-                existing = self._columns(table)
+            for table, existing in known.values():
                 if existing is None:
                     self._create(table)
                     continue
@@ -256,6 +266,15 @@ class DuckLake:
             columns = ", ".join(f'"{column}"' for column in table.partition)
             self._connection.execute(f"ALTER TABLE {table.sql} SET PARTITIONED BY ({columns})")
         self._mark_json(table, frozenset(table.columns.names))
+
+    def _complete(self, table: Table, existing: pa.Schema | None) -> None:
+        """Create one of our own tables, or give one that an earlier version made the columns that it lacks."""
+        if existing is None:
+            self._create(table)
+            return
+        for field in evolution.missing(existing, table.columns):
+            kind = self._sql_type(field.type)
+            self._connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {column_sql(field.name)} {kind}")
 
     def _columns(self, table: Table) -> pa.Schema | None:
         try:
@@ -301,11 +320,42 @@ class DuckLake:
             )
         return frozenset(found["message_id"].to_pylist())
 
+    def forget_outbox(self, delivered: Mapping[tuple[str, str], int], before: dt.datetime) -> int:
+        """Delete the rows of `ops.outbox` that nobody needs any more, all committed before then; return how many.
+
+        `delivered` has, by source and push, the sequence number up to which it has delivered or given up. Rows of a
+        push that is not in it are nobody's.
+        """
+        self._check_thread()
+        upto = pa.Table.from_pylist(
+            [{"source": source, "push": push, "upto": seq} for (source, push), seq in delivered.items()],
+            schema=pa.schema([("source", pa.string()), ("push", pa.string()), ("upto", pa.int64())]),
+        )
+        done = (
+            f"committed_at < TIMESTAMPTZ '{before.isoformat()}' AND NOT EXISTS (FROM delivered d "
+            "WHERE d.source = o.source AND d.push = o.push AND o.seq > d.upto)"
+        )
+        table = tables.OUTBOX
+        with _mapped("outbox", self._folder):
+            found = self._query(f"SELECT count(*) AS n FROM {table.sql} o WHERE {done}", delivered=upto)
+            rows = int(found["n"][0].as_py())
+            if rows:
+                with self._transaction(self._data / table.schema_name / table.table_name):
+                    self._query(f"DELETE FROM {table.sql} o WHERE {done}", delivered=upto)
+        return rows
+
     def maintain(self, keep: Callable[[], Set[int]], budget_secs: float) -> Mapping[str, int]:
         """Compact, expire and clean up in the writer's thread, for about this long."""
         self._check_thread()
         with _mapped("maintenance", self._folder):
-            return Maintenance(self._connection, self._folder).run(keep, budget_secs, self._transaction)
+            done = Maintenance(self._connection, self._folder).run(keep, budget_secs, self._transaction)
+            return done | {"removed_references": self.references.clean(self._named_references)}
+
+    def _named_references(self) -> frozenset[str]:
+        found = self._connection.execute(
+            f"SELECT DISTINCT unnest(map_values(lookups)) FROM lake.{tables.BATCHES.name} WHERE lookups IS NOT NULL"
+        ).fetchall()
+        return frozenset(row[0] for row in found)
 
     # ---- plumbing --------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,14 @@ def decide(table: str, existing: pa.Schema, wanted: pa.Schema) -> list[AddColumn
     return list(_additions(table, (), existing, wanted))
 
 
+def missing(existing: pa.Schema | None, wanted: pa.Schema) -> list[pa.Field]:
+    """Return the columns that one of our own tables lacks: all of them where there is no table yet.
+
+    Our own tables only ever gain columns, so names are all that is looked at; older rows read null.
+    """
+    return [field for field in wanted if existing is None or field.name not in existing.names]
+
+
 def check_json(table: str, existing: pa.Schema, wanted: pa.Schema, marked: Set[str]) -> None:
     """Raise `ContractError` where a column of text becomes one of JSON text, or the other way round.
 

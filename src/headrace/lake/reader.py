@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
+
+BATCH_ROWS = 65_536
+
 
 class LakeReader:
     """A read-only look at a lake; each `rows` sees the latest commit."""
@@ -30,6 +34,13 @@ class LakeReader:
             result = self._connection.execute(sql, list(parameters))
             names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        except duckdb.Error as problem:
+            raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="try again") from problem
+
+    def arrow(self, sql: str) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a SELECT over `lake.*`, a batch at a time: the caller may stop when it has enough."""
+        try:
+            yield from self._connection.execute(sql).to_arrow_reader(BATCH_ROWS)
         except duckdb.Error as problem:
             raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="try again") from problem
 

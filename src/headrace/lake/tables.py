@@ -83,10 +83,15 @@ BATCHES = Table(
             ("touched", pa.list_(pa.struct([("dataset", pa.string()), ("event_date", pa.date32())]))),
             ("oldest_ingest_time", INSTANT),
             ("committed_at", INSTANT),
+            ("lookups", pa.map_(pa.string(), pa.string())),
         ]
     ),
 )
-"""A row per batch: what it ran under (deployment, code, a contract version per dataset) and what it touched."""
+"""A row per batch: what it ran under (deployment, code, a contract version per dataset) and what it touched.
+
+`lookups` has the version of the reference data that each lookup was answered from: a digest of `lake.references`; null
+in batches of before there was enrichment.
+"""
 
 LEDGER = Table(
     "ops.ledger",
@@ -144,6 +149,27 @@ SUPERSEDED = Table(
 )
 """Each (key, version, payload) that lost to another: what makes its redelivery a duplicate for ever."""
 
+OUTBOX = Table(
+    "ops.outbox",
+    pa.schema(
+        [
+            ("source", pa.string()),
+            ("push", pa.string()),
+            ("seq", pa.int64()),
+            ("id", pa.string()),
+            ("kind", pa.string()),
+            ("dataset", pa.string()),
+            ("key", pa.string()),
+            ("at", INSTANT),
+            ("trace_id", pa.string()),
+            ("data", pa.string()),
+            ("batch_id", pa.string()),
+            ("committed_at", INSTANT),
+        ]
+    ),
+)
+"""What waits to be pushed, a row per push and event; `data` is the event as JSON. Rows of a push rise by `seq`."""
+
 DEPLOYMENTS = Table(
     "ops.deployments",
     pa.schema(
@@ -152,7 +178,7 @@ DEPLOYMENTS = Table(
 )
 """The project's files as `up` took them: `files` is a JSON object of path to text."""
 
-FIXED = (BRONZE, POSITIONS, BATCHES, LEDGER, QUARANTINE, SUPERSEDED, DEPLOYMENTS)
+FIXED = (BRONZE, POSITIONS, BATCHES, LEDGER, QUARANTINE, SUPERSEDED, OUTBOX, DEPLOYMENTS)
 BY_NAME = {table.name: table for table in FIXED}
 
 

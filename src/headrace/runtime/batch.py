@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
 
-    from headrace.lake.base import StagedFile
+    from headrace.lake.base import Removal, StagedFile
     from headrace.runtime.pipeline import Decided
     from headrace.stages.merge import Merged
 
@@ -35,7 +35,10 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A batch whose stages are done and whose bronze is staged; what is left is the merge and the commit."""
+    """A batch whose stages are done and whose bronze is staged; what is left is the merge and the commit.
+
+    `lookups` are the versions of reference data that it was enriched with, by lookup: digests of `lake.references`.
+    """
 
     batch_id: str
     source: str
@@ -47,6 +50,7 @@ class Prepared:
     decided: Decided
     files: tuple[StagedFile, ...]
     receipts: tuple[object, ...]
+    lookups: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -75,6 +79,28 @@ class Tally:
             counts = {"accepted": self.accepted[dataset, version], **{fate.value: fates[fate] for fate in Fate}}
             rows.append(names | counts)
         return pa.Table.from_pylist(rows, schema=tables.LEDGER.columns)
+
+
+@dataclass
+class Merges:
+    """What the merges of a batch decided, its silver still being written."""
+
+    prepared: Prepared
+    tally: Tally = field(init=False)
+    quarantine: list[pa.Table] = field(init=False)
+    removals: list[Removal] = field(default_factory=list)
+    lost: list[pa.Table] = field(default_factory=list)
+    inserted: dict[str, pa.Table] = field(default_factory=dict)
+    touched: set[tuple[str, dt.date]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.tally = Tally(accepted=self.prepared.decided.arrived.copy())
+        self.quarantine = list(self.prepared.decided.quarantine)
+
+    @property
+    def source(self) -> str:
+        """The source that the batch is of."""
+        return self.prepared.source
 
 
 def numbered(batch: pa.RecordBatch, first_seq: int) -> pa.RecordBatch:
@@ -153,6 +179,7 @@ def batch_rows(
         "touched": [{"dataset": dataset, "event_date": date} for dataset, date in sorted(touched)],
         "oldest_ingest_time": prepared.oldest_ingest_time,
         "committed_at": committed_at,
+        "lookups": sorted(prepared.lookups.items()),
     }
     return pa.Table.from_pylist([row], schema=tables.BATCHES.columns)
 

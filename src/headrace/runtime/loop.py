@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 RETRY_FIRST_SECS, RETRY_LAST_SECS = 0.5, 30.0
 UPKEEP_EVERY_SECS = 30.0
 UPKEEP_BUDGET_SECS = 0.5
-SOURCES_PER_COMMIT = 10  # enough to be worth a commit; more join while the writer has another one to do
+SOURCES_PER_COMMIT = 10  # enough to be worth a commit; more would only wait for each other
 SIDE_BY_SIDE = 2  # more would only hold more memory: the writer and the thread of bronze work beside them
 
 
@@ -81,6 +81,7 @@ class Loop:
         self._health = {name: Health() for name in sources}
         self._committing: Future[dict[str, Exception]] | None = None
         self._in_flight: list[Prepared] = []
+        self._ready: list[Prepared] = []
         self._preparing: dict[str, Future[Prepared | None]] = {}
         self._committed: Counter[str] = Counter()
         self._upkeep_at = time.monotonic() + UPKEEP_EVERY_SECS
@@ -91,8 +92,9 @@ class Loop:
         self._report()
 
     def close(self) -> None:
-        """Wait for the commit under way, and give the lake back."""
+        """Wait for the commit under way, and give the lake back; what is prepared beyond it stays on the bus."""
         self._settle()
+        self._discard(self._ready)
         self._preparers.shutdown()
         self._writer.submit(self._lake.close).result()
         self._writer.shutdown()
@@ -133,18 +135,17 @@ class Loop:
         names = [name for name in due.decide(self._waiting(now, asked)) if self._is_taken_up(name)]
         self._preparing = {name: self._started(name) for name in names}
         took = False
-        ready: list[Prepared] = []
         for name in names:
             batch = self._prepared(name, now)
-            if batch is None:
-                continue
+            if batch is not None:
+                took = True
+                self._ready.append(batch)
+                if len(self._ready) >= SOURCES_PER_COMMIT and self._writer_is_free():
+                    self._commit()
+        # While the writer is busy, more may join; but not for ever, and nothing waits where nothing else is due.
+        if self._ready and (not took or self._writer_is_free() or len(self._ready) >= due.SOURCES_PER_TICK):
             took = True
-            ready.append(batch)
-            if len(ready) >= SOURCES_PER_COMMIT and (self._committing is None or self._committing.done()):
-                self._commit(ready)
-                ready = []
-        if ready:
-            self._commit(ready)
+            self._commit()
         elif not took:
             self._settle()
         if now >= self._upkeep_at:
@@ -152,22 +153,23 @@ class Loop:
             self._upkeep = self._writer.submit(self._lake.maintain, self._keep, UPKEEP_BUDGET_SECS)
         return took
 
-    def _commit(self, ready: list[Prepared]) -> None:
-        """Hand batches to the writer, once the commit before is through."""
-        failed = self._settle()
-        # A source that failed is taken up from its committed position: what was prepared after that is void.
-        self._discard(each for each in ready if each.source in failed)
-        ready = [each for each in ready if each.source not in failed]
-        if ready:
-            self._in_flight = ready
-            self._committing = self._writer.submit(self._timed_commit, ready)
+    def _writer_is_free(self) -> bool:
+        return self._committing is None or self._committing.done()
+
+    def _commit(self) -> None:
+        """Hand what is ready to the writer, once the commit before is through."""
+        self._settle()
+        if self._ready:
+            self._in_flight, self._ready = self._ready[:SOURCES_PER_COMMIT], self._ready[SOURCES_PER_COMMIT:]
+            self._committing = self._writer.submit(self._timed_commit, self._in_flight)
 
     def _waiting(self, now: float, asked: Set[str]) -> list[due.Waiting]:
         taken = {each.source: each.next_seq - each.first_seq for each in self._in_flight}
+        ready = {each.source for each in self._ready}  # a commit takes one batch of each
         waiting = []
         for name, source in self._sources.items():
             health = self._health[name]
-            if health.retry_at > now or (asked and name not in asked):
+            if health.retry_at > now or name in ready or (asked and name not in asked):
                 continue
             messages = self._lag(name) - taken.get(name, 0)
             budget = 0.0 if asked else source.freshness_secs
@@ -201,10 +203,12 @@ class Loop:
         return batch
 
     def _void(self, names: Set[str]) -> None:
-        """Drop what is being prepared of sources that are to be taken up again."""
+        """Drop what is prepared of sources that are to be taken up again: it lies after what failed."""
         dropped = [self._preparing.pop(name) for name in names & self._preparing.keys()]
         wait(dropped)
         self._discard(each.result() for each in dropped if each.exception() is None)
+        self._discard(each for each in self._ready if each.source in names)
+        self._ready = [each for each in self._ready if each.source not in names]
 
     def _discard(self, batches: Iterable[Prepared | None]) -> None:
         self._lake.discard([file for each in batches if each is not None for file in each.files])

@@ -15,7 +15,7 @@ from headrace.connectors.ingestion import dataset_name
 from headrace.lake import tables
 from headrace.stages.decode import Decode
 from headrace.stages.event_time import EventTime
-from headrace.stages.key import KeyPresent
+from headrace.stages.key import KeyHash, KeyPresent
 from headrace.stages.late import Late
 from headrace.stages.quality import Quality
 from headrace.stages.rejections import none_rejected, rejections
@@ -133,6 +133,8 @@ def stages_of(source: Source, dataset: Dataset) -> list[Stage]:
         stages.append(Quality(dataset.rules, dataset.contract.arrow_schema()))
     if dataset.late:
         stages.append(Late(dataset.late))
+    if dataset.key:
+        stages.append(KeyHash(dataset))
     return stages
 
 

@@ -3,6 +3,7 @@
     pull ─▶ decode ▸ validate ▸ event time ▸ quality ▸ late ─▶ stage bronze        `prepare`, no lock, no catalog
                                                                      │
     ack ◀─ commit: bronze + silver + quarantine + ledger + position ◀┴─ merge      `commit`, the writer's thread
+           + outbox
 
 `prepare` of the next round may run while `commit` of this one does. What a crash interrupts has left nothing but staged
 files that no snapshot names: the next start seeks the bus to the committed positions and takes the same messages again.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,13 +24,15 @@ from headrace.errors import BusError, HeadraceError, LakeError, SpaceError
 from headrace.lake import tables
 from headrace.lake.base import Change, Removal
 from headrace.runtime import batch as rows
+from headrace.runtime.outbox import outboxes
 from headrace.runtime.pipeline import Pipeline, refusal
+from headrace.runtime.staging import Staging
 from headrace.stages.merge import Merge
 from headrace.words import Fate
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from headrace.bus.base import Bus
     from headrace.config.source import Source
@@ -38,6 +41,8 @@ if TYPE_CHECKING:
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Merged
 
+T = TypeVar("T", rows.Prepared, rows.Merges)
+U = TypeVar("U")
 PULL_BYTES = 64 << 20
 
 
@@ -69,10 +74,11 @@ class Tick:
         self._deployment = deployment
         self._clock = clock
         self._pipelines = {name: pipeline(source) for name, source in sources.items()}
-        self._merges = {
+        self._merge_of = {
             dataset.name: (dataset, merge(dataset)) for source in sources.values() for dataset in source.datasets
         }
-        self._stager = ThreadPoolExecutor(1, thread_name_prefix="bronze")
+        self._outboxes = outboxes(sources)
+        self._stager = ThreadPoolExecutor(2, thread_name_prefix="stage")  # one for bronze, one for silver
         self._next_seq: dict[str, int] = {}
         self._next_offset: dict[str, dict[str, int | None]] = {}
 
@@ -145,96 +151,99 @@ class Tick:
         commit; a failed source is taken up again by `start`. A full disk is everybody's and raises `SpaceError`.
         """
         failed: dict[str, Exception] = {}
-        staged = {each.source: list(each.files) for each in prepared}  # what no snapshot names yet
+        staging = {each.source: Staging(list(each.files)) for each in prepared}
         try:
-            ready = [
-                (each, change)
-                for each in prepared
-                if (change := self._change_or_failure(each, staged, failed)) is not None
-            ]
-            self._commit(ready, staged, failed)
+            merged = self._tried(prepared, staging, failed, self._merges)
+            self._commit(self._tried(merged, staging, failed, self._change), staging, failed)
         except SpaceError:
-            for files in staged.values():
-                self._lake.discard(files)
+            for left in staging.values():
+                self._lake.discard(left.given_up())
             raise
+        for each in prepared:
+            if each.source not in failed:
+                self._ack(each)
         return failed
 
-    def _commit(
+    def _tried(
         self,
-        ready: Sequence[tuple[rows.Prepared, Change]],
-        staged: dict[str, list[StagedFile]],
+        batches: Iterable[T],
+        staging: dict[str, Staging],
         failed: dict[str, Exception],
-    ) -> None:
-        if not ready:
+        act: Callable[[T, Staging], U],
+    ) -> list[U]:
+        """Return what `act` makes of each batch; a bug met by one source's data must not stop the others."""
+        made = []
+        for each in batches:
+            try:
+                made.append(act(each, staging[each.source]))
+            except SpaceError:
+                raise
+            except Exception as problem:  # noqa: BLE001 - see above
+                failed[each.source] = problem
+                self._lake.discard(staging.pop(each.source).given_up())
+        return made
+
+    def _commit(self, changes: Sequence[Change], staging: dict[str, Staging], failed: dict[str, Exception]) -> None:
+        if not changes:
             return
         try:
-            self._lake.commit([change for _, change in ready])
+            self._lake.commit(changes)
         except LakeError as problem:
-            if len(ready) == 1:
-                source = ready[0][0].source
+            if len(changes) == 1:
+                source = changes[0].source
                 failed[source] = problem
-                self._lake.discard(staged.pop(source))
+                self._lake.discard(staging.pop(source).given_up())
                 return
-            half = len(ready) // 2
-            self._commit(ready[:half], staged, failed)
-            self._commit(ready[half:], staged, failed)
+            half = len(changes) // 2
+            self._commit(changes[:half], staging, failed)
+            self._commit(changes[half:], staging, failed)
             return
-        for prepared, _ in ready:
-            del staged[prepared.source]
-            self._ack(prepared)
+        for each in changes:
+            del staging[each.source]
 
-    def _change_or_failure(
-        self, prepared: rows.Prepared, staged: dict[str, list[StagedFile]], failed: dict[str, Exception]
-    ) -> Change | None:
-        try:
-            return self._change(prepared, staged[prepared.source])
-        except SpaceError:
-            raise
-        except Exception as problem:  # noqa: BLE001 - a bug met by one source's data must not stop the others
-            failed[prepared.source] = problem
-            self._lake.discard(staged.pop(prepared.source))
-            return None
-
-    def _change(self, prepared: rows.Prepared, files: list[StagedFile]) -> Change:
-        """Return all that a batch does to the lake: its merge decided, its silver staged, its ledger counted.
-
-        What is staged on the way is added to `files`.
-        """
-        decided = prepared.decided
-        tally = rows.Tally(accepted=decided.arrived.copy())
-        quarantine = list(decided.quarantine)
-        removals, lost = [], []
-        touched: set[tuple[str, dt.date]] = set()
-        for name, batches in decided.kept.items():
-            dataset, merge = self._merges[name]
+    def _merges(self, prepared: rows.Prepared, staging: Staging) -> rows.Merges:
+        """Merge a batch; what it adds to silver is staged beside this thread, which goes on to the next batch."""
+        self._lake.hold_references(prepared.lookups)
+        merges = rows.Merges(prepared)
+        for name, batches in prepared.decided.kept.items():
+            dataset, merge = self._merge_of[name]
             merged, refused = self._merged_but(dataset, merge, pa.concat_batches(batches))
-            quarantine += [refusal(prepared.source, name, event, problem) for event, problem in refused]
-            tally.merged(name, merged)
+            merges.quarantine += [refusal(prepared.source, name, event, problem) for event, problem in refused]
+            merges.tally.merged(name, merged)
+            table = tables.silver(dataset)
             if len(merged.inserted):
-                inserted = rows.silver_rows(merged)
-                mine = self._lake.stage(tables.silver(dataset), inserted, prepared.batch_id, merged.hashes)
-                files += mine
-                touched |= {(name, each.event_date) for each in mine if each.event_date is not None}
+                inserted = merges.inserted[name] = rows.silver_rows(merged)
+                staging.take(self._stager.submit(self._lake.stage, table, inserted, prepared.batch_id, merged.hashes))
             if merged.removed_seqs:
-                removals.append(Removal(tables.silver(dataset).name, merged.removed_seqs, merged.removed_dates))
-                touched |= {(name, date) for date in merged.removed_dates}
+                merges.removals.append(Removal(table.name, merged.removed_seqs, merged.removed_dates))
+                merges.touched |= {(name, date) for date in merged.removed_dates}
             if merged.superseded is not None:
-                lost.append(rows.superseded_rows(prepared.batch_id, name, merged.superseded))
-        for part in quarantine:
+                merges.lost.append(rows.superseded_rows(prepared.batch_id, name, merged.superseded))
+        return merges
+
+    def _change(self, merges: rows.Merges, staging: Staging) -> Change:
+        """Return all that a batch does to the lake: its merges decided, its files written, its ledger counted."""
+        prepared, files = merges.prepared, staging.files()
+        touched = merges.touched | {(each.dataset, each.event_date) for each in files if each.event_date is not None}
+        for part in merges.quarantine:
             dataset_name, version = part["dataset"][0].as_py(), part["contract_version"][0].as_py()
-            tally.move(dataset_name, version, Fate.QUARANTINED, len(part))
-        if decided.filtered:
-            tally.move("", "", Fate.FILTERED, decided.filtered)
+            merges.tally.move(dataset_name, version, Fate.QUARANTINED, len(part))
+        if prepared.decided.filtered:
+            merges.tally.move("", "", Fate.FILTERED, prepared.decided.filtered)
+        now = self._clock()
         ops = {
             tables.POSITIONS.name: rows.position_rows(prepared),
-            tables.BATCHES.name: rows.batch_rows(prepared, self._deployment, touched, self._clock()),
-            tables.LEDGER.name: tally.rows(prepared.batch_id, prepared.source),
+            tables.BATCHES.name: rows.batch_rows(prepared, self._deployment, touched, now),
+            tables.LEDGER.name: merges.tally.rows(prepared.batch_id, prepared.source),
         }
-        if quarantine:
-            ops[tables.QUARANTINE.name] = rows.quarantine_of(prepared.batch_id, quarantine)
-        if lost:
-            ops[tables.SUPERSEDED.name] = pa.concat_tables(lost)
-        return Change(prepared.source, tuple(files), tuple(removals), ops)
+        if merges.quarantine:
+            ops[tables.QUARANTINE.name] = rows.quarantine_of(prepared.batch_id, merges.quarantine)
+        if merges.lost:
+            ops[tables.SUPERSEDED.name] = pa.concat_tables(merges.lost)
+        outbox = self._outboxes.get(prepared.source)
+        if outbox is not None and (waiting := outbox(merges, now)) is not None:
+            ops[tables.OUTBOX.name] = waiting
+        return Change(prepared.source, tuple(files), tuple(merges.removals), ops)
 
     def _merged_but(
         self, dataset: Dataset, merge: Merge, events: pa.RecordBatch
@@ -269,7 +278,8 @@ class Tick:
     def _merged(self, dataset: Dataset, merge: Merge, events: pa.RecordBatch) -> Merged:
         if not dataset.key:
             return merge.alone(events)
-        hashes = merge.hashes(events)
+        hashes = events.column(words.KEY_HASH).to_numpy()
+        events = events.drop_columns([words.KEY_HASH])
         contended = merge.contend(events, hashes, self._lake.maybe_stored(dataset, hashes))
         known = self._lake.known(dataset, contended)
         return merge(contended, known.rows, known.superseded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -56,7 +57,7 @@ class Decode:
     def __call__(self, batch: pa.RecordBatch) -> Outcome:
         """Take a batch of messages (`words.message_schema()` and `seq`) apart."""
         faults: list[Fault] = []
-        rows = pa.array(range(len(batch)), pa.int32())
+        rows = pa.array(np.arange(len(batch), dtype=np.int32))
         docs = self._texts(batch, faults)
         docs = self._from_csv(batch, docs, faults)
         proof = self._prover(docs) if self._prover else None

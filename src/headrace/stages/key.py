@@ -12,8 +12,11 @@ from headrace.stages import paths
 from headrace.stages.base import Outcome
 from headrace.stages.canonical import column_sql
 from headrace.stages.rejections import none_rejected, rejections
+from headrace.stages.sql import SqlKernel
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from headrace.stages.dataset import Dataset
 
 
@@ -60,3 +63,21 @@ class KeyPresent:
             refused.append(rejections(rows, stage="contract", code="key_missing", reason=reason, path=path.json()))
             whole = pc.and_(whole, pc.invert(null))
         return Outcome(batch.filter(whole), pa.concat_batches(refused), none_rejected())
+
+
+class KeyHash:
+    """Adds KEY_HASH, by which the merge finds the rows that may have one key; stable within a process only."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self._kernel = SqlKernel()
+        self._sql = f"SELECT {key_hash_sql(dataset)} AS h FROM rows {ALIAS}"
+
+    def __call__(self, batch: pa.RecordBatch) -> Outcome:
+        """Keep every row."""
+        hashes = pa.array(self.of(batch), pa.uint64())
+        return Outcome(batch.append_column(words.KEY_HASH, hashes), none_rejected(), none_rejected())
+
+    def of(self, rows: pa.RecordBatch | pa.Table) -> np.ndarray:
+        """Return the hash of each row's key."""
+        hashes: np.ndarray = self._kernel.run(self._sql, rows=rows)["h"].to_numpy()
+        return hashes

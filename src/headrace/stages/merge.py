@@ -21,7 +21,7 @@ from headrace import words
 from headrace.contracts.contract import is_json
 from headrace.spec import Spec
 from headrace.stages.canonical import canonical_json, canonical_sql
-from headrace.stages.key import ALIAS, key_columns, key_hash_sql, path_column
+from headrace.stages.key import ALIAS, key_columns, path_column
 from headrace.stages.sql import SqlKernel
 from headrace.words import Fate
 
@@ -86,13 +86,7 @@ class Merge:
         if dataset.contract.validation == "lenient":
             columns.append(pa.field(words.EXTRA, pa.string()))
             self._json_columns.append(words.EXTRA)
-        self._hash_sql = f"SELECT {key_hash_sql(dataset)} AS h FROM rows {ALIAS}" if dataset.key else ""
         self._pairs_sql = _pairs_sql(dataset, columns)
-
-    def hashes(self, rows: pa.RecordBatch | pa.Table) -> np.ndarray:
-        """Return a 64-bit hash per row of its key; stable within a process only."""
-        hashes: np.ndarray = self._kernel.run(self._hash_sql, rows=rows)["h"].to_numpy()
-        return hashes
 
     def contend(self, batch: pa.RecordBatch, hashes: np.ndarray, maybe_stored: np.ndarray) -> Contended:
         """Part the rows whose key is alone in the batch and surely not in silver from all the others."""

@@ -1,0 +1,185 @@
+"""The outbox: what of a batch is to be pushed, decided beside the merge and committed with it.
+
+One row per push and version that became silver: of several versions of a key in one batch the winner, and of later
+batches each that takes the place of the one before. What was superseded when it arrived, and redeliveries, are not
+pushed; neither is anything that a rebuild or a replay decides again.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import time
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace import words
+from headrace.config.pushes import applicable
+from headrace.contracts.contract import JSON_MARK
+from headrace.lake import tables
+from headrace.stages.event_json import event_json_sql
+from headrace.stages.key import ALIAS, key_columns
+from headrace.stages.sql import SqlKernel
+from headrace.words import Fate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from headrace.config.source import Source
+    from headrace.connectors.push import PushSpec
+    from headrace.lake.ducklake import DuckLake
+    from headrace.runtime.batch import Merges, Prepared
+    from headrace.stages.dataset import Dataset
+    from headrace.stages.select import Select
+
+FORGET_EVERY_SECS = 600.0
+_ENVELOPE = (*words.ENVELOPE, words.EVENT_DATE)
+
+
+class Outbox:
+    """Chooses the rows of one source's pushes. Pure but for what it is given; belongs to the writer's thread."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._datasets = {dataset.name: dataset for dataset in source.datasets}
+        self._pushes = [(push, applicable(push, source.datasets)) for push in source.spec.serving.push]
+        self._kernel = SqlKernel()
+
+    def __call__(self, merges: Merges, committed_at: dt.datetime) -> pa.Table | None:
+        """Return the rows that a batch adds, by push and in the order of `seq`; None where there are none."""
+        prepared, inserted, quarantine = merges.prepared, merges.inserted, merges.quarantine
+        parts: list[pa.Table] = []
+        for push, selects in self._pushes:
+            mine: list[pa.Table] = []
+            if push.on == "silver":
+                mine = [self._events(selects[name], name, rows) for name, rows in inserted.items() if name in selects]
+            elif push.on == "quarantined" and quarantine:
+                mine = [self._failures(selects[""], pa.concat_tables(quarantine))]
+            elif push.on == "batch":
+                mine = [self._completion(merges, committed_at)]
+            if sum(map(len, mine)):
+                parts.append(self._addressed(push, pa.concat_tables(mine), prepared, committed_at))
+        return pa.concat_tables(parts) if parts else None
+
+    def _events(self, select: Select, name: str, rows: pa.Table) -> pa.Table:
+        dataset = self._datasets[name]
+        (batch,) = rows.combine_chunks().to_batches() or [None]
+        if batch is None or not len(chosen := batch.filter(select(batch))):
+            return _NONE
+        sql = (
+            f'SELECT "{words.SEQ}" AS seq, "{words.EVENT_ID}" AS id, \'silver\' AS kind, {_literal(name)} AS dataset, '
+            f'{_key_sql(dataset)} AS "key", "{words.EVENT_TIME}" AS at, "{words.TRACE_ID}" AS trace_id, '
+            f"{_data_sql(dataset, rows.schema)} AS data FROM rows {ALIAS}"
+        )
+        return self._kernel.run(sql, rows=chosen).cast(_NONE.schema)
+
+    def _failures(self, select: Select, rows: pa.Table) -> pa.Table:
+        (batch,) = rows.combine_chunks().to_batches() or [None]
+        if batch is None or not len(chosen := batch.filter(select(batch))):
+            return _NONE
+        fields = [field for field in tables.QUARANTINE.columns if field.name not in {"batch_id", "status"}]
+        sql = (
+            "SELECT seq, id, 'quarantined' AS kind, dataset, id AS \"key\", ingest_time AS at, "
+            f"NULL::VARCHAR AS trace_id, {event_json_sql(fields, 'r')} AS data FROM rows r"
+        )
+        return self._kernel.run(sql, rows=chosen).cast(_NONE.schema)
+
+    def _completion(self, merges: Merges, committed_at: dt.datetime) -> pa.Table:
+        prepared, tally = merges.prepared, merges.tally
+        fates = dict.fromkeys(Fate, 0)
+        for moved in tally.fates.values():
+            for fate, messages in moved.items():
+                fates[fate] += messages
+        data: dict[str, Any] = {
+            "source": self._source.id,
+            "batch_id": prepared.batch_id,
+            "first_seq": prepared.first_seq,
+            "next_seq": prepared.next_seq,
+            "accepted": sum(tally.accepted.values()),
+            "fates": {fate.value: count for fate, count in fates.items()},
+            "inserted": {name: len(rows) for name, rows in merges.inserted.items() if len(rows)},
+            "positions": [
+                {"topic": prepared.topic, "partition": each.partition, "next_offset": each.next_offset}
+                for each in prepared.stretches
+            ],
+            "committed_at": committed_at.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        }
+        row = {
+            "seq": prepared.next_seq - 1,
+            "id": prepared.batch_id,
+            "kind": "batch",
+            "dataset": "",
+            "key": self._source.id,
+            "at": committed_at,
+            "trace_id": None,
+            "data": json.dumps(data, ensure_ascii=False),
+        }
+        return pa.Table.from_pylist([row], schema=_NONE.schema)
+
+    def _addressed(self, push: PushSpec, rows: pa.Table, prepared: Prepared, committed_at: dt.datetime) -> pa.Table:
+        """Return a push's rows in order, as they stand in the table."""
+        rows = rows.take(pc.sort_indices(rows, [("seq", "ascending")]))
+        count = len(rows)
+        said = {
+            "source": pa.repeat(self._source.id, count),
+            "push": pa.repeat(push.name, count),
+            "batch_id": pa.repeat(prepared.batch_id, count),
+            "committed_at": pa.repeat(pa.scalar(committed_at, tables.INSTANT), count),
+        }
+        columns = {name: said[name] if name in said else rows[name] for name in tables.OUTBOX.columns.names}
+        return pa.table(columns, schema=tables.OUTBOX.columns)
+
+
+def outboxes(sources: Mapping[str, Source]) -> dict[str, Outbox]:
+    """Return the outbox of every source that has a push."""
+    return {name: Outbox(source) for name, source in sources.items() if source.spec.serving.push}
+
+
+class Forgetting:
+    """Removes rows of the outbox that are done and old, now and then; called by the loop in the writer's thread."""
+
+    def __init__(
+        self,
+        delivered: Callable[[], Mapping[tuple[str, str], int]],
+        retention: dt.timedelta,
+        every_secs: float = FORGET_EVERY_SECS,
+    ) -> None:
+        """`delivered` returns, per source and push of the project, the sequence number up to which it is done."""
+        self._delivered = delivered
+        self._retention = retention
+        self._every_secs = every_secs
+        self._at = time.monotonic()
+
+    def __call__(self, lake: DuckLake) -> None:
+        """Remove what nobody needs, if the last time is long enough ago."""
+        if time.monotonic() < self._at:
+            return
+        self._at = time.monotonic() + self._every_secs
+        lake.forget_outbox(self._delivered(), dt.datetime.now(dt.UTC) - self._retention)
+
+
+_NONE = pa.schema(
+    [field for field in tables.OUTBOX.columns if field.name not in {"source", "push", "batch_id", "committed_at"}]
+).empty_table()
+
+
+def _key_sql(dataset: Dataset) -> str:
+    """Return the SQL of what orders events among each other; without a key, every event is on its own."""
+    if not dataset.key:
+        return f'"{words.EVENT_ID}"'
+    return f"CAST(to_json([{', '.join(f'CAST({each} AS VARCHAR)' for each in key_columns(dataset))}]) AS VARCHAR)"
+
+
+def _data_sql(dataset: Dataset, schema: pa.Schema) -> str:
+    fields = [field for field in schema if field.name not in _ENVELOPE]
+    marked = {column.name: column.field() for column in dataset.contract.columns}
+    marked[words.EXTRA] = pa.field(words.EXTRA, pa.string(), metadata=dict(JSON_MARK))
+    fields = [marked.get(field.name, field) for field in fields]
+    required = {name for name in dataset.contract.schema.get("required", ()) if isinstance(name, str)}
+    return event_json_sql(fields, ALIAS, required)
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,89 @@
+"""An event's JSON: read back by another reader, it is the event."""
+
+import base64
+import datetime as dt
+import json
+from decimal import Decimal
+
+import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.contracts.contract import JSON_MARK
+from headrace.stages.event_json import event_json_sql
+from headrace.stages.sql import SqlKernel
+
+SCHEMA = pa.schema(
+    [
+        ('it\'s "a"', pa.string()),
+        ("at", pa.timestamp("us", "UTC")),
+        ("naive", pa.timestamp("us")),
+        ("day", pa.date32()),
+        ("time", pa.time64("us")),
+        ("price", pa.decimal128(38, 9)),
+        ("big", pa.int64()),
+        ("ratio", pa.float64()),
+        ("paid", pa.bool_()),
+        ("raw", pa.binary()),
+        pa.field("free", pa.string(), metadata=JSON_MARK),
+        ("customer", pa.struct([("name", pa.string()), ("born", pa.date32())])),
+        ("items", pa.list_(pa.struct([("sku", pa.string()), ("seen", pa.list_(pa.timestamp("us", "UTC")))]))),
+    ]
+)
+
+
+def texts(rows, schema=SCHEMA, required=frozenset()):
+    sql = f"SELECT {event_json_sql(schema, 'r', required)} AS text FROM rows r"
+    return SqlKernel().run(sql, rows=pa.Table.from_pylist(rows, schema=schema))["text"].to_pylist()
+
+
+def test_every_type_is_written_as_others_read_it():
+    noon = dt.datetime(2026, 11, 1, 12, 0, 0, 5, tzinfo=dt.UTC)
+    (text,) = texts(
+        [
+            {
+                'it\'s "a"': 'é\n"\\,',
+                "at": noon,
+                "naive": noon.replace(tzinfo=None),
+                "day": noon.date(),
+                "time": dt.time(1, 2, 3),
+                "price": Decimal("12345678901234567890.123456789"),
+                "big": 2**62,
+                "ratio": 0.1,
+                "paid": False,
+                "raw": b"\x00\xff",
+                "free": '{"b": [1.000, null]}',
+                "customer": {"name": None, "born": noon.date()},
+                "items": [{"sku": "x", "seen": [noon]}, None, {"sku": None, "seen": []}],
+            }
+        ]
+    )
+    assert json.loads(text, parse_float=Decimal) == {
+        'it\'s "a"': 'é\n"\\,',
+        "at": "2026-11-01T12:00:00.000005Z",
+        "naive": "2026-11-01T12:00:00.000005",
+        "day": "2026-11-01",
+        "time": "01:02:03",
+        "price": Decimal("12345678901234567890.123456789"),
+        "big": 2**62,
+        "ratio": Decimal("0.1"),
+        "paid": False,
+        "raw": base64.b64encode(b"\x00\xff").decode(),
+        "free": {"b": [Decimal("1.000"), None]},
+        "customer": {"born": "2026-11-01"},
+        "items": [{"sku": "x", "seen": ["2026-11-01T12:00:00.000005Z"]}, None, {"seen": []}],
+    }
+
+
+def test_nulls_are_left_out_but_where_they_are_required():
+    assert texts([{}]) == ["{}"]
+    assert texts([{}], required={"paid", "customer"}) == ['{"paid":null,"customer":null}']
+
+
+names = st.text(min_size=1, max_size=5)
+
+
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b,", "c"]), st.text(max_size=8)), max_size=4))
+def test_any_text_comes_back(rows):
+    schema = pa.schema([(name, pa.string()) for name in ("a", "b,", "c")])
+    assert [json.loads(text) for text in texts(rows, schema)] == rows
