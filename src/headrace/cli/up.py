@@ -46,12 +46,14 @@ def run(
     asked = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
+    from headrace.runtime.children import children
     from headrace.runtime.up import Up, line
 
     shop = open_project(project, env)
     if asked.is_set():
         raise KeyboardInterrupt
-    up = Up(shop, build_every_secs=None if no_build else build_every)
+    intake, outlets = children(shop)
+    up = Up(shop, build_every_secs=None if no_build else build_every, intake=intake, outlets=outlets)
     started = time.monotonic()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: up.stop())

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from headrace.bus.sqlite import SqliteBus
-from headrace.errors import BusyError, LakeError
+from headrace.errors import BusyError, ExternalError, LakeError
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import open_reader
 from headrace.runtime import control
 from headrace.runtime.deployment import deploy
 from headrace.runtime.loop import Loop
+from headrace.runtime.relay import builds
 from headrace.runtime.state import open_state
 from headrace.warehouse.base import BuildOptions, Inputs
 from headrace.warehouse.embedded import DbtWarehouse
@@ -88,7 +89,10 @@ def build_once(
             publish=publish,
             touched=_touched_since(lake, warehouse.published()) if lake else None,
         )
-        return warehouse.build(inputs(project), snapshot, options)
+        report = warehouse.build(inputs(project), snapshot, options)
+    with suppress(ExternalError):  # of a published build the relay learns from the warehouse itself
+        builds.note(project, report)
+    return report
 
 
 def bring_in(project: Project) -> None:

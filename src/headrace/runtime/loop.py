@@ -63,12 +63,17 @@ class Loop:
         start: Callable[[DuckLake, Bus], Tick],
         *,
         keep: Callable[[], Set[int]] = frozenset,
+        forget: Callable[[DuckLake], None] | None = None,
     ) -> None:
-        """Open the lake and start the tick. Raises `BusyError` where another process has the lake."""
+        """Open the lake and start the tick. Raises `BusyError` where another process has the lake.
+
+        `forget` lets go of rows that nobody needs any more, in a slot of upkeep.
+        """
         self.progress = Progress()
         self._bus = bus
         self._sources = sources
         self._keep = keep
+        self._forget = forget
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lake-writer")
         self._preparers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="prepare")
         try:
@@ -150,7 +155,7 @@ class Loop:
             self._settle()
         if now >= self._upkeep_at:
             self._upkeep_at = now + UPKEEP_EVERY_SECS
-            self._upkeep = self._writer.submit(self._lake.maintain, self._keep, UPKEEP_BUDGET_SECS)
+            self._upkeep = self._writer.submit(self._maintain)
         return took
 
     def _writer_is_free(self) -> bool:
@@ -212,6 +217,11 @@ class Loop:
 
     def _discard(self, batches: Iterable[Prepared | None]) -> None:
         self._lake.discard([file for each in batches if each is not None for file in each.files])
+
+    def _maintain(self) -> Mapping[str, int]:
+        if self._forget is not None:
+            self._forget(self._lake)
+        return self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS)
 
     def _timed_commit(self, prepared: list[Prepared]) -> dict[str, Exception]:
         started = time.monotonic()

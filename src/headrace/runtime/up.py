@@ -14,6 +14,8 @@ from headrace.runtime import building
 from headrace.runtime.control import ControlServer
 from headrace.runtime.deployment import deploy
 from headrace.runtime.loop import Loop
+from headrace.runtime.outbox import Forgetting
+from headrace.runtime.relay.store import done_upto
 from headrace.runtime.state import open_state
 from headrace.warehouse.embedded import DbtWarehouse
 
@@ -73,6 +75,7 @@ class Up:
             project.sources,
             lambda lake, bus: deploy(project, lake, bus),
             keep=self._warehouse.lake_snapshots,
+            forget=Forgetting(lambda: done_upto(project), project.push.retention),
         )
         self.progress = self._loop.progress
         self._control = ControlServer(project.state, self._answer)

@@ -1,0 +1,168 @@
+"""An HTTP endpoint that events are sent to: reached only where that is allowed, and never waited for too long."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import socket
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Literal
+
+import httpx
+
+from headrace.connectors.push import is_loopback, refused_address, url_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headrace.connectors.push import PushesSpec
+
+REFUSED = frozenset({400, 413, 415, 422})
+"""What an endpoint answers that will never take this request; all else may heal."""
+
+LONGEST_RETRY_AFTER_SECS = 3600.0
+_READ_BYTES = 1 << 16  # of an answer, so that the connection can be used again; nothing of it is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one attempt. `failed`: worth another one, not before `retry_after_secs`; `refused`: it is not."""
+
+    verdict: Literal["delivered", "refused", "failed"]
+    problem: str = ""
+    retry_after_secs: float = 0.0
+
+
+class Endpoint:
+    """One endpoint, with connections of its own. Belongs to one event loop.
+
+    Redirects are not followed. A name is looked up for each request, and every address that it stands for must be
+    public, or in a network that the project lists: the address that was looked at is the one that is connected to.
+    Proxies of the environment are not used, since they would look names up themselves.
+    """
+
+    def __init__(self, rules: PushesSpec, timeout_secs: float, connections: int) -> None:
+        self._rules = rules
+        self._timeout_secs = timeout_secs
+        limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
+        transport = _Guarded(httpx.AsyncHTTPTransport(limits=limits, trust_env=False), rules.networks)
+        self._client = httpx.AsyncClient(transport=transport, timeout=timeout_secs, follow_redirects=False)
+
+    async def send(self, url: str, body: bytes, headers: Mapping[str, str], hide: Sequence[str] = ()) -> Answer:
+        """POST a body once. Never raises for what the endpoint does; `hide` are secrets that no problem may show."""
+        if wrong := self._not_allowed(url):
+            return Answer("failed", wrong)
+        try:
+            async with asyncio.timeout(self._timeout_secs):
+                async with self._client.stream("POST", url, content=body, headers=dict(headers)) as response:
+                    await _skim(response)
+        except TimeoutError:
+            return Answer("failed", f"no answer within {self._timeout_secs:g} s")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as problem:
+            return Answer("failed", _hidden(_said(problem), (url, *hide)))
+        return answer_of(response.status_code, response.headers.get("retry-after", ""), dt.datetime.now(dt.UTC))
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    def _not_allowed(self, url: str) -> str:
+        """Return why a URL may not be sent to; a file was checked when it loaded, a secret is only known now."""
+        if wrong := url_fault(url):
+            return f"the endpoint's URL cannot be used: {wrong}"
+        parts = httpx.URL(url)
+        if parts.scheme == "http" and not is_loopback(parts.host) and parts.host not in self._rules.plain_http:
+            return "the endpoint would be sent to without TLS, and headrace.yaml does not list it under push.plain_http"
+        return ""
+
+
+def answer_of(status: int, retry_after: str, now: dt.datetime) -> Answer:
+    """Return what an endpoint's status and its Retry-After mean."""
+    if 200 <= status < 300:
+        return Answer("delivered")
+    said = f"the endpoint answered {status}"
+    if 300 <= status < 400:
+        said += ", and redirects are not followed"
+    if status in REFUSED:
+        return Answer("refused", said)
+    return Answer("failed", said, _seconds(retry_after, now))
+
+
+def _seconds(retry_after: str, now: dt.datetime) -> float:
+    text = retry_after.strip()
+    if text.isdecimal() and len(text) < 10:
+        seconds = float(text)
+    else:
+        try:
+            at = parsedate_to_datetime(text)
+        except (ValueError, TypeError):
+            return 0.0
+        seconds = ((at if at.tzinfo else at.replace(tzinfo=dt.UTC)) - now).total_seconds()
+    return min(max(seconds, 0.0), LONGEST_RETRY_AFTER_SECS)
+
+
+async def _skim(response: httpx.Response) -> None:
+    read = 0
+    async for chunk in response.aiter_raw():
+        read += len(chunk)
+        if read > _READ_BYTES:
+            return
+
+
+def _said(problem: BaseException) -> str:
+    match problem:
+        case httpx.TimeoutException():
+            return "no answer in time"
+        case _Refused():
+            return str(problem)
+        case httpx.ConnectError():
+            return f"no connection: {problem}"[:200]
+        case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.WriteError():
+            return "the endpoint closed the connection amid the request"
+        case _:
+            return f"the request failed: {type(problem).__name__}"
+
+
+def _hidden(text: str, secrets: Sequence[str]) -> str:
+    for each in secrets:
+        if each:
+            text = text.replace(each, "***")
+    return text
+
+
+class _Refused(httpx.ConnectError):
+    """An address that may not be connected to."""
+
+
+class _Guarded(httpx.AsyncBaseTransport):
+    """Looks a name up, refuses what it may not stand for, and connects to the very address that it looked at."""
+
+    def __init__(self, inner: httpx.AsyncHTTPTransport, networks: tuple[str, ...]) -> None:
+        self._inner = inner
+        self._networks = networks
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        host = request.url.host
+        if not is_loopback(host):
+            address = await self._address(host, request)
+            request.extensions = {**request.extensions, "sni_hostname": host}
+            request.url = request.url.copy_with(host=address)  # the Host header keeps the name
+        return await self._inner.handle_async_request(request)
+
+    async def _address(self, host: str, request: httpx.Request) -> str:
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except OSError as problem:
+            raise httpx.ConnectError(f"the name is not known ({problem.strerror})", request=request) from problem
+        addresses = [str(each[4][0]) for each in found]
+        for each in addresses:
+            if refused_address(each, self._networks):
+                raise _Refused(
+                    "its name stands for a private address, and headrace.yaml does not list that under push.networks",
+                    request=request,
+                )
+        return addresses[0]
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

@@ -1,0 +1,99 @@
+"""`python -m headrace.runtime.relay PROJECT ENVIRONMENT`: the relay as a child process of `up`.
+
+It says {"pushes": {name: {"delivered", "problem"}}, "problem"}, when that changed, once a second at most.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.bus.sqlite import SqliteBus
+from headrace.config.project import load_project
+from headrace.errors import HeadraceError
+from headrace.runtime.child import say, when_parent_ends
+from headrace.runtime.relay import builds
+from headrace.runtime.relay.delivery import Delivery, ToEndpoint, ToTopic
+from headrace.runtime.relay.feed import Feed
+from headrace.runtime.relay.store import GOLD, Store
+
+if TYPE_CHECKING:
+    from headrace.config.project import Project
+
+SAY_SECS = 1.0
+END_SECS = 5.0  # what a round under way is given at the end; what it would have noted is sent again
+
+
+def main(arguments: list[str]) -> int:
+    """Run until asked to end, or until the parent is gone."""
+    root, environment = arguments
+    try:
+        project = load_project(Path(root), environment)
+        asyncio.run(_relay(project))
+    except HeadraceError as problem:
+        say(problem=str(problem))
+        return 2
+    return 0
+
+
+async def _relay(project: Project) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+
+    def end() -> None:
+        loop.call_soon_threadsafe(ended.set)
+
+    when_parent_ends(end)
+    storing = ThreadPoolExecutor(1, thread_name_prefix="store")
+    store = await loop.run_in_executor(storing, Store, project.state)
+    await loop.run_in_executor(storing, builds.catch_up, project, store)
+    feed = Feed(project.state, store, storing)
+    bus = SqliteBus(project.state / "bus")
+    publishing = ThreadPoolExecutor(2, thread_name_prefix="publish")
+    deliveries: list[Delivery] = [ToEndpoint(project, GOLD, push, feed, store, storing) for push in project.push.gold]
+    for source in project.sources.values():
+        for push in source.spec.serving.push:
+            common = (project, source.id, push, feed, store, storing)
+            deliveries.append(
+                ToEndpoint(*common) if push.to is not None else ToTopic(*common, bus=bus, publishing=publishing)
+            )
+    running = [asyncio.ensure_future(each.run()) for each in deliveries]
+    feeding = [asyncio.ensure_future(feed.run()), asyncio.ensure_future(_tell(deliveries, feed))]
+    await ended.wait()
+    for each in deliveries:
+        each.stop()
+    if running:
+        await asyncio.wait(running, timeout=END_SECS)
+    for task in (*running, *feeding):
+        task.cancel()
+    await asyncio.gather(*running, *feeding, return_exceptions=True)
+    feed.close()
+    publishing.shutdown()
+    storing.submit(store.close).result()
+    storing.shutdown()
+    bus.close()
+
+
+async def _tell(deliveries: list[Delivery], feed: Feed) -> None:
+    """Say how the pushes are doing, when that changed."""
+    last: object = None
+    while True:
+        failing = [f"{each.name}: {each.problem}" for each in deliveries if each.problem]
+        problem = feed.problem or "; ".join(failing)
+        pushes = {each.name: {"delivered": each.delivered, "problem": each.problem} for each in deliveries}
+        if (pushes, problem) != last:
+            last = (pushes, problem)
+            with suppress(OSError):
+                say(pushes=pushes, problem=problem)
+        await asyncio.sleep(SAY_SECS)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

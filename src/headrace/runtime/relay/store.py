@@ -1,0 +1,266 @@
+"""What the relay remembers: how far each push is, its letters, and the builds that are to be told of.
+
+One SQLite file in the environment's state folder. The relay writes it, one transaction a round, fsynced; the command
+line reads it, and revives or discards dead letters, at any time.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import sqlite3
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from headrace.disk import sync
+from headrace.errors import LakeError
+from headrace.lake.parquet import disk_error
+from headrace.runtime.relay.rounds import Held, Letter, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from headrace.config.project import Project
+    from headrace.runtime.relay.rounds import Settled
+
+FILE = "relay.db"
+GOLD = ""
+"""Stands for the source of what becomes of builds."""
+
+BUILDS_KEPT = 1_000
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS relay (epoch TEXT NOT NULL, told INTEGER);
+CREATE TABLE IF NOT EXISTS pushes (
+    source TEXT, push TEXT, seq INTEGER NOT NULL, numbered INTEGER NOT NULL DEFAULT 0,
+    delivered INTEGER NOT NULL DEFAULT 0, delivered_at REAL, failing_since REAL, problem TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (source, push)
+);
+CREATE TABLE IF NOT EXISTS letters (
+    source TEXT, push TEXT, seq INTEGER, id TEXT, kind TEXT, dataset TEXT, key TEXT, at TEXT, trace_id TEXT, data TEXT,
+    attempts INTEGER, first_at REAL, next_at REAL, failed_at REAL, problem TEXT, dead INTEGER,
+    PRIMARY KEY (source, push, seq)
+);
+CREATE TABLE IF NOT EXISTS builds (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, kind TEXT, at TEXT, data TEXT
+);
+"""
+_LETTER = "seq, id, kind, dataset, key, at, trace_id, data, attempts, first_at, next_at, problem, dead"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a push is. `seq`: the last row of the outbox that is delivered, or a letter; -1 before the first.
+
+    `numbered`: how many rows were published to its topic. Times are Unix seconds.
+    """
+
+    seq: int = -1
+    numbered: int = 0
+    delivered: int = 0
+    delivered_at: float | None = None
+    failing_since: float | None = None
+    problem: str = ""
+
+
+class Store:
+    """The relay's file. Belongs to one thread; other processes may hold it open too."""
+
+    def __init__(self, state: Path) -> None:
+        """Open the file, made where there is none. Raises `LakeError` or `SpaceError` where that cannot be."""
+        path = state / FILE
+        self._path = path
+        with self._mapped():
+            new = not path.exists()
+            self._connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.executescript(_SCHEMA)
+            with self._transaction():
+                if not self._connection.execute("SELECT 1 FROM relay").fetchone():
+                    self._connection.execute("INSERT INTO relay (epoch) VALUES (?)", (secrets.token_hex(4),))
+            self.epoch = str(self._connection.execute("SELECT epoch FROM relay").fetchone()[0])
+            if new:
+                sync(state)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def version(self) -> int:
+        """Return a number that changes when another process has written."""
+        with self._mapped():
+            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+
+    # ---- positions -------------------------------------------------------------------------------------------------
+
+    def progress(self) -> dict[tuple[str, str], Progress]:
+        """Return how far each push is that was ever seen."""
+        with self._mapped():
+            rows = self._connection.execute(
+                "SELECT source, push, seq, numbered, delivered, delivered_at, failing_since, problem FROM pushes"
+            ).fetchall()
+        return {(source, push): Progress(*rest) for source, push, *rest in rows}
+
+    def enrol(self, source: str, push: str, seq: int = -1) -> Progress:
+        """Return how far a push is; one that is new starts after `seq`."""
+        with self._mapped():
+            self._connection.execute(
+                "INSERT INTO pushes (source, push, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (source, push, seq)
+            )
+        return self.progress()[source, push]
+
+    def settle(self, source: str, push: str, seq: int, settled: Settled, failing_since: float | None) -> None:
+        """Note a round in one transaction: position, letters, and how the push is doing."""
+        now = time.time()
+        with self._mapped(), self._transaction():
+            run = self._connection.execute
+            run("UPDATE pushes SET seq = ?, failing_since = ?, problem = ? WHERE source = ? AND push = ?",
+                (seq, failing_since, settled.problem, source, push))  # fmt: skip
+            if settled.delivered:
+                run("UPDATE pushes SET delivered = delivered + ?, delivered_at = ? WHERE source = ? AND push = ?",
+                    (settled.delivered, now, source, push))  # fmt: skip
+            for gone in settled.gone:
+                run("DELETE FROM letters WHERE source = ? AND push = ? AND seq = ?", (source, push, gone))
+            for each in settled.letters:
+                row = each.row
+                values = (source, push, row.seq, row.id, row.kind, row.dataset, row.key, row.at.isoformat(),
+                          row.trace_id, row.data, each.attempts, each.first_at, each.next_at,
+                          now if each.dead else None, each.problem, int(each.dead))  # fmt: skip
+                run(f"INSERT OR REPLACE INTO letters VALUES ({', '.join('?' * len(values))})", values)
+
+    def published(self, source: str, push: str, seq: int, count: int) -> None:
+        """Note that rows up to `seq`, so many, are in the push's topic."""
+        with self._mapped():
+            self._connection.execute(
+                "UPDATE pushes SET seq = ?, numbered = numbered + ?, delivered = delivered + ?, delivered_at = ?, "
+                "failing_since = NULL, problem = '' WHERE source = ? AND push = ?",
+                (seq, count, count, time.time(), source, push),
+            )
+
+    def failing(self, source: str, push: str, since: float, problem: str) -> None:
+        """Note that a push does not get on."""
+        with self._mapped():
+            self._connection.execute(
+                "UPDATE pushes SET failing_since = ?, problem = ? WHERE source = ? AND push = ?",
+                (since, problem, source, push),
+            )
+
+    # ---- letters ---------------------------------------------------------------------------------------------------
+
+    def held(self, source: str, push: str) -> Held:
+        """Return the letters of a push that wait for another try."""
+        with self._mapped():
+            rows = self._connection.execute(
+                f"SELECT {_LETTER} FROM letters WHERE source = ? AND push = ? AND NOT dead", (source, push)
+            ).fetchall()
+        return Held({row[0]: _letter(row) for row in rows})
+
+    def letters(self) -> dict[tuple[str, str], list[Letter]]:
+        """Return every letter by push, in order."""
+        with self._mapped():
+            rows = self._connection.execute(f"SELECT source, push, {_LETTER} FROM letters ORDER BY 1, 2, 3").fetchall()
+        found: dict[tuple[str, str], list[Letter]] = {}
+        for source, push, *letter in rows:
+            found.setdefault((source, push), []).append(_letter(letter))
+        return found
+
+    def revive(self, source: str, push: str, seqs: list[int]) -> int:
+        """Let dead letters be tried again from the start; return how many."""
+        return self._change(
+            "UPDATE letters SET dead = 0, attempts = 0, first_at = NULL, next_at = 0, failed_at = NULL "
+            "WHERE source = ? AND push = ? AND seq = ? AND dead",
+            source, push, seqs,
+        )  # fmt: skip
+
+    def discard(self, source: str, push: str, seqs: list[int]) -> int:
+        """Remove dead letters for good; return how many."""
+        return self._change(
+            "DELETE FROM letters WHERE source = ? AND push = ? AND seq = ? AND dead", source, push, seqs
+        )
+
+    def _change(self, sql: str, source: str, push: str, seqs: list[int]) -> int:
+        with self._mapped(), self._transaction():
+            return sum(self._connection.execute(sql, (source, push, seq)).rowcount for seq in seqs)
+
+    # ---- builds ----------------------------------------------------------------------------------------------------
+
+    def told(self) -> int | None:
+        """Return the number of the newest published build that was noted; None before the first look."""
+        with self._mapped():
+            found: int | None = self._connection.execute("SELECT told FROM relay").fetchone()[0]
+        return found
+
+    def tell_upto(self, number: int) -> None:
+        """Note that published builds up to this one are noted."""
+        with self._mapped():
+            self._connection.execute("UPDATE relay SET told = ?", (number,))
+
+    def tell(self, build_id: str, kind: str, at: str, data: str) -> None:
+        """Note what became of a build, once."""
+        with self._mapped(), self._transaction():
+            self._connection.execute(
+                "INSERT INTO builds (id, kind, at, data) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
+                (build_id, kind, at, data),
+            )
+            self._connection.execute(
+                "DELETE FROM builds WHERE seq <= (SELECT max(seq) FROM builds) - ?", (BUILDS_KEPT,)
+            )
+
+    def builds(self, after: int, limit: int) -> list[Row]:
+        """Return what became of builds, in order."""
+        with self._mapped():
+            rows = self._connection.execute(
+                "SELECT seq, id, kind, at, data FROM builds WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+            ).fetchall()
+        return [
+            Row(seq, build, kind, "", "gold", dt.datetime.fromisoformat(at), None, data)
+            for seq, build, kind, at, data in rows
+        ]
+
+    def last_build(self) -> int:
+        """Return the number of the newest build that was noted; 0 before the first."""
+        with self._mapped():
+            return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM builds").fetchone()[0])
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _mapped(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as problem:
+            raise disk_error(problem, str(self._path)) from problem
+        except sqlite3.Error as problem:
+            raise LakeError(
+                f"what the relay remembers cannot be read or written: {problem}",
+                at=str(self._path),
+                fix="free some space; if it stays, move the file away: what is in the outbox is then sent again",
+            ) from problem
+
+
+def done_upto(project: Project) -> dict[tuple[str, str], int]:
+    """Return, for each push of the sources, the last row of the outbox that it needs no more; -1 where it needs all."""
+    pushes = [(source.id, push.name) for source in project.sources.values() for push in source.spec.serving.push]
+    if not pushes or not (project.state / FILE).exists():
+        return dict.fromkeys(pushes, -1)
+    with closing(Store(project.state)) as store:
+        progress = store.progress()
+    return {key: progress.get(key, Progress()).seq for key in pushes}
+
+
+def _letter(row: Any) -> Letter:
+    seq, message, kind, dataset, key, at, trace, data, attempts, first_at, next_at, problem, dead = row
+    what = Row(seq, message, kind, dataset, key, dt.datetime.fromisoformat(at), trace, data)
+    return Letter(what, attempts, first_at, next_at, problem, bool(dead))

@@ -1,0 +1,186 @@
+"""Endpoints: what their answers mean, and where no request ever goes. The servers are real, and on this machine."""
+
+import asyncio
+import datetime as dt
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from headrace.connectors.endpoint import LONGEST_RETRY_AFTER_SECS, Endpoint, answer_of
+from headrace.connectors.push import PushesSpec
+
+NOW = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (200, "delivered"), (202, "delivered"), (204, "delivered"), (301, "failed"), (307, "failed"), (400, "refused"),
+        (401, "failed"), (404, "failed"), (408, "failed"), (410, "failed"), (413, "refused"), (422, "refused"),
+        (429, "failed"), (500, "failed"), (503, "failed"),
+    ],
+)  # fmt: skip
+def test_what_a_status_means(status, verdict):
+    assert answer_of(status, "", NOW).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("said", "secs"),
+    [
+        ("7", 7.0),
+        (format_datetime(NOW + dt.timedelta(seconds=9), usegmt=True), 9.0),
+        (format_datetime(NOW - dt.timedelta(seconds=9), usegmt=True), 0.0),
+        ("soon", 0.0),
+        ("-1", 0.0),
+        ("999999", LONGEST_RETRY_AFTER_SECS),
+        ("9" * 400, 0.0),
+    ],
+)
+def test_retry_after_is_honoured_within_bounds(said, secs):
+    assert answer_of(429, said, NOW).retry_after_secs == secs
+
+
+@contextmanager
+def server(answer):
+    """Run a server; `answer(handler)` answers each POST."""
+    seen = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["content-length"]))
+            seen.append(self.path)
+            answer(self)
+
+        def log_message(self, *_):
+            pass
+
+    httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    httpd.daemon_threads = True
+    thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{httpd.server_port}", seen
+    finally:
+        httpd.shutdown()
+        httpd.server_close()
+        thread.join()
+
+
+RULES = PushesSpec()
+
+
+def sent(url, rules=RULES, timeout=5.0, hide=()):
+    async def send():
+        endpoint = Endpoint(rules, timeout, 2)
+        try:
+            return await endpoint.send(url, b"{}", {"content-type": "application/json"}, hide)
+        finally:
+            await endpoint.close()
+
+    return asyncio.run(send())
+
+
+def test_a_redirect_is_not_followed():
+    with server(lambda _: None) as (_, seen):
+
+        def elsewhere(handler):
+            handler.send_response(307)
+            handler.send_header("location", "http://169.254.169.254/latest")
+            handler.end_headers()
+
+        with server(elsewhere) as (url, asked):
+            answer = sent(url + "/one")
+            assert (answer.verdict, asked, seen) == ("failed", ["/one"], [])
+            assert "redirects are not followed" in answer.problem
+
+
+def test_an_endless_answer_is_not_read_to_its_end():
+    def endless(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        try:
+            for _ in range(10_000):
+                handler.wfile.write(b"x" * 65536)
+        except OSError:
+            return
+
+    with server(endless) as (url, _):
+        assert sent(url).verdict == "delivered"
+
+
+def test_an_answer_that_drips_is_given_up():
+    done = threading.Event()
+
+    def drip(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        while not done.wait(0.05):
+            try:
+                handler.wfile.write(b"x")
+                handler.wfile.flush()
+            except OSError:
+                return
+
+    with server(drip) as (url, _):
+        started = time.monotonic()
+        answer = sent(url, timeout=0.5)
+        done.set()
+    assert (answer.verdict, answer.problem) == ("failed", "no answer within 0.5 s")
+    assert time.monotonic() - started < 60
+
+
+def test_nobody_there_is_a_failure_with_a_reason():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        answer = sent(f"http://127.0.0.1:{free.getsockname()[1]}/")
+    assert answer.verdict == "failed"
+    assert answer.problem.startswith("no connection")
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://10.0.0.1/", "without TLS"),
+        ("https://10.0.0.1/", "private address"),
+        ("https://192.168.1.1/", "private address"),
+        ("https://169.254.169.254/", "private address"),
+        ("https://[fe80::1]/", "private address"),
+        ("https://[::ffff:10.0.0.1]/", "private address"),
+        ("https://0.0.0.0/", "private address"),
+        ("https://user:pw@example.org/", "credentials"),
+        ("file:///etc/passwd", "not a URL of http"),
+        ("nonsense", "not a URL"),
+    ],
+)
+def test_where_no_request_goes(url, said):
+    answer = sent(url)
+    assert answer.verdict == "failed"
+    assert said in answer.problem
+
+
+def test_a_name_that_stands_for_this_machine_is_refused_unless_listed(monkeypatch):
+    """A resolver's answer is not trusted: only `localhost` itself means this machine."""
+
+    async def to_loopback(self, host, *_, **__):
+        assert host == "evil.example.org"
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", to_loopback)
+    with server(lambda handler: (handler.send_response(204), handler.end_headers())) as (url, seen):
+        named = url.replace("127.0.0.1", "evil.example.org")
+        plain = PushesSpec(plain_http=("evil.example.org",))
+        assert "private address" in sent(named, plain).problem
+        assert not seen
+        assert sent(named, plain.model_copy(update={"networks": ("127.0.0.0/8",)})).verdict == "delivered"
+        assert seen == ["/"]
+
+
+def test_secrets_do_not_show_in_a_problem():
+    answer = sent("http://localhost:1/c4n4ry", hide=["connection", "c4n4ry"])
+    assert "c4n4ry" not in answer.problem
+    assert "no ***" in answer.problem
