@@ -77,7 +77,8 @@ class _Kept:
     Each has a connection of its own: a table registered on one would make DuckDB plan anew all that are prepared there.
     """
 
-    def __init__(self, isolate_errors: bool) -> None:
+    def __init__(self, *, isolate_errors: bool, statements: int = STATEMENTS) -> None:
+        self._statements = statements
         self._database = duckdb.connect(config={"threads": 1})
         for setting in (
             "SET GLOBAL TimeZone = 'UTC'",
@@ -98,7 +99,7 @@ class _Kept:
         query = self._queries.get(key)
         if query is None:
             query = self._queries[key] = self._plan(sql, tables)
-            if len(self._queries) > STATEMENTS:
+            if len(self._queries) > self._statements:
                 self._queries.popitem(last=False)[1].connection.close()
         else:
             self._queries.move_to_end(key)
@@ -124,5 +125,5 @@ def _kept(isolate_errors: bool) -> _Kept:
     if opened is None:
         opened = _OPENED.kept = {}
     if isolate_errors not in opened:
-        opened[isolate_errors] = _Kept(isolate_errors)
+        opened[isolate_errors] = _Kept(isolate_errors=isolate_errors)
     return opened[isolate_errors]
