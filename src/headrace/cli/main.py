@@ -37,6 +37,8 @@ VERBS = (
     Verb("up", "headrace.cli.up", "Run the project: bus, tick and builds, until Ctrl-C."),
     Verb("publish", "headrace.cli.publish", "Send events from a file or stdin to a source, durably."),
     Verb("status", "headrace.cli.status", "Show each source: its ledger, balance, lag and freshness."),
+    Verb("good", "headrace.cli.good", "Show the last accepted events of a source; --follow for new ones."),
+    Verb("bad", "headrace.cli.bad", "Show the last rejected messages of a source, each with its reason."),
     Verb("query", "headrace.cli.query", "Run one SELECT over gold, silver, bronze and ops."),
     Verb("quarantine", "headrace.cli.quarantine", "List and show the messages that failed."),
     Verb("build", "headrace.cli.build", "Build gold with dbt; publish it when its tests pass."),

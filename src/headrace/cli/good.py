@@ -1,0 +1,47 @@
+"""`headrace good`: the last accepted events of a source, and what each became.
+
+With --json: a line of JSON each: {"source", "seq", "message_id", "partition", "offset", "ingest_time", "attributes",
+"payload", "payload_base64", "dataset", "fate", "event_id", "event_time", "contract_version", "trace_id", "event",
+"extra"}. Exits 1 where --wait was not met in time.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+from headrace.cli import recent
+from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
+
+COLOURS = {"silver": "green", "superseded": "yellow", "duplicate": "yellow"}
+
+
+def run(
+    source: recent.SourceId,
+    limit: recent.Limit = 20,
+    follow: recent.Follow = False,
+    after: recent.After = None,
+    where: recent.Where = None,
+    wait: recent.Wait = None,
+    timeout: recent.Timeout = 30.0,
+    project: ProjectDir = None,
+    env: EnvName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the last accepted events of a source, newest last, and what each became."""
+    from headrace.runtime.recent import good
+
+    recent.tell(
+        open_project(project, env), source, good, _show,
+        limit=limit, follow=follow, after=after, where=where, wait=wait, timeout=timeout, as_json=as_json,
+    )  # fmt: skip
+
+
+def _show(event: dict[str, Any]) -> None:
+    lead = typer.style(event["fate"], fg=COLOURS.get(event["fate"]))
+    body = event["payload"] if event["event"] is None else json.dumps(event["event"], ensure_ascii=False)
+    table = event["dataset"] or "bronze"
+    typer.echo(f"{event['seq']}  {recent.clock(event['ingest_time'])}  {lead}  {table}")
+    recent.below(body)

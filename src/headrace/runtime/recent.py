@@ -1,0 +1,294 @@
+"""The last accepted and the last rejected messages of a source, and those that follow: what a producer asks first.
+
+Both are read from the lake, in the order in which they were committed: `seq`, a source's own count of its messages. A
+cursor is the `seq` that one has seen up to; what is asked for after it is neither missed nor told twice, however many
+commits there were in between, and whether `up` runs or not.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from headrace.lake.reader import open_reader
+from headrace.words import ENVELOPE, EVENT_DATE, EVENT_ID, EVENT_TIME, EXTRA, SCHEMA_VERSION, SEQ, TRACE_ID, Fate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from headrace.config.project import Project
+    from headrace.config.source import Source
+    from headrace.lake.reader import LakeReader
+
+START = -1
+"""The cursor before a source's first message."""
+
+WINDOW = 1_000  # messages of bronze that are looked at together, at least
+
+_FAILURE = "id, dataset, seq, ingest_time, stage, code, reason, path, value, contract_version"
+_BESIDE = frozenset((*ENVELOPE, EVENT_DATE, EXTRA))
+_MESSAGE = 'seq, message_id, "partition", "offset", ingest_time, attributes, payload'
+
+
+def good(
+    project: Project,
+    source: str,
+    limit: int = 20,
+    after: int | None = None,
+    where: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the last accepted messages of a source, oldest first; or, with `after`, the first that follow a cursor.
+
+    The document is {"source", "cursor", "events": [{"source", "seq", "message_id", "partition", "offset",
+    "ingest_time", "attributes", "payload", "payload_base64", "dataset", "fate", "event_id", "event_time",
+    "contract_version", "trace_id", "event", "extra"}]}. `fate` is `silver`, `superseded`, `duplicate`, or `filtered`
+    where the source has no contract. `event` is the row of silver as columns, and null for any other fate. `cursor` is
+    the `after` of the next call. `where` keeps the messages whose fields have these values (see `matches`). Raises
+    `ConfigError` where there is no such source, `LakeError` where the lake cannot be read.
+    """
+    found = project.source(source)
+    with open_reader(project.state / "lake") as lake:
+        return _document(found, lake, limit, after, where or {}, _good_pages)
+
+
+def bad(
+    project: Project,
+    source: str,
+    limit: int = 20,
+    after: int | None = None,
+    where: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the last rejected messages of a source, oldest first; or, with `after`, the first that follow a cursor.
+
+    The document is {"source", "cursor", "events": [{"source", "seq", "message_id", "partition", "offset",
+    "ingest_time", "attributes", "payload", "payload_base64", "dataset", "contract_version", "stage", "code", "reason",
+    "path", "value"}]}. `payload` is the message's own bytes as text; where they are not UTF-8 it shows them escaped,
+    and `payload_base64` has them exactly. Everything else is as with `good`.
+    """
+    found = project.source(source)
+    with open_reader(project.state / "lake") as lake:
+        return _document(found, lake, limit, after, where or {}, _bad_pages)
+
+
+def matches(event: Mapping[str, Any], where: Mapping[str, str]) -> bool:
+    """Return whether the fields of an event have these values, compared as text; `event.customer.id` is a path.
+
+    A part of a path that is a number is an index of a list. `payload.` leads into a payload that is JSON.
+    """
+    return all(_text(_at(event, path)) == value for path, value in where.items())
+
+
+def _document(
+    source: Source,
+    lake: LakeReader | None,
+    limit: int,
+    after: int | None,
+    where: Mapping[str, str],
+    pages: Callable[[Source, LakeReader, int, int, bool, int], Iterator[list[dict[str, Any]]]],
+) -> dict[str, Any]:
+    newest = START
+    if lake is not None and "ops.batches" not in lake.tables():
+        lake = None  # an `up` is making it at this moment
+    if lake is not None:
+        lake.pin()  # what several queries say of one message must be of one commit
+        counted = lake.rows("SELECT max(next_seq) AS next FROM lake.ops.batches WHERE source = ?", [source.id])
+        newest = START if counted[0]["next"] is None else counted[0]["next"] - 1
+    # A cursor beyond the end is of a lake that is gone: a new one is read from its start.
+    first = 0 if after is None or after > newest else after + 1
+    events: list[dict[str, Any]] = []
+    cursor = newest
+    if lake is not None and limit > 0:
+        for page in pages(source, lake, first, newest, after is None, max(limit, WINDOW)):
+            events += [each for each in page if matches(each, where)]
+            if len(events) >= limit:
+                break
+    if after is None:
+        events = sorted(events, key=_seq)[-limit:] if limit > 0 else []
+    elif len(events) >= limit:
+        events = events[:limit]
+        cursor = events[-1]["seq"] if events else after
+    return {"source": source.id, "cursor": cursor, "events": events}
+
+
+def _seq(event: Mapping[str, Any]) -> int:
+    return int(event["seq"])
+
+
+def _good_pages(
+    source: Source, lake: LakeReader, first: int, last: int, backwards: bool, width: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the accepted messages from `first` to `last` in windows, each in order; the windows from either end."""
+    low, high = first, last
+    while low <= high:
+        start, end = (max(low, high - width + 1), high) if backwards else (low, min(high, low + width - 1))
+        messages = lake.rows(
+            f"SELECT {_MESSAGE} FROM lake.bronze.messages WHERE source = ? AND seq BETWEEN ? AND ? AND seq NOT IN "
+            "(SELECT seq FROM lake.ops.quarantine WHERE source = ? AND seq BETWEEN ? AND ?) ORDER BY seq",
+            [source.id, start, end] * 2,
+        )
+        yield _accepted(source, lake, [_message(source, each) for each in messages])
+        if backwards:
+            high = start - 1
+        else:
+            low = end + 1
+
+
+def _accepted(source: Source, lake: LakeReader, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return accepted messages with what each became."""
+    if not messages:
+        return []
+    kept = _in_silver(source, lake, messages[0]["seq"], messages[-1]["seq"])
+    lost = _superseded(source, lake, messages[0]["seq"], messages[-1]["seq"])
+    told = []
+    for message in messages:
+        seq = message["seq"]
+        became = kept.get(seq) or lost.get(seq) or _without_a_row(source, message)
+        told.append({**message, **became})
+    return told
+
+
+def _became(dataset: str | None, fate: Fate, **known: Any) -> dict[str, Any]:
+    unknown = dict.fromkeys(("event_id", "event_time", "contract_version", "trace_id", "event", "extra"))
+    return {"dataset": dataset, "fate": fate.value, **unknown, **known}
+
+
+def _without_a_row(source: Source, message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what became of an accepted message that neither silver nor the memory of what lost has."""
+    from headrace.connectors.ingestion import dataset_name
+    from headrace.words import DATASET_ATTRIBUTE
+
+    names = [dataset.name for dataset in source.datasets]
+    if source.spec.ingestion.tables:
+        named = dataset_name(source.id, (message["attributes"] or {}).get(DATASET_ATTRIBUTE, ""))
+        names = [name for name in names if name == named]
+    return _became(names[0], Fate.DUPLICATE) if names else _became(None, Fate.FILTERED)
+
+
+def _in_silver(source: Source, lake: LakeReader, start: int, end: int) -> dict[int, dict[str, Any]]:
+    there = lake.tables()
+    rows = {}
+    for dataset in source.datasets:
+        if f"silver.{dataset.name}" not in there:
+            continue
+        texts = {column.name for column in dataset.contract.columns if column.json}
+        for row in lake.rows(f'SELECT * FROM lake.silver."{dataset.name}" WHERE "{SEQ}" BETWEEN ? AND ?', [start, end]):
+            rows[row[SEQ]] = _became(
+                dataset.name,
+                Fate.SILVER,
+                event_id=row[EVENT_ID],
+                event_time=_plain(row[EVENT_TIME]),
+                contract_version=row[SCHEMA_VERSION],
+                trace_id=row[TRACE_ID],
+                event={
+                    name: _parsed(value) if name in texts else _plain(value)
+                    for name, value in row.items()
+                    if name not in _BESIDE
+                },
+                extra=_parsed(row.get(EXTRA)),
+            )
+    return rows
+
+
+def _superseded(source: Source, lake: LakeReader, start: int, end: int) -> dict[int, dict[str, Any]]:
+    names = [dataset.name for dataset in source.datasets]
+    rows = lake.rows(
+        "SELECT dataset, seq, event_id, contract_version FROM lake.ops.superseded "
+        "WHERE list_contains(?, dataset) AND seq BETWEEN ? AND ?",
+        [names, start, end],
+    )
+    return {
+        row["seq"]: _became(
+            row["dataset"], Fate.SUPERSEDED, event_id=row["event_id"], contract_version=row["contract_version"]
+        )
+        for row in rows
+    }
+
+
+def _bad_pages(
+    source: Source, lake: LakeReader, first: int, last: int, backwards: bool, width: int
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield the rejected messages from `first` to `last` in pages, each in order; the pages from either end."""
+    low, high = first, last
+    while low <= high:
+        rows = lake.rows(
+            f"SELECT {_FAILURE} FROM lake.ops.quarantine WHERE source = ? AND seq BETWEEN ? AND ? "
+            f"ORDER BY seq {'DESC' if backwards else 'ASC'} LIMIT {width}",
+            [source.id, low, high],
+        )
+        if not rows:
+            return
+        rows.sort(key=_seq)
+        messages = _messages(source, lake, [row["seq"] for row in rows])
+        yield [_rejected(source, row, messages[row["seq"]]) for row in rows if row["seq"] in messages]
+        if len(rows) < width:
+            return
+        low, high = (low, rows[0]["seq"] - 1) if backwards else (rows[-1]["seq"] + 1, high)
+
+
+def _messages(source: Source, lake: LakeReader, seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
+    rows = lake.rows(
+        f"SELECT {_MESSAGE} FROM lake.bronze.messages WHERE source = ? AND seq BETWEEN ? AND ? "
+        f"AND seq IN ({', '.join(map(str, seqs))})",
+        [source.id, seqs[0], seqs[-1]],
+    )
+    return {row["seq"]: _message(source, row) for row in rows}
+
+
+def _rejected(source: Source, row: Mapping[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+    why = {name: row[name] for name in ("contract_version", "stage", "code", "reason", "path", "value")}
+    return {**message, "source": source.id, "dataset": row["dataset"] or None, **why}
+
+
+def _message(source: Source, row: dict[str, Any]) -> dict[str, Any]:
+    payload = bytes(row["payload"])
+    text = payload.decode("utf-8", "backslashreplace")
+    exact = None if text.encode() == payload else base64.b64encode(payload).decode()
+    return {
+        "source": source.id,
+        **row,
+        "ingest_time": _plain(row["ingest_time"]),
+        "attributes": dict(row["attributes"]) if row["attributes"] else {},
+        "payload": text,
+        "payload_base64": exact,
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of the lake as one that JSON has: instants in ISO 8601, decimals as exact text, bytes as text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode()
+    if isinstance(value, float) and value - value != 0:  # NaN and the infinities have no JSON
+        return str(value)
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+def _parsed(text: str | None) -> Any:
+    """Return what a text of JSON says."""
+    return None if text is None else json.loads(text)
+
+
+def _at(value: Any, path: str) -> Any:
+    for part in path.split("."):
+        if isinstance(value, str) and value[:1] in {"{", "["}:
+            try:
+                value = json.loads(value)
+            except ValueError:
+                return None
+        if isinstance(value, list) and part.isdigit() and int(part) < len(value):
+            value = value[int(part)]
+        elif isinstance(value, dict) and part in value:
+            value = value[part]
+        else:
+            return None
+    return value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
