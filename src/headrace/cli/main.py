@@ -133,6 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception as bug:  # the outermost edge: a bug is shown as one, never as a wall of text
+        if isinstance(bug.__cause__, KeyboardInterrupt):  # what DuckDB makes of Ctrl-C amid a query
+            sys.exit(130)
         if os.environ.get("HEADRACE_DEBUG"):
             raise
         internal = InternalError(
