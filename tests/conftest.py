@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, settings
 
 settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("nightly", parent=settings.get_profile("default"), max_examples=1000)
+# `up` starts a collector only in tests that are about it: others must not meet on its port.
+os.environ.setdefault("HEADRACE_COLLECTOR_ENABLED", "false")
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

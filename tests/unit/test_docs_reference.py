@@ -8,6 +8,7 @@ import pytest
 from pydantic_core import PydanticUndefined
 
 from headrace.cli.main import VERBS, _load
+from headrace.config.collector import VARIABLE, CollectorSpec
 from headrace.config.project_file import ProjectFile
 from headrace.config.settings import SOURCE_KEYS, Settings
 from headrace.config.source_file import SourceFile
@@ -50,6 +51,14 @@ def setting_rows():
     return rows
 
 
+def collector_rows():
+    rows = []
+    for name, field in CollectorSpec.model_fields.items():
+        default = {None: "none", (): "none", True: "true"}.get(field.default, field.default)
+        rows.append(f"| `{name}` | `{VARIABLE}{name.upper()}` | `{default}` | {field.description} |")
+    return rows
+
+
 def key_rows(spec, prefix=""):
     """Return the line of the page for each key of a file, and of what is below it."""
     rows = []
@@ -61,7 +70,7 @@ def key_rows(spec, prefix=""):
         note = " *Read and kept; nothing acts on it yet.*" if planned else ""
         must = " *Required.*" if field.default is PydanticUndefined and field.default_factory is None else ""
         rows.append(f"| `{key}{many}` | {description.replace('|', chr(92) + '|')}{must}{note} |")
-        if inner and inner is not Settings:
+        if inner and inner not in {Settings, CollectorSpec}:
             rows += key_rows(inner, f"{key}{many}.")
     return rows
 
@@ -107,8 +116,9 @@ def test_no_section_is_of_a_verb_that_is_gone():
         ("settings.md", setting_rows()),
         ("source-file.md", key_rows(SourceFile)),
         ("project-file.md", key_rows(ProjectFile)),
+        ("collector.md", collector_rows()),
     ],
-    ids=["settings", "source file", "project file"],
+    ids=["settings", "source file", "project file", "collector"],
 )
 def test_every_key_is_documented_and_none_that_is_gone(page, rows):
     lines = (REFERENCE / page).read_text(encoding="utf-8").splitlines()

@@ -39,6 +39,9 @@ def run(
         float, typer.Option("--build-every", metavar="SECS", help="Build gold at most this often, when silver changed.")
     ] = 10.0,
     no_build: Annotated[bool, typer.Option("--no-build", help="Leave gold alone; `headrace build` builds it.")] = False,
+    no_collector: Annotated[
+        bool, typer.Option("--no-collector", help="Take no events over HTTP; `headrace publish` sends some.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the project until Ctrl-C, which drains; a second Ctrl-C ends at once. `kill -9` is safe at any moment."""
@@ -52,7 +55,7 @@ def run(
     shop = open_project(project, env)
     if asked.is_set():
         raise KeyboardInterrupt
-    intake, outlets = children(shop)
+    intake, outlets = children(shop, collector=not no_collector)
     up = Up(shop, build_every_secs=None if no_build else build_every, intake=intake, outlets=outlets)
     started = time.monotonic()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from headrace.config.collector import CollectorSpec, collector_settings
 from headrace.config.datasets import Layers
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.files import PROJECT_FILE, Document, inside, read_yaml
@@ -48,6 +49,7 @@ class Project:
     bindings: Mapping[str, str]
     sources: Mapping[str, Source]
     settings: Settings
+    collector: CollectorSpec
     shared: Mapping[str, Any]
     push: PushesSpec
     files: Mapping[str, bytes]
@@ -98,6 +100,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
     name = _environment(meant, environment, environ, faults, document)
     here = meant.environment(name)
     bindings = {**meant.bindings, **here.bindings}
+    collector = collector_settings(meant.collector, here.collector, environ=environ)
     layers = _layers(root, meant, here, name, bindings, document, said_by_environ(environ))
     reads: list[Read] = []
     shared: list[Document] = []
@@ -133,6 +136,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             bindings=MappingProxyType(bindings),
             sources=MappingProxyType({source.id: source for source in sources}),
             settings=Settings(**layered(layers.below, layers.above, layers.environ)),
+            collector=collector,
             shared=MappingProxyType({Path(read.file).stem: read.value for read in shared}),
             push=spec.push,
             files=MappingProxyType(files),

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
+from headrace.config.collector import CollectorSpec
 from headrace.config.settings import Settings
 from headrace.connectors.push import PushesSpec
 from headrace.spec import Spec
@@ -36,6 +37,7 @@ class EnvironmentSpec(Spec):
 
     bindings: dict[Text, Text] = Field(default={}, description="What a URI stands for here: a folder, or another URI.")
     overrides: Settings = Field(default=Settings(), description="Settings that win over the source files.")
+    collector: CollectorSpec = Field(default=CollectorSpec(), description="Settings of the collector that differ here.")
     sources: dict[str, dict[str, Any]] = Field(
         default={}, description="Per source_id: keys of its file that are different here.", examples=[{"orders": {}}]
     )
@@ -56,6 +58,9 @@ class ProjectFile(Spec):
     )
     defaults: Settings = Field(default=Settings(), description="Settings of every source that does not say its own.")
     push: PushesSpec = Field(default=PushesSpec(), description="What holds for every push; who is told of builds.")
+    collector: CollectorSpec = Field(
+        default=CollectorSpec(), description="Where events come in over HTTP, and how much of it."
+    )
     environments: dict[Annotated[str, AfterValidator(_environment_name)], EnvironmentSpec | None] = Field(
         default={}, description="By name: bindings and overrides."
     )

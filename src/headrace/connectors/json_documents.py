@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pyarrow as pa
 
+from headrace.connectors.json_structure import Structure
 from headrace.connectors.jsonl import read_lines
 from headrace.connectors.records import Carry, batches
 from headrace.errors import InputError
@@ -19,13 +20,6 @@ if TYPE_CHECKING:
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
-
-_QUOTE, _BACKSLASH, _COMMA = b'"\\,'
-_STEPS = np.zeros(256, np.int64)
-_STEPS[list(b"[{")] = 1
-_STEPS[list(b"]}")] = -1
-_MARKS = np.zeros(256, np.bool_)
-_MARKS[list(b'"\\,[]{}')] = True
 
 
 def read_json(stream: ByteStream, blocks: Iterable[bytes], attributes: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
@@ -68,43 +62,7 @@ def _kind(head: bytes) -> Literal["array", "documents", "lines"]:
 
 
 def _is_complete(line: bytes) -> bool:
-    scanned = _Scan(line)
-    return not scanned.in_string and scanned.depth == 0
-
-
-class _Scan:
-    """The brackets and commas outside of strings, with the depth after each."""
-
-    def __init__(self, data: bytes) -> None:
-        raw = np.frombuffer(data, np.uint8)
-        marks = np.flatnonzero(_MARKS[raw])
-        kinds = raw[marks]
-        if b"\\" in data:
-            marks, kinds = _without_escaped(marks, kinds)
-        quotes = kinds == _QUOTE
-        inside = np.cumsum(quotes) % 2 == 1
-        outside = ~inside & ~quotes
-        self.at = marks[outside]
-        self.kinds = kinds[outside]
-        self.depths = np.cumsum(_STEPS[self.kinds])
-        self.in_string = bool(inside[-1]) if len(inside) else False
-        self.depth = int(self.depths[-1]) if len(self.depths) else 0
-
-
-def _without_escaped(
-    marks: np.ndarray[tuple[int], np.dtype[np.int64]], kinds: np.ndarray[tuple[int], np.dtype[np.uint8]]
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.int64]], np.ndarray[tuple[int], np.dtype[np.uint8]]]:
-    """Drop quotes after an odd run of backslashes, and all backslashes."""
-    back = kinds == _BACKSLASH
-    places = np.arange(len(marks))
-    follows = np.zeros(len(marks), np.bool_)
-    follows[1:] = back[1:] & back[:-1] & (marks[1:] == marks[:-1] + 1)
-    start = np.maximum.accumulate(np.where(back & ~follows, places, 0))
-    odd = back & ((places - start) % 2 == 0)
-    escaped = np.zeros(len(marks), np.bool_)
-    escaped[1:] = odd[:-1] & (marks[1:] == marks[:-1] + 1) & (kinds[1:] == _QUOTE)
-    keep = ~back & ~escaped
-    return marks[keep], kinds[keep]
+    return Structure(line).is_whole()
 
 
 def _elements(
@@ -143,12 +101,12 @@ def _elements(
 
 def _split(data: bytes, *, in_array: bool) -> tuple[list[bytes], int, bool]:
     """Return the complete elements at the start of the data, the bytes they take, and whether the array closed."""
-    scan = _Scan(data)
+    scan = Structure(data)
     closed = False
     if in_array:
         shut = np.flatnonzero(scan.depths < 0)
         until = int(shut[0]) if len(shut) else len(scan.at)
-        commas = scan.at[:until][(scan.kinds[:until] == _COMMA) & (scan.depths[:until] == 0)]
+        commas = scan.at[:until][(scan.kinds[:until] == ord(",")) & (scan.depths[:until] == 0)]
         ends, closed = commas.tolist(), bool(len(shut))
         starts = [0, *(end + 1 for end in ends)]
         if closed:
@@ -157,7 +115,7 @@ def _split(data: bytes, *, in_array: bool) -> tuple[list[bytes], int, bool]:
         if closed and not texts[-1]:
             texts.pop()  # an empty array, or a comma before its end
         return texts, (ends[-1] + 1 if ends else 0), closed
-    ends = (scan.at[(scan.depths == 0) & (_STEPS[scan.kinds] < 0)] + 1).tolist()
+    ends = (scan.at[(scan.depths == 0) & (scan.steps < 0)] + 1).tolist()
     texts = [data[start:end].strip(BLANK) for start, end in zip([0, *ends], ends, strict=False)]
     return texts, (ends[-1] if ends else 0), False
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import random
 import subprocess
 import sys
@@ -116,7 +117,9 @@ def when_parent_ends(end: Callable[[], None]) -> None:
     """Call `end`, in a thread, once the parent is gone: what a child arranges first of all."""
 
     def wait() -> None:
-        sys.stdin.buffer.read()
+        # Not through sys.stdin: its lock would be held when the interpreter ends, and that aborts the process.
+        while os.read(0, 4096):
+            pass
         end()
 
     threading.Thread(target=wait, name="parent", daemon=True).start()

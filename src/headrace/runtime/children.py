@@ -17,12 +17,14 @@ class Children(NamedTuple):
     outlets: tuple[Child, ...]
 
 
-def children(project: Project) -> Children:
-    """Return the children that a project needs, none of them started."""
-    outlets = []
+def children(project: Project, *, collector: bool = True) -> Children:
+    """Return the children that a project needs, none of them started; `collector=False`: without that one."""
+    intake, outlets = [], []
+    if collector and project.collector.enabled:
+        intake.append(_child(project, "collector", "headrace.collector.process"))
     if project.push.gold or any(source.spec.serving.push for source in project.sources.values()):
         outlets.append(_child(project, "relay", "headrace.runtime.relay"))
-    return Children((), tuple(outlets))
+    return Children(tuple(intake), tuple(outlets))
 
 
 def _child(project: Project, name: str, module: str) -> Child:

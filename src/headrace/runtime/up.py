@@ -188,6 +188,7 @@ def line(up: Up, started: float) -> str:
         parts.append(f"gold: {gold.problem[:60]}")
     if progress.upkeep:
         parts.append(f"upkeep: {progress.upkeep[:60]}")
+    parts += [str(child.said["listening"]) for child in up.children if not child.problem and "listening" in child.said]
     parts += [f"{child.name}: {child.problem[:60]}" for child in up.children if child.problem]
     for source, problem in progress.failing.items():
         parts.append(f"{source} fails: {problem[:60]}")

@@ -1,0 +1,1 @@
+"""The front door: events in over HTTP, acknowledged once they are durable."""
