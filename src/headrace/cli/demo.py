@@ -3,15 +3,22 @@
 With --once --json: {"accepted", "silver", "superseded", "duplicate", "quarantined", "filtered", "erased", "balanced",
 "gold_tables": {name: rows}, "seconds"}; the numbers are the same for the same --seed and --events. Exits 1 where the
 ledger does not balance, is not what the shop knows that it sent, or gold was not published.
+
+With --json alone, lines of it: {"event": "opened", "project", and the fields above}; once a second {"event":
+"progress", "sent", "accepted", …, "erased", "balanced", "gold", "failing": {source: problem}}; and at the end {"event":
+"stopped", "sent"}.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import json
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
+import threading
 import time
 from contextlib import contextmanager, nullcontext
 from importlib.resources import files
@@ -22,16 +29,19 @@ import typer
 
 from headrace.cli.options import AsJson
 from headrace.cli.output import Output
-from headrace.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from headrace.config.project import Project
+    from headrace.demo.glance import Glance
+    from headrace.demo.open_hours import OpenHours
     from headrace.demo.opening import Opened, Plan
 
 SEED = 7
 EVENTS = 20_000
+RATE = 50.0
+SCREEN_EVERY_SECS, LINE_EVERY_SECS, JSON_EVERY_SECS = 0.5, 5.0, 1.0
 SHOWN = ("accepted", "silver", "superseded", "duplicate", "quarantined")
 
 
@@ -51,13 +61,18 @@ def run(
             "--until", metavar="DATE", formats=["%Y-%m-%d"], help="The day after those weeks (default: today)."
         ),
     ] = None,
+    rate: Annotated[
+        float,
+        typer.Option("--rate", metavar="N", min=1, max=100_000, help="Messages a second that stream in then."),
+    ] = RATE,
     as_json: AsJson = False,
 ) -> None:
-    """Open a shop in a folder of its own: two weeks of events, some of them broken, go through to published gold."""
+    """Open a shop in a folder of its own: two weeks of events, some of them broken, go through to published gold.
+
+    Then it stays open, and more of them stream in, until Ctrl-C.
+    """
     from headrace.demo.opening import Plan, open_shop
 
-    if not once:
-        raise UserError("this demo ends after its first gold for now", at="demo", fix="headrace demo --once")
     output = Output(as_json)
     day = until.date() if until else dt.datetime.now(dt.UTC).date()
     place = (folder or Path(tempfile.mkdtemp(prefix="headrace-demo-")) / "shop").absolute()
@@ -66,11 +81,96 @@ def run(
         output.line(f"A shop opens in {project.root}", "bold")
     with _steps(output) as told:
         opened = open_shop(project, plan, told)
-    output.show(_document(opened), lambda: _show(output, project, opened))
-    if as_json and folder is None:
-        shutil.rmtree(place.parent)  # nobody was told where it is
-    if opened.faults:
+    if once or opened.faults:
+        output.show(_document(opened), lambda: _show(output, project, opened))
+        if as_json and folder is None:
+            shutil.rmtree(place.parent)  # nobody was told where it is
+        if opened.faults:
+            raise typer.Exit(1)
+        return
+    if as_json:
+        typer.echo(json.dumps({"event": "opened", "project": str(project.root), **_document(opened)}))
+    _stay_open(project, plan, rate, output)
+
+
+def _stay_open(project: Project, plan: Plan, rate: float, output: Output) -> None:
+    """Let events stream in until Ctrl-C, and show what becomes of them."""
+    # While it starts, Ctrl-C is only noted: an exception amid an import can be lost, or leave its lock held.
+    asked = threading.Event()
+    _on_ctrl_c(asked.set)
+    from headrace.demo.open_hours import OpenHours
+
+    hours = OpenHours(project, plan, rate)
+    _on_ctrl_c(hours.stop)
+    if asked.is_set():
+        hours.stop()
+    over = threading.Event()
+    shower = threading.Thread(target=_watch, args=(project, hours, output, over))
+    shower.start()
+    try:
+        hours.run()
+    finally:
+        over.set()
+        shower.join()
+    if output.as_json:
+        typer.echo(json.dumps({"event": "stopped", "sent": hours.feed.sent.total()}))
+    else:
+        output.line(f"The shop is closed. To open it again: headrace demo --dir {_quoted(project.root)}")
+    if hours.up.progress.failing:
         raise typer.Exit(1)
+
+
+def _on_ctrl_c(heard: Callable[[], object]) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: heard())
+
+
+def _watch(project: Project, hours: OpenHours, output: Output, over: threading.Event) -> None:
+    """Show the shop: a screen that keeps up to date on a terminal; elsewhere, a line now and then."""
+    from headrace.demo.glance import Window
+    from headrace.demo.scene import Scene
+
+    with Window(project) as window:
+        scene = Scene(str(project.root), hours, _elsewhere(project))
+        if output.as_json:
+            for _ in _until(over, JSON_EVERY_SECS):
+                typer.echo(json.dumps({"event": "progress", **_progress(window.look(), hours)}))
+        elif not sys.stdout.isatty():
+            for _ in _until(over, LINE_EVERY_SECS):
+                output.line(scene.line(window.look()))
+        else:
+            from rich.live import Live
+
+            with Live(console=output.console, auto_refresh=False) as live:
+                for _ in _until(over, SCREEN_EVERY_SECS):
+                    live.update(scene.draw(window.look(), ending=hours.closing), refresh=True)
+
+
+def _until(over: threading.Event, every_secs: float) -> Iterator[None]:
+    """Yield now and then, and once more when it is over."""
+    while not over.wait(every_secs):
+        yield
+    yield
+
+
+def _progress(glance: Glance, hours: OpenHours) -> dict[str, Any]:
+    return {
+        "sent": hours.feed.sent.total(),
+        **glance.together,
+        "balanced": glance.balanced,
+        "gold": glance.gold,
+        "failing": dict(hours.up.progress.failing),
+    }
+
+
+def _elsewhere(project: Project) -> list[str]:
+    """Return what to type in another terminal."""
+    path = f"; export PATH={shlex.quote(path)}:$PATH" if (path := _missing_from_path()) else ""
+    return [f"cd {_quoted(project.root)}{path}", "headrace status", "headrace quarantine list"]
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(str(path))
 
 
 def settled(place: Path, plan: Plan) -> tuple[Project, Plan]:
@@ -152,7 +252,7 @@ def _things_to_try(output: Output, project: Project) -> None:
 
     output.line("Three things to try:")
     output.line()
-    output.line(f"  cd {shlex.quote(str(project.root))}")
+    output.line(f"  cd {_quoted(project.root)}")
     if path := _missing_from_path():
         output.line(f"  export PATH={shlex.quote(path)}:$PATH")
     example = listed(project, code="not_null", limit=1)["messages"][0]["id"]
