@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import resource
+import subprocess
+import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -114,3 +117,26 @@ def test_a_name_misspelt_is_told_with_the_nearest(shop: Path, capsys: pytest.Cap
     code, document = _asked(shop, "SELECT amuont FROM silver.orders", capsys)
     assert code == 2
     assert '"amount"' in document["error"]["message"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds what a process takes")
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT repeat('x', 2000000000) AS x",
+        "SELECT list(repeat('x', 100000000)) AS x FROM range(100)",
+        "SELECT string_agg(repeat('y', 1000000), '') AS x FROM range(6000)",
+    ],
+)
+def test_what_a_function_makes_of_one_value_is_bounded_too(sql: str, shop: Path):
+    asked = subprocess.run(
+        [sys.executable, "-m", "headrace", "query", sql, "--json", "--project", str(shop)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    document = json.loads(asked.stdout)
+    assert (asked.returncode, document["error"]["kind"]) == (2, "user")
+    assert "more memory" in document["error"]["message"]
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 6 << 20  # KiB

@@ -69,6 +69,7 @@ def run(
 ) -> None:
     """Run one SELECT over gold, silver, bronze and ops."""
     from headrace.warehouse.embedded import DbtWarehouse
+    from headrace.warehouse.query import bounded_process
 
     _one_thing({"SQL": sql is not None, "--file": file is not None, "--tables": tables, "--describe": bool(describe)})
     if tables or describe:
@@ -81,7 +82,7 @@ def run(
         raise InputError("a table is for a terminal", at=str(output), fix="--format json, csv or parquet")
     if limit is None and chosen is Format.TABLE:
         limit = SHOWN_ROWS
-    with DbtWarehouse(open_project(project, env).state) as warehouse:
+    with DbtWarehouse(open_project(project, env).state) as warehouse, bounded_process():
         answer = warehouse.query(_text(sql, file), limit=limit)
     out = Output(as_json)
     if chosen is Format.TABLE:

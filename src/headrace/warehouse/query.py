@@ -6,6 +6,7 @@ import sqlite3
 import threading
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.errors import QueryError
@@ -17,7 +18,6 @@ from headrace.warehouse.published import read_ledger
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     import duckdb
     import pyarrow as pa
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headrace.warehouse.listing import Listed
     from headrace.warehouse.published import Entry
 
+PROCESS_BYTES = 4 << 30
 _GOLD, _LAKE = "published_gold", "pinned_lake"
 """How the catalogs are attached: names that no query can say, so that `gold.x` is a schema and never a catalog."""
 
@@ -38,6 +39,30 @@ class Limits:
     secs: float = 60.0
     memory: str = "1GiB"
     threads: int = 2
+
+
+@contextmanager
+def bounded_process() -> Iterator[None]:
+    """Let this process take a few GiB more, and no further: for one that has nothing to do but a query.
+
+    DuckDB's own limit counts neither what a function makes of one value nor what Arrow holds of the answer. Where the
+    system cannot bound a process (macOS), that limit stands alone.
+    """
+    import resource
+
+    try:
+        text = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        yield
+        return
+    used = next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith("VmData"))
+    before, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    known = [each for each in (used + PROCESS_BYTES, before, hard) if each != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(known), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, (before, hard))
 
 
 class Reader:
@@ -75,7 +100,7 @@ class Reader:
                     at=AT,
                     fix="filter on _event_date, or read a mart",
                 ) from error
-            except duckdb.OutOfMemoryException as error:
+            except (duckdb.OutOfMemoryException, MemoryError) as error:
                 raise QueryError(
                     f"the query needs more memory than {self._limits.memory}",
                     at=AT,
