@@ -6,10 +6,11 @@ verb has verbs of its own. It is imported when it is called, so that `headrace -
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from importlib import import_module
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -37,8 +38,8 @@ VERBS = (
     Verb("up", "headrace.cli.up", "Run the project: bus, tick and builds, until Ctrl-C."),
     Verb("publish", "headrace.cli.publish", "Send events from a file or stdin to a source, durably."),
     Verb("status", "headrace.cli.status", "Show each source: its ledger, balance, lag and freshness."),
-    Verb("good", "headrace.cli.good", "Show the last accepted events of a source; --follow for new ones."),
-    Verb("bad", "headrace.cli.bad", "Show the last rejected messages of a source, each with its reason."),
+    Verb("good", "headrace.cli.good", "Show the last accepted events of a source."),
+    Verb("bad", "headrace.cli.bad", "Show the last rejected messages of a source, and why."),
     Verb("query", "headrace.cli.query", "Run one SELECT over gold, silver, bronze and ops."),
     Verb("quarantine", "headrace.cli.quarantine", "List and show the messages that failed."),
     Verb("build", "headrace.cli.build", "Build gold with dbt; publish it when its tests pass."),
@@ -46,6 +47,8 @@ VERBS = (
 )
 
 USER_EXIT = 2
+
+_UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}
 
 _LEADS = ((ExternalError, "external", "unavailable"), (InternalError, "internal", "internal error"))
 
@@ -123,6 +126,7 @@ def report(error: HeadraceError, *, as_json: bool) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Exits 0, 1 (a check found something), 2 (someone must act) or 130 (Ctrl-C)."""
+    _open_closed_streams()
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in (given[: given.index("--")] if "--" in given else given)
     try:
@@ -132,14 +136,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(USER_EXIT)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Exception as bug:  # the outermost edge: a bug is shown as one, never as a wall of text
+    except OSError as problem:
+        if problem.errno not in _UNWRITABLE:
+            _show_bug(problem, as_json=as_json)
+        # All that writes files maps this to an error of ours, so what is full or gone is where the answer goes.
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - or Python would fail again, flushing at its end
+        refused = ExternalError(
+            f"the answer could not be written: {problem.strerror}",
+            at="standard output",
+            fix="see where it goes: a full disk, or a program that ended",
+        )
+        report(refused, as_json=False)
+        sys.exit(USER_EXIT)
+    except Exception as bug:  # noqa: BLE001 - the outermost edge: a bug is shown as one, never as a wall of text
         if isinstance(bug.__cause__, KeyboardInterrupt):  # what DuckDB makes of Ctrl-C amid a query
             sys.exit(130)
-        if os.environ.get("HEADRACE_DEBUG"):
-            raise
-        internal = InternalError(
-            f"{type(bug).__name__}: {bug}",
-            fix="this is a bug of Headrace; HEADRACE_DEBUG=1 shows where, and please report it",
-        )
-        report(internal, as_json=as_json)
-        sys.exit(USER_EXIT)
+        _show_bug(bug, as_json=as_json)
+
+
+def _show_bug(bug: Exception, *, as_json: bool) -> NoReturn:
+    if os.environ.get("HEADRACE_DEBUG"):
+        raise bug
+    internal = InternalError(
+        f"{type(bug).__name__}: {bug}",
+        fix="this is a bug of Headrace; HEADRACE_DEBUG=1 shows where, and please report it",
+    )
+    report(internal, as_json=as_json)
+    sys.exit(USER_EXIT)
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started without standard streams, as a daemon may be, empty ones."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process lives

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -112,6 +113,26 @@ def test_ctrl_c_exits_130_without_a_word(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("arguments", [["--help"], ["check"], ["check", "--json"]])
+def test_an_answer_that_cannot_be_written_is_no_bug(tmp_path, arguments):
+    (tmp_path / "headrace.yaml").write_text("name: shop\n")
+    with Path("/dev/full").open("w") as full:
+        ran = subprocess.run(
+            [sys.executable, "-m", "headrace", *arguments],
+            cwd=tmp_path, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert ran.returncode == 2
+    assert ran.stderr.splitlines()[0] == "unavailable: the answer could not be written: No space left on device"
+    assert "Traceback" not in ran.stderr
+
+
+def test_a_process_without_standard_streams_works(tmp_path):
+    (tmp_path / "headrace.yaml").write_text("name: shop\n")
+    closed = f"'{sys.executable}' -m headrace status <&- >&- 2>&-"
+    assert subprocess.run(["sh", "-c", closed], cwd=tmp_path, check=False).returncode == 0
 
 
 def test_every_verb_shows_its_help(capsys):
