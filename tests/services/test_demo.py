@@ -14,6 +14,7 @@ import termios
 import time
 from pathlib import Path
 
+import httpx
 import pytest
 
 from headrace.demo.shop import Shop, fates
@@ -155,17 +156,21 @@ def ledger(place):
     return {fate: sum(each["ledger"][fate] for each in sources) for fate in ("accepted", "silver", "quarantined")}
 
 
-def test_it_streams_on_until_ctrl_c_and_builds_gold_meanwhile(tmp_path, running):
+def test_it_streams_on_until_ctrl_c_and_builds_gold_meanwhile(tmp_path, running, monkeypatch):
+    monkeypatch.setenv("HEADRACE_COLLECTOR_ENABLED", "true")
+    monkeypatch.setenv("HEADRACE_COLLECTOR_PORT", "0")
     place = tmp_path / "shop"
     shop = running("--dir", place, "--events", 400, "--rate", 200)
     opened = shop.until(lambda told: told["event"] == "opened")
     assert (opened["accepted"], opened["balanced"], opened["project"]) == (400, True, str(place))
     later = shop.until(lambda told: told["gold"] not in {"", "b1"} and told["quarantined"] > opened["quarantined"])
     assert later["balanced"]
+    answer = httpx.post(f"{later['collector']}/v1/events/clickstream", content=b'{"event_id": "evt_1"}')
+    assert answer.status_code == 202
     shop.process.send_signal(signal.SIGINT)
     code, rest = shop.ended()
     assert (code, rest[-1]["event"]) == (0, "stopped")
-    assert ledger(place)["accepted"] == 400 + rest[-1]["sent"]
+    assert ledger(place)["accepted"] == 400 + rest[-1]["sent"] + 1
 
 
 def test_a_shop_that_was_killed_opens_again_and_adds_up(tmp_path, running):

@@ -5,8 +5,8 @@ With --once --json: {"accepted", "silver", "superseded", "duplicate", "quarantin
 ledger does not balance, is not what the shop knows that it sent, or gold was not published.
 
 With --json alone, lines of it: {"event": "opened", "project", and the fields above}; once a second {"event":
-"progress", "sent", "accepted", …, "erased", "balanced", "gold", "failing": {source: problem}}; and at the end {"event":
-"stopped", "sent"}.
+"progress", "sent", "accepted", …, "erased", "balanced", "gold", "collector": URL, "failing": {source: problem}}; and at
+the end {"event": "stopped", "sent"}.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def _watch(project: Project, hours: OpenHours, output: Output, over: threading.E
     from headrace.demo.scene import Scene
 
     with Window(project) as window:
-        scene = Scene(str(project.root), hours, _elsewhere(project))
+        scene = Scene(str(project.root), hours, _cd(project))
         if output.as_json:
             for _ in _until(over, JSON_EVERY_SECS):
                 typer.echo(json.dumps({"event": "progress", **_progress(window.look(), hours)}))
@@ -159,14 +159,15 @@ def _progress(glance: Glance, hours: OpenHours) -> dict[str, Any]:
         **glance.together,
         "balanced": glance.balanced,
         "gold": glance.gold,
+        "collector": hours.listening,
         "failing": dict(hours.up.progress.failing),
     }
 
 
-def _elsewhere(project: Project) -> list[str]:
-    """Return what to type in another terminal."""
+def _cd(project: Project) -> str:
+    """Return how to get to the project in another terminal, with `headrace` at hand."""
     path = f"; export PATH={shlex.quote(path)}:$PATH" if (path := _missing_from_path()) else ""
-    return [f"cd {_quoted(project.root)}{path}", "headrace status", "headrace quarantine list"]
+    return f"cd {_quoted(project.root)}{path}"
 
 
 def _quoted(path: Path) -> str:

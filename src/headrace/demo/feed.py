@@ -6,44 +6,18 @@ import threading
 import time
 from collections import Counter, deque
 from itertools import groupby
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from headrace.errors import BusError, SpaceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
-    from headrace.bus.base import Bus
+    from headrace.demo.doors import Door
     from headrace.demo.shop import Message, Shop
 
 EVERY_SECS = 0.1
-RETRY_SECS = 1.0
 RATE_OVER_SECS = 5.0
-
-
-class Door(Protocol):
-    """A way into the platform."""
-
-    name: str
-
-    def send(self, source: str, payloads: list[bytes]) -> None:
-        """Return once these messages are durable. Raises `BusError` or `SpaceError` where they are not, yet."""
-        ...
-
-
-class BusDoor:
-    """Straight onto the topic of each source."""
-
-    name = "the bus"
-
-    def __init__(self, bus: Bus, topics: Mapping[str, str]) -> None:
-        self._bus, self._topics = bus, topics
-
-    def send(self, source: str, payloads: list[bytes]) -> None:
-        """See `Door.send`."""
-        from headrace.demo.opening import batch_of
-
-        self._bus.publish(self._topics[source], batch_of(payloads))
 
 
 class Feed:
@@ -53,13 +27,18 @@ class Feed:
     """
 
     def __init__(
-        self, shop: Shop, rate: float, doors: Callable[[str], Door], clock: Callable[[], float] = time.time
+        self,
+        shop: Shop,
+        rate: float,
+        doors: Callable[[str], Door],
+        clock: Callable[[], float] = time.time,
+        retry_secs: float = 1.0,
     ) -> None:
         """`doors` says, for a source, which way its messages go; it is asked each time."""
         self.sent = Counter[str]()
         self.problem = ""
         self._messages = shop.live(int(clock() * 1000), rate)
-        self._doors, self._clock = doors, clock
+        self._doors, self._clock, self._retry_secs = doors, clock, retry_secs
         self._recent: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -67,10 +46,6 @@ class Feed:
     def start(self) -> None:
         """Begin."""
         self._thread.start()
-
-    def end(self) -> None:
-        """Send no more; returns at once."""
-        self._stop.set()
 
     def stop(self) -> None:
         """Send no more; what is being sent is sent when this returns."""
@@ -112,7 +87,7 @@ class Feed:
                 self._doors(source).send(source, payloads)
             except (BusError, SpaceError) as problem:
                 self.problem = problem.message
-                if self._stop.wait(RETRY_SECS):
+                if self._stop.wait(self._retry_secs):
                     return
             else:
                 self.problem = ""

@@ -9,10 +9,9 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from headrace.bus.base import Once
 from headrace.bus.sqlite import SqliteBus
+from headrace.demo.doors import batch_of
 from headrace.demo.shop import SOURCES, Message, Shop, fates, reasons
 from headrace.disk import sync
 from headrace.runtime import building
@@ -131,11 +130,6 @@ def unlike(project: Project, sources: dict[str, SourceStatus], messages: Iterabl
             count = found.get(reason, 0)
             faults.append(f"{source}: {count} quarantined as {stage}/{code}, the shop broke {known_reasons[reason]}")
     return faults
-
-
-def batch_of(payloads: list[bytes]) -> pa.RecordBatch:
-    """Return messages ready to publish."""
-    return pa.record_batch({"payload": pa.array(payloads, pa.binary())})
 
 
 def remember(state: Path, plan: Plan) -> None:

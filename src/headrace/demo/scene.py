@@ -22,10 +22,10 @@ HEADS = {
 class Scene:
     """Draws glances, each beside the one before it: what counts is what has changed."""
 
-    def __init__(self, place: str, shop: OpenHours, commands: list[str]) -> None:
-        """`place` is the project's folder, `commands` what to type in another terminal."""
+    def __init__(self, place: str, shop: OpenHours, cd: str) -> None:
+        """`place` is the project's folder, `cd` how to get there from another terminal."""
         self._place, self._shop, self._feed, self._up = place, shop, shop.feed, shop.up
-        self._commands = commands
+        self._cd = cd
         self._recent: deque[Glance] = deque()
 
     def draw(self, glance: Glance, *, ending: bool = False) -> RenderableType:
@@ -36,7 +36,7 @@ class Scene:
 
         parts: list[RenderableType] = [
             Text(f"A shop is open in {self._place}", style="bold", no_wrap=True, overflow="ellipsis"),
-            Text(f"{self._feed.sent.total():,} sent through {self._shop.way}, {self._feed.rate:,.0f}/s", style="dim"),
+            Text(self._sent(), style="dim", no_wrap=True, overflow="ellipsis"),
             Text(""),
             self._fates(glance),
             self._verdict(glance),
@@ -50,7 +50,7 @@ class Scene:
             parts.append(Text("The shop closes; what it sent is brought into silver.", style="bold"))
         else:
             parts.append(Text("Ctrl-C closes the shop. Meanwhile, in another terminal:", style="dim"))
-            parts += [Text(f"  {command}", no_wrap=True, overflow="fold") for command in self._commands]
+            parts += [Text(f"  {command}", no_wrap=True, overflow="fold") for command in self._commands()]
         return Group(*parts)
 
     def line(self, glance: Glance) -> str:
@@ -61,6 +61,15 @@ class Scene:
         said += [f"gold {glance.gold}"] if glance.gold else []
         said += self._problems(glance)
         return " · ".join(said)
+
+    def _commands(self) -> list[str]:
+        url = self._shop.listening
+        curl = [f"""curl {url}/v1/events/clickstream -d '{{"event_id": "evt_1"}}'"""] if url else []
+        return [self._cd, *curl, "headrace bad clickstream"]
+
+    def _sent(self) -> str:
+        way = f", clicks and orders to {self._shop.listening}" if self._shop.listening else ""
+        return f"{self._feed.sent.total():,} sent, {self._feed.rate:,.0f}/s{way}"
 
     def _fates(self, glance: Glance) -> RenderableType:
         from rich.table import Table
