@@ -230,6 +230,11 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def literal(text: str) -> str:
+    """Return a text as an SQL string."""
+    return "'" + text.replace("'", "''") + "'"
+
+
 def duckdb_type(type_: pa.DataType) -> str:
     """Return the DuckDB SQL type of a contract's Arrow type."""
     if pa.types.is_struct(type_):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import duckdb
 
+from headrace.contracts.types import literal
+
 EXTENSIONS = ("ducklake", "sqlite_scanner")
 CATALOG, DATA = "catalog.db", "data"  # within a lake's folder
 
@@ -38,7 +40,7 @@ def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
     if not os.environ.get("HOME"):  # cron, systemd, slim containers: DuckDB keeps its extensions below a home
         home = Path(tempfile.gettempdir()) / f"headrace-{os.getuid()}"
         home.mkdir(mode=0o700, exist_ok=True)
-        connection.execute(f"SET home_directory = {_literal(str(home))}")
+        connection.execute(f"SET home_directory = {literal(str(home))}")
     for name in EXTENSIONS:
         try:
             connection.execute(f"LOAD {name}")
@@ -56,7 +58,7 @@ def attach_statement(
     row is ever inlined into the catalog. With `snapshot`, the attach sees that version for ever and is read-only.
     """
     options = [
-        f"DATA_PATH {_literal(str(data.resolve()))}",
+        f"DATA_PATH {literal(str(data.resolve()))}",
         "OVERRIDE_DATA_PATH true",
         "META_JOURNAL_MODE 'WAL'",
         "META_BUSY_TIMEOUT 10000",
@@ -66,8 +68,4 @@ def attach_statement(
         options.append(f"SNAPSHOT_VERSION {snapshot}")
     if read_only or snapshot is not None:
         options.append("READ_ONLY")
-    return f"ATTACH {_literal(f'ducklake:sqlite:{catalog.resolve()}')} AS {alias} ({', '.join(options)})"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    return f"ATTACH {literal(f'ducklake:sqlite:{catalog.resolve()}')} AS {alias} ({', '.join(options)})"

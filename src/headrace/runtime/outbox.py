@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from headrace import words
 from headrace.config.pushes import applicable
 from headrace.contracts.contract import JSON_MARK
+from headrace.contracts.types import literal
 from headrace.lake import tables
 from headrace.stages.event_json import event_json_sql
 from headrace.stages.key import ALIAS, key_columns
@@ -69,7 +70,7 @@ class Outbox:
         if batch is None or not len(chosen := batch.filter(select(batch))):
             return _NONE
         sql = (
-            f'SELECT "{words.SEQ}" AS seq, "{words.EVENT_ID}" AS id, \'silver\' AS kind, {_literal(name)} AS dataset, '
+            f'SELECT "{words.SEQ}" AS seq, "{words.EVENT_ID}" AS id, \'silver\' AS kind, {literal(name)} AS dataset, '
             f'{_key_sql(dataset)} AS "key", "{words.EVENT_TIME}" AS at, "{words.TRACE_ID}" AS trace_id, '
             f"{_data_sql(dataset, rows.schema)} AS data FROM rows {ALIAS}"
         )
@@ -179,7 +180,3 @@ def _data_sql(dataset: Dataset, schema: pa.Schema) -> str:
     fields = [marked.get(field.name, field) for field in fields]
     required = {name for name in dataset.contract.schema.get("required", ()) if isinstance(name, str)}
     return event_json_sql(fields, ALIAS, required)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

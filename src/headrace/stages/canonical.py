@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from headrace.contracts.types import literal
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -27,7 +29,7 @@ def canonical_sql(fields: Iterable[pa.Field], alias: str) -> str:
 
 def _members(parts: Iterable[tuple[pa.Field, str]]) -> str:
     texts = [
-        f"coalesce({_literal(json.dumps(field.name) + ':')} || {_text(field.type, value)} || ',', '')"
+        f"coalesce({literal(json.dumps(field.name) + ':')} || {_text(field.type, value)} || ',', '')"
         for field, value in parts
     ]
     return " || ".join(texts) or "''"
@@ -39,7 +41,7 @@ def _text(kind: pa.DataType, value: str, depth: int = 0) -> str:
 
     if pa.types.is_struct(kind):
         children = sorted((kind.field(i) for i in range(kind.num_fields)), key=lambda each: each.name)
-        named = ((child, f"struct_extract({value}, {_literal(child.name)})") for child in children)
+        named = ((child, f"struct_extract({value}, {literal(child.name)})") for child in children)
         return f"CASE WHEN {value} IS NOT NULL THEN '{{' || {_members(named)} || '}}' END"
     if pa.types.is_list(kind) and pa.types.is_nested(kind.value_type):
         element = f"_e{depth}"
@@ -67,7 +69,3 @@ def _dump(value: object) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(_dump, value)) + "]"
     return json.dumps(value)
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

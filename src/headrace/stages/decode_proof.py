@@ -25,6 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.contracts.contract import is_json
+from headrace.contracts.types import literal
 from headrace.stages.decode_counts import NULL_RAW, NULL_TEXT, count_bytes, sums, too_deep, without_escapes
 from headrace.stages.decode_free import Free, disprove
 from headrace.stages.decode_shape import Node, Shape, is_array, is_object, is_text
@@ -88,8 +89,8 @@ class Prover:
         self._lay_out()
 
     def _lay_out(self) -> None:
-        layout = json.dumps(self._root.layout(), ensure_ascii=False).replace("'", "''")
-        self._sql = f"SELECT from_json(doc, '{layout}') AS fields FROM docs"
+        layout = literal(json.dumps(self._root.layout(), ensure_ascii=False))
+        self._sql = f"SELECT from_json(doc, {layout}) AS fields FROM docs"
         self._careful_sql = self._sql.replace("(doc,", "(CASE WHEN json_valid(doc) THEN doc END,", 1)
 
     def __call__(self, docs: pa.Array) -> Proof:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from headrace.contracts.contract import is_json
+from headrace.contracts.types import literal
 from headrace.stages.canonical import column_sql
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def event_json_sql(fields: Iterable[pa.Field], alias: str, required: Set[str] = 
 
 def _object(parts: Iterable[tuple[pa.Field, str, bool]]) -> str:
     members = [
-        f"coalesce({_literal(json.dumps(field.name, ensure_ascii=False) + ':')} || {_text(field, value)} || ',', "
-        f"{_literal(json.dumps(field.name, ensure_ascii=False) + ':null,' if required else '')})"
+        f"coalesce({literal(json.dumps(field.name, ensure_ascii=False) + ':')} || {_text(field, value)} || ',', "
+        f"{literal(json.dumps(field.name, ensure_ascii=False) + ':null,' if required else '')})"
         for field, value, required in parts
     ]
     # Every member ends in a comma: the last one is taken off.
@@ -42,7 +43,7 @@ def _text(field: pa.Field, value: str, depth: int = 0) -> str:
         return value
     if pa.types.is_struct(kind):
         children = (kind.field(i) for i in range(kind.num_fields))
-        inner = _object((child, f"struct_extract({value}, {_literal(child.name)})", False) for child in children)
+        inner = _object((child, f"struct_extract({value}, {literal(child.name)})", False) for child in children)
         return f"CASE WHEN {value} IS NOT NULL THEN {inner} END"
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         element = f"_v{depth}"
@@ -50,11 +51,7 @@ def _text(field: pa.Field, value: str, depth: int = 0) -> str:
         return f"('[' || array_to_string(list_transform({value}, lambda {element}: {each}), ',') || ']')"
     if pa.types.is_timestamp(kind):
         shape = INSTANT_FORMAT if kind.tz else INSTANT_FORMAT.removesuffix("Z")
-        return f"('\"' || strftime(make_timestamp(epoch_us({value})), {_literal(shape)}) || '\"')"
+        return f"('\"' || strftime(make_timestamp(epoch_us({value})), {literal(shape)}) || '\"')"
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return f"('\"' || to_base64({value}) || '\"')"
     return f"CAST(to_json({value}) AS VARCHAR)"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from headrace.contracts import types
+
 _DATE = r"[12][0-9]{3}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
 _ZONE = r"(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])"
@@ -45,10 +47,10 @@ class NotCompiled(Exception):  # noqa: N818 - not a fault: this schema takes the
 
 
 def literal(text: str) -> str:
-    """Return a text as an SQL string."""
+    """Return a text as an SQL string, where SQL can hold it."""
     if "\0" in text:
         raise NotCompiled
-    return "'" + text.replace("'", "''") + "'"
+    return types.literal(text)
 
 
 def format_rule(name: object, at: str) -> str:

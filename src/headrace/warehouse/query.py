@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from headrace.contracts.types import literal
 from headrace.errors import QueryError
 from headrace.lake import leases
 from headrace.warehouse.allowed import AT, Relation, Tables, checked, complaint
@@ -158,7 +159,7 @@ class Reader:
 
 def close_doors(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) -> None:
     """Leave nothing reachable but these folders, for good; a read-only attach alone still reads any file."""
-    reachable = ", ".join("'" + str(path.resolve()).replace("'", "''") + "'" for path in folders)
+    reachable = ", ".join(literal(str(path.resolve())) for path in folders)
     for setting in (
         "python_enable_replacements = false",
         "search_path = 'gold,main'",

@@ -7,6 +7,8 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from headrace.contracts.types import literal
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -112,7 +114,7 @@ def _literal(value: object) -> str:
         return f"date '{value.isoformat()}'"
     if isinstance(value, int | float | Decimal):
         return str(value)
-    return "'" + str(value).replace("'", "''") + "'"
+    return literal(str(value))
 
 
 def _quoted(name: str) -> str:
