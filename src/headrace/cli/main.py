@@ -42,6 +42,7 @@ VERBS = (
     Verb("bad", "headrace.cli.bad", "Show the last rejected messages of a source, and why."),
     Verb("query", "headrace.cli.query", "Run one SELECT over gold, silver, bronze and ops."),
     Verb("quarantine", "headrace.cli.quarantine", "List and show the messages that failed."),
+    Verb("push", "headrace.cli.push", "List the pushes; list, retry or discard their dead letters."),
     Verb("build", "headrace.cli.build", "Build gold with dbt; publish it when its tests pass."),
     Verb("undo", "headrace.cli.undo", "Publish the previous version of gold again."),
 )

@@ -169,7 +169,7 @@ class ToEndpoint(Delivery):
             seen = self._feed.generation
             after = self._fresh[-1].seq if self._fresh else self._seq
             limit = max(READ_ROWS, 2 * enough)
-            found = await self._feed.rows(self._source, self._spec.name, after, limit)
+            found = await self._feed.rows(self._source, self._spec, after, limit)
             self._fresh.extend(found)
             if not found:
                 self._seen = seen
@@ -196,7 +196,7 @@ class ToTopic(Delivery):
             await self._idle(IDLE_SECS)
             return 0.0
         seen = self._feed.generation
-        rows = await self._feed.rows(self._source, self._spec.name, self._seq, TOPIC_ROWS)
+        rows = await self._feed.rows(self._source, self._spec, self._seq, TOPIC_ROWS)
         if not rows:
             self._seen = seen
             return 0.0

@@ -7,14 +7,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from headrace.connectors.push import GoldPushSpec
 from headrace.errors import HeadraceError, LakeError
 from headrace.lake.reader import open_reader
 from headrace.runtime.relay.rounds import Row, rows_of
-from headrace.runtime.relay.store import GOLD
+from headrace.runtime.relay.store import KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from headrace.connectors.push import TargetSpec
     from headrace.lake.reader import LakeReader
     from headrace.runtime.relay.store import Store
 
@@ -66,12 +68,12 @@ class Feed:
         except TimeoutError:
             return
 
-    async def rows(self, source: str, push: str, after: int, limit: int) -> list[Row]:
+    async def rows(self, source: str, push: TargetSpec, after: int, limit: int) -> list[Row]:
         """Return the next rows of a push. Raises `LakeError`."""
         loop = asyncio.get_running_loop()
-        if source == GOLD:
-            return await loop.run_in_executor(self._storing, self._store.builds, after, limit)
-        return await loop.run_in_executor(self._reading, self._rows, source, push, after, limit)
+        if isinstance(push, GoldPushSpec):
+            return await loop.run_in_executor(self._storing, self._store.builds, KINDS[push.on], after, limit)
+        return await loop.run_in_executor(self._reading, self._rows, source, push.name, after, limit)
 
     def close(self) -> None:
         """Let go of the lake."""

@@ -30,6 +30,9 @@ FILE = "relay.db"
 GOLD = ""
 """Stands for the source of what becomes of builds."""
 
+KINDS = {"built": ("published", "failed"), "published": ("published",), "failed": ("failed",)}
+"""Which builds a push of gold is `on`."""
+
 BUILDS_KEPT = 1_000
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS relay (epoch TEXT NOT NULL, told INTEGER);
@@ -209,11 +212,13 @@ class Store:
                 "DELETE FROM builds WHERE seq <= (SELECT max(seq) FROM builds) - ?", (BUILDS_KEPT,)
             )
 
-    def builds(self, after: int, limit: int) -> list[Row]:
-        """Return what became of builds, in order."""
+    def builds(self, kinds: tuple[str, ...], after: int, limit: int) -> list[Row]:
+        """Return what became of builds, in order: those published, those that failed, or both."""
         with self._mapped():
             rows = self._connection.execute(
-                "SELECT seq, id, kind, at, data FROM builds WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+                f"SELECT seq, id, kind, at, data FROM builds WHERE kind IN ({', '.join('?' * len(kinds))}) AND seq > ? "
+                "ORDER BY seq LIMIT ?",
+                (*kinds, after, limit),
             ).fetchall()
         return [
             Row(seq, build, kind, "", "gold", dt.datetime.fromisoformat(at), None, data)
