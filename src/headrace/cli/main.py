@@ -37,6 +37,7 @@ VERBS = (
     Verb("schema", "headrace.cli.schema", "Print the JSON Schema of a source file, for editors."),
     Verb("up", "headrace.cli.up", "Run the project: bus, tick and builds, until Ctrl-C."),
     Verb("publish", "headrace.cli.publish", "Send events from a file or stdin to a source, durably."),
+    Verb("files", "headrace.cli.files", "List the files of watched folders, or take them now."),
     Verb("status", "headrace.cli.status", "Show each source: its ledger, balance, lag and freshness."),
     Verb("good", "headrace.cli.good", "Show the last accepted events of a source."),
     Verb("bad", "headrace.cli.bad", "Show the last rejected messages of a source, and why."),

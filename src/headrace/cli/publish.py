@@ -166,24 +166,23 @@ def read_all(
     from headrace.connectors.csv_dialect import said_by
     from headrace.connectors.files import format_of, read_messages
 
-    opened: list[tuple[Path | BinaryIO, str]] = []
+    opened: list[tuple[Path | BinaryIO, str | None]] = []
     for name in files:  # every name is judged before the first message is sent
         where: Path | BinaryIO = sys.stdin.buffer if name == STDIN else Path(name)
         if isinstance(where, Path) and where.is_dir():
             raise UserError("this is a folder", at=name, fix=f"name its files: headrace publish {source.id} {where}/*")
         usual = "csv" if name == STDIN and source.message_format == "csv" else None
-        kind = format_of(where, format_ or usual)
+        archive = isinstance(where, Path) and where.suffix.lower() == ".zip"
+        kind = format_ if archive else format_of(where, format_ or usual)  # an archive's members say their own
         if isinstance(where, Path) and not where.exists():
             raise UserError("the file does not exist", at=name, fix=f"see what is there: ls {where.parent}")
         opened.append((where, kind))
     for where, kind in opened:
-        extra = attributes
-        if source.message_format == "csv" and kind not in {"csv", "tsv"}:
-            extra = {"content-type": "application/json", **attributes}
         yield from read_messages(
             where,
             format=kind,
-            attributes=extra,
+            attributes=attributes,
+            usual=source.message_format,
             csv=said_by(source.csv),
             note=note,
         )

@@ -39,8 +39,12 @@ def lint(root: Path, environment: str | None = None, environ: Mapping[str, str] 
         faults += _planned(SourceFile, written, origin)
         faults += references.unresolved_secrets(written, origin, root, environ)
         faults += references.unbound_locations(source, assembled.bindings, origin)
+        faults += references.missing_location(source, root, assembled.bindings, origin)
         faults += references.unknown_tables(source, tables, origin)
-        if source.pattern != "event_streaming":
+        if source.pattern == "batch_file" and not source.spec.ingestion.location:
+            message = "nothing says where the files of this source land"
+            faults.append(origin.warning(("ingestion", "pattern"), message, f"write `location: landing/{source.id}/`"))
+        elif source.pattern not in {"event_streaming", "batch_file"}:
             message = f"the pattern {source.pattern} does not collect by itself yet"
             faults.append(origin.warning(("ingestion", "pattern"), message, f"headrace publish {source.id} FILE"))
         if source.silver_to_gold and not source.datasets:

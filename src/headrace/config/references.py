@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headrace.config.faults import did_you_mean
+from headrace.config.locations import bound, covers, local_folder, place_of
 from headrace.errors import ConfigError
 from headrace.secrets.reference import SecretReference, is_reference
 from headrace.warehouse.gold import model_name
@@ -75,6 +76,27 @@ def unbound_locations(source: Source, bindings: Mapping[str, str], origin: Origi
             fix = f"add to headrace.yaml: bindings: {{{bucket}: ./{uri.split('/')[2]}/}}"
             faults.append(origin.warning(("ingestion", name), f"no binding says what {uri} stands for", fix))
     return faults
+
+
+def missing_location(source: Source, root: Path, bindings: Mapping[str, str], origin: Origin) -> list[Fault]:
+    """Return a warning where the folder that a source watches is not there, or may not be watched."""
+    location = source.spec.ingestion.location
+    if source.pattern != "batch_file" or not location:
+        return []
+    key: Key = ("ingestion", "location")
+    folder = local_folder(root, bound(location, bindings))
+    if folder is None:
+        return []
+    try:
+        place_of(location, root, bindings)
+    except ConfigError as error:
+        return [origin.warning(key, error.message, error.fix)]
+    if folder.is_dir() or any(
+        not (root / each).is_dir() and covers(prefix, location) for prefix, each in bindings.items()
+    ):
+        return []
+    shown = folder.relative_to(root) if folder.is_relative_to(root) else folder
+    return [origin.warning(key, f"the folder {shown} does not exist", f"mkdir -p {shown}")]
 
 
 class Tables:

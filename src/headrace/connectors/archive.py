@@ -12,7 +12,6 @@ from headrace.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SUFFIX = ".zip"
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 MAX_MEMBERS = 100_000
 IGNORED = (".", "_")  # __MACOSX, among others

@@ -67,6 +67,7 @@ def read_messages(
     format: str | None = None,  # noqa: A002 (the word that users type)
     compression: str | None = None,
     attributes: Mapping[str, str] | None = None,
+    usual: str = "",
     csv: Said = NOTHING_SAID,
     bounds: Bounds = UNBOUNDED,
     note: Callable[[str], None] = lambda _: None,
@@ -77,9 +78,10 @@ def read_messages(
     JSON text of a Parquet row or Avro record. What is opened already has a `name` to know it by. CSV adds the
     attributes `content-type`, `csv-header` and, where it is not as `csv` says, `csv-dialect`; its text becomes UTF-8. A
     zip archive gives the messages of its members, in their order, with the attribute MEMBER_ATTRIBUTE. The attributes
-    given go over all others. `compression` (gzip, zstd, bz2, zip, or empty: none) is else known by name and first
-    bytes. `note` is told what a user should know. Raises `InputError` where the file cannot be read, is damaged or ends
-    early, or unfolds beyond its `bounds`, after yielding what came before.
+    given go over all others. `usual` is what the source's messages are where nothing says otherwise: in `csv`, those of
+    another format carry `content-type`. `compression` (gzip, zstd, bz2, zip, or empty: none) is else known by name and
+    first bytes. `note` is told what a user should know. Raises `InputError` where the file cannot be read, is damaged
+    or ends early, or unfolds beyond its `bounds`, after yielding what came before.
     """
     extra = dict(attributes or {})
     if isinstance(source, Path):
@@ -93,11 +95,15 @@ def read_messages(
             for member in archive.members(file, name, bounds):
                 called = f"{name}/{member.path}"
                 kind = format_of(called, format)
-                own = {MEMBER_ATTRIBUTE: member.path, **extra}
+                own = {MEMBER_ATTRIBUTE: member.path, **_content_type(kind, usual), **extra}
                 yield from _read(member.file, called, kind, None, own, csv, bounds, note)
         return
     kind = format_of(source if isinstance(source, Path) or not name else name, format)
-    yield from _read(source, name, kind, compression, extra, csv, bounds, note)
+    yield from _read(source, name, kind, compression, {**_content_type(kind, usual), **extra}, csv, bounds, note)
+
+
+def _content_type(kind: str, usual: str) -> dict[str, str]:
+    return {"content-type": "application/json"} if usual == "csv" and kind not in {"csv", "tsv"} else {}
 
 
 def _read(

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, GetJsonSchemaHandler, WithJsonSchema, model_validator
 
+from headrace.connectors.batch_file.decisions import FilesSpec
 from headrace.durations import Duration
 from headrace.spec import Spec
 from headrace.stages.csv_rows import CsvSpec
@@ -82,22 +83,21 @@ class IngestionSpec(Spec):
     )
     location: str | None = Field(
         default=None,
-        description="Where files land; a URI that a binding may map to a folder.",
-        examples=["gs://landing-zone/example/"],
-        json_schema_extra=PLANNED,
+        description="Where files land: a folder of the project, or a URI that a binding may map to a folder.",
+        examples=["landing/example/", "gs://landing-zone/example/"],
     )
     schedule: Cron | None = Field(
         default=None,
-        description="When to look for new data: cron with five fields.",
+        description="When to look for new data: cron with five fields, in the source's time zone.",
         examples=["0 3 * * *"],
-        json_schema_extra=PLANNED,
     )
-    format: Literal["json", "ndjson", "csv", "parquet", "avro"] | None = Field(
-        default=None, description="What the files hold."
+    format: Literal["json", "ndjson", "csv", "tsv", "parquet", "avro"] | None = Field(
+        default=None, description="What the files hold (default: as their names end)."
     )
-    compression: Literal["none", "gzip", "zstd", "bzip2", "snappy"] | None = Field(
-        default=None, description="How the files are compressed.", json_schema_extra=PLANNED
+    compression: Literal["none", "gzip", "zstd", "bz2", "bzip2", "zip", "snappy"] | None = Field(
+        default=None, description="How the files are compressed (default: as their names and first bytes say)."
     )
+    files: FilesSpec = Field(default=FilesSpec(), description="How a folder of files is watched.")
     connector_type: str | None = Field(
         default=None, description="The connector that fetches.", examples=["rest_api"], json_schema_extra=PLANNED
     )
@@ -145,7 +145,8 @@ class IngestionSpec(Spec):
         """Return what one message is: json, ndjson or csv."""
         if self.message_format is not None:
             return self.message_format
-        return self.format if self.format in {"ndjson", "csv"} else "json"
+        kind = "csv" if self.format == "tsv" else self.format
+        return kind if kind in {"ndjson", "csv"} else "json"
 
 
 def dataset_name(source_id: str, table: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.runtime.child import Child
+from headrace.runtime.watched import is_watched
 
 if TYPE_CHECKING:
     from headrace.config.project import Project
@@ -22,6 +23,8 @@ def children(project: Project, *, collector: bool = True) -> Children:
     intake, outlets = [], []
     if collector and project.collector.enabled:
         intake.append(_child(project, "collector", "headrace.collector.process"))
+    if any(map(is_watched, project.sources.values())):
+        intake.append(_child(project, "landing", "headrace.runtime.landing"))
     if project.push.gold or any(source.spec.serving.push for source in project.sources.values()):
         outlets.append(_child(project, "relay", "headrace.runtime.relay"))
     return Children(tuple(intake), tuple(outlets))

@@ -1,0 +1,172 @@
+"""Landing: watches the folders of a project's sources, and takes what lands there. A child process of `up`.
+
+Each source has a thread of its own, so that neither a huge file nor a store that does not answer keeps the files of
+another waiting; they take turns at the steps of work, a few at a time. Run as `python -m headrace.runtime.landing
+PROJECT ENVIRONMENT`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+from zoneinfo import ZoneInfo
+
+from headrace.bus.sqlite import SqliteBus
+from headrace.connectors.batch_file.manifest import Manifest
+from headrace.errors import HeadraceError
+from headrace.runtime.child import say, when_parent_ends
+from headrace.runtime.state import open_state
+from headrace.runtime.taking import scan
+from headrace.runtime.watched import watched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from headrace.config.project import Project
+    from headrace.runtime.watched import Watched
+
+STEPS_AT_ONCE = 2
+SAID_EVERY_SECS = 1.0
+RETRY_FIRST_SECS, RETRY_LAST_SECS = 1.0, 60.0
+LISTING_SHARE = 10  # a look that takes long is followed by a pause of so many times its length
+
+
+class Landing:
+    """The watched sources of a project: looked at again and again, or once."""
+
+    def __init__(self, project: Project, stop: threading.Event | None = None) -> None:
+        self.sources, self.faults = watched(project)
+        self.problems: dict[str, str] = {source: str(fault) for source, fault in self.faults.items()}
+        state = open_state(project.state) / "landing"
+        self.manifest = manifest_of(project)
+        self._locks = state
+        self._bus = SqliteBus(project.state / "bus")
+        self._stop = stop or threading.Event()
+        self._turns = threading.Semaphore(STEPS_AT_ONCE)
+
+    def run(self, told: Callable[[], None] = lambda: None) -> None:
+        """Watch until stopped; `told` is called about once a second."""
+        threads = [
+            threading.Thread(target=self._watch, args=(source,), name=f"land-{source.id}")
+            for source in self.sources.values()
+        ]
+        for thread in threads:
+            thread.start()
+        while not self._stop.is_set():
+            told()
+            self._stop.wait(SAID_EVERY_SECS)
+        for thread in threads:
+            thread.join()
+        told()
+
+    def scan(self, source: Watched) -> None:
+        """Take every file of a source that is there, also what has yet to lie still for its time; see `taking.scan`.
+
+        Waits where another process is taking the files of this source. Raises what `taking.scan` raises.
+        """
+        with self._lock(source, wait=True):
+            self._steps(source)
+            if any(entry.state == "waiting" for entry in self.manifest.current(source.id).values()):
+                self._stop.wait(source.settle_secs)
+                self._steps(source)
+
+    def close(self) -> None:
+        """Release bus and manifest."""
+        self._bus.close()
+        self.manifest.close()
+
+    def _watch(self, source: Watched) -> None:
+        pause = RETRY_FIRST_SECS
+        while not self._stop.is_set():
+            started = time.monotonic()
+            try:
+                if self._is_due(source):
+                    with self._lock(source, wait=False) as mine:
+                        if mine:
+                            self._steps(source)
+                self.problems.pop(source.id, None)
+                pause = RETRY_FIRST_SECS
+                looked = time.monotonic() - started
+                self._stop.wait(max(source.every_secs, min(60.0, LISTING_SHARE * looked)))
+            except Exception as error:  # noqa: BLE001 - the edge of this thread: it goes on whatever happened
+                self.problems[source.id] = str(error) if isinstance(error, HeadraceError) else repr(error)
+                self._stop.wait(pause)
+                pause = min(RETRY_LAST_SECS, pause * 2)
+
+    def _steps(self, source: Watched) -> None:
+        steps = scan(source, self.manifest, self._bus)
+        with contextlib.closing(steps):  # type: ignore[type-var]
+            while not self._stop.is_set():
+                with self._turns:
+                    if next(steps, steps) is steps:
+                        return
+
+    def _is_due(self, source: Watched) -> bool:
+        if source.schedule is None:
+            return True
+        last = self.manifest.last_scan(source.id)
+        begun = {entry.state for entry in self.manifest.current(source.id).values()} & {"reading", "waiting"}
+        return last is None or bool(begun) or next_look(source.schedule, source.timezone, last) <= time.time()
+
+    @contextlib.contextmanager
+    def _lock(self, source: Watched, *, wait: bool) -> Iterator[bool]:
+        """Keep two processes from taking the files of one source at once: that would be safe, and twice the work."""
+        with (self._locks / f"{source.id}.lock").open("w") as file:
+            mine = _locked(file)
+            while wait and not mine and not self._stop.wait(0.1):
+                mine = _locked(file)
+            yield mine
+
+
+def _locked(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def next_look(schedule: str, timezone: str, after: float) -> float:
+    """Return when a schedule is due next after an instant, both in seconds since 1970."""
+    from cronsim import CronSim
+
+    start = dt.datetime.fromtimestamp(after, ZoneInfo(timezone))
+    return float(next(CronSim(schedule, start)).timestamp())
+
+
+def manifest_of(project: Project) -> Manifest:
+    """Return the manifest of a project's files, made where there is none."""
+    return Manifest(open_state(project.state) / "landing" / "manifest.db")
+
+
+def main() -> None:
+    """Watch a project's files until the parent ends or SIGTERM comes."""
+    stop = threading.Event()
+    when_parent_ends(stop.set)
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    from headrace.config.project import load_project
+
+    landing = Landing(load_project(Path(sys.argv[1]), sys.argv[2]), stop)
+    said: dict[str, object] = {}
+
+    def told() -> None:
+        nonlocal said
+        problem = "; ".join(f"{source}: {reason}" for source, reason in sorted(landing.problems.items()))
+        now: dict[str, object] = {"files": landing.manifest.counts(), "problem": problem}
+        if now != said:
+            said = now
+            say(**now)
+
+    landing.run(told)
+    landing.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,337 @@
+"""Taking files: each once and whole, whatever lies beside it and wherever it is cut off."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import itertools
+import json
+import os
+import random
+import time
+import zipfile
+from contextlib import closing
+
+import fsspec
+import pytest
+
+from headrace.bus.base import Subscription
+from headrace.bus.sqlite import SqliteBus
+from headrace.config.project import load_project
+from headrace.connectors import records
+from headrace.errors import InputError, SpaceError
+from headrace.runtime.landing import manifest_of, next_look
+from headrace.runtime.taking import scan
+from headrace.runtime.watched import watched
+
+LONG_AGO = 1_700_000_000
+
+
+class Shop:
+    """A project with one watched source, looked at by hand."""
+
+    def __init__(self, root, more: str = "", location: str = "landing/"):
+        for folder in ("connectors", "landing"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+        (root / "headrace.yaml").write_text("name: lab\n")
+        self.file = root / "connectors/orders.yaml"
+        self.root, self.landing = root, root / "landing"
+        self.say(more, location)
+
+    def say(self, more: str, location: str = "landing/"):
+        self.file.write_text(f"source_id: orders\npattern: batch_file\nlocation: {location}\n{more}\n")
+        self.project = load_project(self.root)
+        self.sources, self.faults = watched(self.project)
+
+    def write(self, name: str, data: bytes, at: float = LONG_AGO):
+        path = self.landing / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        os.utime(path, (at, at))
+        return path
+
+    def scan(self, steps: int | None = None, clock=time.time) -> int:
+        """Look once, and leave after so many steps; return how many there were."""
+        with closing(manifest_of(self.project)) as manifest, closing(SqliteBus(self.project.state / "bus")) as bus:
+            going = scan(self.sources["orders"], manifest, bus, clock)
+            done = sum(1 for _ in (going if steps is None else itertools.islice(going, steps)))
+            going.close()
+            return done
+
+    def files(self) -> dict[str, tuple]:
+        with closing(manifest_of(self.project)) as manifest:
+            return {each.path: (each.state, each.rows, each.taken) for each in manifest.current("orders").values()}
+
+    def entries(self):
+        with closing(manifest_of(self.project)) as manifest:
+            return manifest.entries("orders")
+
+    def topic(self) -> list[dict]:
+        with closing(SqliteBus(self.project.state / "bus")) as bus:
+            bus.subscribe(Subscription("orders", "test"))
+            bus.seek("orders", "test", {})
+            rows = []
+            while pulled := bus.pull("orders", "test", 100_000, 1 << 30):
+                rows += pulled.batch.to_pylist()
+            return [{**row, "attributes": dict(row["attributes"] or [])} for row in rows]
+
+    def payloads(self) -> list[bytes]:
+        return [row["payload"] for row in self.topic()]
+
+
+@pytest.fixture
+def shop(tmp_path):
+    return Shop(tmp_path / "shop")
+
+
+def lines(first: int, end: int) -> bytes:
+    return b"".join(b'{"n":%d}\n' % number for number in range(first, end))
+
+
+def test_every_kind_of_file_is_taken_once_and_says_where_its_rows_come_from(shop):
+    shop.write("a.jsonl", lines(0, 2))
+    shop.write("deep/b.csv.gz", gzip.compress(b"n\n2\n3\n"))
+    shop.write("c.json.bz2", bz2.compress(b'[{"n":4},{"n":5}]'))
+    with zipfile.ZipFile(shop.landing / "d.zip", "w") as archive:
+        archive.writestr("x/one.jsonl", lines(6, 7))
+        archive.writestr("two.csv", "n\n7\n")
+    os.utime(shop.landing / "d.zip", (LONG_AGO, LONG_AGO))
+    before = {path: path.read_bytes() for path in shop.landing.rglob("*") if path.is_file()}
+    for _ in range(3):
+        shop.scan()
+    rows = shop.topic()
+    assert len(rows) == 8
+    assert shop.files() == dict.fromkeys(("a.jsonl", "deep/b.csv.gz", "c.json.bz2", "d.zip"), ("done", 2, 2))
+    where = {(row["attributes"]["file-path"], row["attributes"]["file-row"]) for row in rows}
+    assert where == {(name, row) for name in shop.files() for row in "12"}
+    assert [row["attributes"].get("file-member") for row in rows if row["attributes"]["file-path"] == "d.zip"] == [
+        "x/one.jsonl",
+        "two.csv",
+    ]
+    assert all(len(row["attributes"]["file-digest"]) == 64 for row in rows)
+    assert {path: path.read_bytes() for path in shop.landing.rglob("*") if path.is_file()} == before
+
+
+@pytest.fixture
+def small_batches(monkeypatch):
+    monkeypatch.setattr(records, "BATCH_ROWS", 7)
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_left_at_any_step_and_again_at_any_it_takes_each_row_once(tmp_path):
+    whole = Shop(tmp_path / "whole")
+    for shop_file in ("a.jsonl", "b.jsonl"):
+        whole.write(shop_file, lines(0, 40) if shop_file == "a.jsonl" else lines(40, 80))
+    steps = whole.scan()
+    expected = whole.payloads()
+    assert len(expected) == 80
+    chance = random.Random(5)
+    for cut in range(steps):
+        shop = Shop(tmp_path / f"cut{cut}")
+        shop.write("a.jsonl", lines(0, 40))
+        shop.write("b.jsonl", lines(40, 80))
+        shop.scan(cut)
+        shop.scan(chance.randrange(steps))
+        shop.scan()
+        assert shop.payloads() == expected, cut
+        assert shop.files() == {"a.jsonl": ("done", 40, 40), "b.jsonl": ("done", 40, 40)}
+
+
+@pytest.mark.usefixtures("small_batches")
+def test_without_its_manifest_it_takes_nothing_twice(shop):
+    shop.write("a.jsonl", lines(0, 40))
+    shop.scan()
+    (shop.project.state / "landing/manifest.db").unlink()
+    shop.scan()
+    assert len(shop.payloads()) == 40
+
+
+def test_a_file_that_is_being_written_waits(shop):
+    now = time.time()
+    path = shop.write("a.jsonl", b'{"n":0}\n{"n', at=now)
+    shop.scan(clock=lambda: now)
+    assert shop.files() == {"a.jsonl": ("waiting", None, 0)}
+    path.write_bytes(lines(0, 2))
+    os.utime(path, (now + 1, now + 1))
+    shop.scan(clock=lambda: now + 2.5)
+    assert shop.files()["a.jsonl"][0] == "waiting"
+    shop.scan(clock=lambda: now + 3.5)
+    assert shop.payloads() == lines(0, 2).splitlines()
+
+
+def test_the_same_bytes_under_another_name_are_taken_once(shop):
+    shop.write("a.jsonl", lines(0, 3))
+    shop.write("b.jsonl", lines(0, 3), at=LONG_AGO + 1)
+    shop.scan()
+    assert len(shop.payloads()) == 3
+    assert sorted((each.path, each.state, each.message) for each in shop.entries()) == [
+        ("a.jsonl", "done", ""),
+        ("b.jsonl", "done", "the same bytes as a.jsonl: taken once"),
+    ]
+
+
+def test_a_touched_file_is_no_new_one_and_a_changed_one_is(shop):
+    shop.write("a.jsonl", lines(0, 3))
+    shop.scan()
+    os.utime(shop.landing / "a.jsonl", (LONG_AGO + 9, LONG_AGO + 9))
+    shop.scan()
+    shop.scan()
+    assert [each.state for each in shop.entries()] == ["done"]
+    shop.write("a.jsonl", lines(0, 4), at=LONG_AGO + 20)
+    shop.scan()
+    shop.scan()
+    assert [(each.state, each.rows) for each in shop.entries()] == [("superseded", 3), ("done", 4)]
+    assert len(shop.payloads()) == 7
+
+
+BAD = {
+    "half.jsonl.gz": (gzip.compress(os.urandom(5000))[:3000], "ends early"),
+    "open.json": (b'[{"n":1},{"n":2}', "ends within its array"),
+    "bare.csv": (b"1,2\n3,4\n", "is a row, not a header"),
+    "odd.xlsx": (b"PK\x03\x04whatever", "cannot be read"),
+    "odd.dat": (b"whatever", "does not say its format"),
+    "a.parquet": (b"PAR1 no", "cannot be read"),
+    "empty.parquet": (b"", "is empty"),
+    "a.avro": (b"Obj", "cannot be read"),
+    "bomb.jsonl.bz2": (bz2.compress(b"0" * (80 << 20)), "as a bomb does"),
+}
+
+
+def test_a_bad_file_fails_alone_and_whole_and_is_taken_when_it_is_mended(shop):
+    for number, (name, (data, _)) in enumerate(BAD.items()):
+        shop.write(name, data, at=LONG_AGO + number)
+    shop.write("good.jsonl", lines(0, 3), at=LONG_AGO + 99)
+    shop.scan()
+    assert shop.payloads() == lines(0, 3).splitlines()
+    for each in shop.entries():
+        if each.path in BAD:
+            assert (each.state, each.taken) == ("failed", 0), each
+            assert BAD[each.path][1] in each.message, each
+            assert each.fix, each
+    assert shop.scan() == len(BAD) + 1, "what failed is not tried again and again"
+    shop.write("open.json", b'[{"n":1},{"n":2}]')
+    shop.scan()
+    shop.scan()
+    assert shop.files()["open.json"] == ("done", 2, 2)
+    assert len(shop.payloads()) == 5
+
+
+def test_what_failed_is_tried_again_when_its_source_says_how_to_read_it(shop):
+    shop.write("bare.csv", b"1,2\n3,4\n")
+    shop.scan()
+    assert shop.files()["bare.csv"][0] == "failed"
+    shop.say("csv: {columns: [a, b]}")
+    shop.scan()
+    shop.scan()
+    assert shop.files()["bare.csv"] == ("done", 2, 2)
+
+
+def test_rows_that_nobody_can_decode_are_messages(shop):
+    shop.write("a.csv", b'a,b\n1,2\n1,2,3\n\n"open\n\xff,5\n' + "éèà,6\n".encode() * 9)
+    shop.scan()
+    assert shop.payloads() == [b"1,2", b"1,2,3", b"", b'"open', b"\xff,5", *["éèà,6".encode()] * 9]
+
+
+def test_a_file_that_changes_while_it_is_read_is_read_again(shop, monkeypatch):
+    monkeypatch.setattr(records, "BATCH_ROWS", 5)
+    shop.write("a.jsonl", lines(0, 20))
+    with closing(manifest_of(shop.project)) as manifest, closing(SqliteBus(shop.project.state / "bus")) as bus:
+        for _ in scan(shop.sources["orders"], manifest, bus):
+            if any(each.state == "reading" for each in manifest.entries()):
+                shop.write("a.jsonl", lines(100, 130), at=LONG_AGO + 5)
+                break
+    shop.scan()
+    shop.scan()
+    states = [(each.state, each.rows) for each in shop.entries()]
+    assert states == [("superseded", 20), ("done", 30)]
+    assert shop.payloads()[-30:] == lines(100, 130).splitlines()
+
+
+def test_what_was_removed_is_forgotten_where_nothing_was_taken_of_it(shop, monkeypatch):
+    monkeypatch.setattr(records, "BATCH_ROWS", 5)
+    now = time.time()
+    shop.write("waits.jsonl", lines(0, 1), at=now).with_name("waits.jsonl")
+    shop.write("half.jsonl", lines(0, 20))
+    shop.write("bad.dat", b"x", at=LONG_AGO - 9)
+    shop.write("done.jsonl", lines(5, 6), at=LONG_AGO - 5)
+    steps = shop.scan(clock=lambda: now) - 2
+    shop2 = Shop(shop.root.parent / "again")
+    for path in shop.landing.iterdir():
+        shop2.write(path.name, path.read_bytes(), at=path.stat().st_mtime)
+    shop2.scan(steps, clock=lambda: now)
+    assert shop2.files()["half.jsonl"][0] == "reading"
+    for path in list(shop2.landing.iterdir()):
+        path.unlink()
+    shop2.scan(clock=lambda: now)
+    assert {each.path: each.state for each in shop2.entries()} == {
+        "half.jsonl": "superseded", "bad.dat": "superseded", "done.jsonl": "done",
+    }  # fmt: skip
+
+
+def test_a_full_topic_leaves_the_file_for_later(shop):
+    shop.write("a.jsonl", b"".join(b'"%s"\n' % os.urandom(400).hex().encode() for _ in range(3000)))
+    with closing(manifest_of(shop.project)) as manifest:
+        with (
+            closing(SqliteBus(shop.project.state / "bus", max_topic_bytes=200_000)) as small,
+            pytest.raises(SpaceError),
+        ):
+            list(scan(shop.sources["orders"], manifest, small))
+        assert manifest.current("orders")["a.jsonl"].state == "reading"
+    shop.scan()
+    assert shop.files()["a.jsonl"] == ("done", 3000, 3000)
+    assert len(shop.payloads()) == 3000
+
+
+def test_a_link_out_of_the_project_is_never_read(shop):
+    (shop.root.parent / "secret.jsonl").write_bytes(b'{"secret":1}\n')
+    (shop.landing / "a.jsonl").symlink_to(shop.root.parent / "secret.jsonl")
+    shop.scan()
+    shop.scan()
+    (entry,) = shop.entries()
+    assert (entry.state, shop.payloads()) == ("failed", [])
+    assert "leads out" in entry.message
+
+
+def test_objects_of_a_bucket_are_taken(tmp_path):
+    store = fsspec.filesystem("memory")
+    store.pipe("/taking/in/a.jsonl.gz", gzip.compress(lines(0, 5)))
+    shop = Shop(tmp_path, location="memory://taking/in/")
+    shop.scan()
+    shop.scan()
+    assert shop.files() == {"a.jsonl.gz": ("done", 5, 5)}
+    assert shop.payloads() == lines(0, 5).splitlines()
+
+
+def test_a_source_with_tables_has_a_folder_for_each(shop):
+    shop.say("tables: [users, items]")
+    shop.write("users/a.jsonl", lines(0, 1))
+    shop.write("items/deep/a.jsonl", lines(1, 2))
+    shop.write("b.jsonl", lines(2, 3))
+    shop.scan()
+    assert {row["attributes"]["dataset"]: row["payload"] for row in shop.topic()} == {
+        "users": b'{"n":0}',
+        "items": b'{"n":1}',
+    }
+    assert shop.files()["b.jsonl"][0] == "failed"
+
+
+def test_json_files_of_a_csv_source_say_what_they_are(shop):
+    shop.say("message_format: csv")
+    shop.write("a.csv", b"n\n1\n")
+    shop.write("b.jsonl", lines(2, 3))
+    shop.scan()
+    kinds = {row["payload"]: row["attributes"]["content-type"] for row in shop.topic()}
+    assert kinds == {b"1": "text/csv", b'{"n":2}': "application/json"}
+
+
+def test_a_place_that_is_not_there_is_told(shop):
+    shop.landing.rmdir()
+    with pytest.raises(InputError, match="does not exist"):
+        shop.scan()
+
+
+def test_a_schedule_is_due_in_its_own_zone():
+    noon = 1_795_262_400.0  # 2026-11-21T12:00:00Z
+    assert next_look("0 3 * * *", "UTC", noon) - noon == 15 * 3600
+    assert next_look("0 3 * * *", "America/New_York", noon) - noon == 20 * 3600
+    assert json.dumps(next_look("*/5 * * * *", "UTC", noon + 1) - noon) == "300.0"
