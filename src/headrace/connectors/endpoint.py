@@ -39,14 +39,16 @@ class Endpoint:
 
     Redirects are not followed. A name is looked up for each request, and every address that it stands for must be
     public, or in a network that the project lists: the address that was looked at is the one that is connected to.
-    Proxies of the environment are not used, since they would look names up themselves.
+    Proxies of the environment are not used, since they would look names up themselves. Certificates are held against
+    the name; `SSL_CERT_FILE` may name the authorities to trust.
     """
 
     def __init__(self, rules: PushesSpec, timeout_secs: float, connections: int) -> None:
         self._rules = rules
         self._timeout_secs = timeout_secs
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
-        transport = _Guarded(httpx.AsyncHTTPTransport(limits=limits, trust_env=False), rules.networks)
+        inner = httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(), limits=limits, trust_env=False)
+        transport = _Guarded(inner, rules.networks)
         self._client = httpx.AsyncClient(transport=transport, timeout=timeout_secs, follow_redirects=False)
 
     async def send(self, url: str, body: bytes, headers: Mapping[str, str], hide: Sequence[str] = ()) -> Answer:

@@ -2,7 +2,10 @@
 
 import asyncio
 import datetime as dt
+import shutil
 import socket
+import ssl
+import subprocess
 import threading
 import time
 from contextlib import contextmanager
@@ -46,7 +49,7 @@ def test_retry_after_is_honoured_within_bounds(said, secs):
 
 
 @contextmanager
-def server(answer):
+def server(answer, context=None):
     """Run a server; `answer(handler)` answers each POST."""
     seen = []
 
@@ -61,6 +64,9 @@ def server(answer):
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     httpd.daemon_threads = True
+    httpd.handle_error = lambda *_: None
+    if context is not None:
+        httpd.socket = context.wrap_socket(httpd.socket, server_side=True)
     thread = threading.Thread(target=httpd.serve_forever, daemon=True)
     thread.start()
     try:
@@ -184,3 +190,45 @@ def test_secrets_do_not_show_in_a_problem():
     answer = sent("http://localhost:1/c4n4ry", hide=["connection", "c4n4ry"])
     assert "c4n4ry" not in answer.problem
     assert "no ***" in answer.problem
+
+
+def certificate(folder, name):
+    """Make an authority of the test's own, and a certificate of a server's name."""
+    run = lambda *arguments: subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)  # noqa: E731
+    run("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "ca.key", "-out", "ca.pem", "-days", "2",
+        "-subj", "/CN=Test authority", "-addext", "basicConstraints=critical,CA:TRUE",
+        "-addext", "keyUsage=critical,keyCertSign")  # fmt: skip
+    run("req", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "csr.pem", "-subj", f"/CN={name}")
+    (folder / "ext").write_text(f"subjectAltName=DNS:{name}\nauthorityKeyIdentifier=keyid\n")
+    run("x509", "-req", "-in", "csr.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2",
+        "-out", "cert.pem", "-extfile", "ext")  # fmt: skip
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the test's certificates")
+def test_a_certificate_must_be_of_the_name_though_the_address_is_connected_to(tmp_path, monkeypatch):
+    certificate(tmp_path, "hook.example.org")
+
+    async def to_loopback(self, host, *_, **__):
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", to_loopback)
+    rules = PushesSpec(networks=("127.0.0.0/8",))
+    hosts = []
+
+    def answer(handler):
+        hosts.append(handler.headers["host"])
+        handler.send_response(204)
+        handler.end_headers()
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with server(answer, context) as (url, _):
+        port = url.rpartition(":")[2]
+        unknown = sent(f"https://hook.example.org:{port}/", rules)
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+        wrong_name = sent(f"https://other.example.org:{port}/", rules)
+        right = sent(f"https://hook.example.org:{port}/", rules)
+    assert "CERTIFICATE_VERIFY_FAILED" in unknown.problem
+    assert "CERTIFICATE_VERIFY_FAILED" in wrong_name.problem
+    assert right.verdict == "delivered"
+    assert hosts == [f"hook.example.org:{port}"]

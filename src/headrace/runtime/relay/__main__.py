@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 from headrace.bus.sqlite import SqliteBus
 from headrace.config.project import load_project
-from headrace.errors import HeadraceError
+from headrace.errors import BusyError, HeadraceError
+from headrace.lake.lock import FileLock
 from headrace.runtime.child import say, when_parent_ends
 from headrace.runtime.relay import builds
 from headrace.runtime.relay.delivery import Delivery, ToEndpoint, ToTopic
@@ -51,6 +52,9 @@ async def _relay(project: Project) -> None:
         loop.call_soon_threadsafe(ended.set)
 
     when_parent_ends(end)
+    lock = await _alone(project, ended)
+    if lock is None:
+        return
     storing = ThreadPoolExecutor(1, thread_name_prefix="store")
     store = await loop.run_in_executor(storing, Store, project.state)
     await loop.run_in_executor(storing, builds.catch_up, project, store)
@@ -66,19 +70,39 @@ async def _relay(project: Project) -> None:
             )
     running = [asyncio.ensure_future(each.run()) for each in deliveries]
     feeding = [asyncio.ensure_future(feed.run()), asyncio.ensure_future(_tell(deliveries, feed))]
-    await ended.wait()
+    ending = asyncio.ensure_future(ended.wait())
+    done, _ = await asyncio.wait([ending, *feeding], return_when=asyncio.FIRST_COMPLETED)
     for each in deliveries:
         each.stop()
     if running:
         await asyncio.wait(running, timeout=END_SECS)
-    for task in (*running, *feeding):
+    for task in (*running, *feeding, ending):
         task.cancel()
-    await asyncio.gather(*running, *feeding, return_exceptions=True)
+    await asyncio.gather(*running, *feeding, ending, return_exceptions=True)
     feed.close()
     publishing.shutdown()
     storing.submit(store.close).result()
     storing.shutdown()
     bus.close()
+    lock.release()
+    for task in done - {ending}:
+        task.result()  # a bug of ours: the relay ends, and its parent starts it again
+
+
+async def _alone(project: Project, ended: asyncio.Event) -> FileLock | None:
+    """Return the lock of the one relay of this environment, once that of a killed `up` has let go; None at the end."""
+    while not ended.is_set():
+        try:
+            return FileLock(
+                project.state / "relay.lock",
+                what="another relay (process {process}) sends for this environment",
+                fix="it ends with its `headrace up`; if it does not: kill {process}",
+            )
+        except BusyError as busy:
+            say(problem=str(busy))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), 0.2)
+    return None
 
 
 async def _tell(deliveries: list[Delivery], feed: Feed) -> None:

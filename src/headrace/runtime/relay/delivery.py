@@ -205,8 +205,8 @@ class ToTopic(Delivery):
         await asyncio.get_running_loop().run_in_executor(
             self._publishing, publish, self._bus, self._project.name, self._source, self._spec, rows, once
         )
-        await self._noted(self._store.published, self._source, self._spec.name, rows[-1].seq, len(rows))
         self._seq, self._numbered = rows[-1].seq, self._numbered + len(rows)
+        await self._noted(self._store.published, self._source, self._spec.name, self._seq, self._numbered, len(rows))
         self.delivered += len(rows)
         self._gets_on()
         return 0.0

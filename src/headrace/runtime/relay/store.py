@@ -134,13 +134,13 @@ class Store:
                           now if each.dead else None, each.problem, int(each.dead))  # fmt: skip
                 run(f"INSERT OR REPLACE INTO letters VALUES ({', '.join('?' * len(values))})", values)
 
-    def published(self, source: str, push: str, seq: int, count: int) -> None:
-        """Note that rows up to `seq`, so many, are in the push's topic."""
+    def published(self, source: str, push: str, seq: int, numbered: int, count: int) -> None:
+        """Note that rows up to `seq`, `numbered` in all, are in the push's topic, `count` of them just now."""
         with self._mapped():
             self._connection.execute(
-                "UPDATE pushes SET seq = ?, numbered = numbered + ?, delivered = delivered + ?, delivered_at = ?, "
+                "UPDATE pushes SET seq = ?, numbered = ?, delivered = delivered + ?, delivered_at = ?, "
                 "failing_since = NULL, problem = '' WHERE source = ? AND push = ?",
-                (seq, count, count, time.time(), source, push),
+                (seq, numbered, count, time.time(), source, push),
             )
 
     def failing(self, source: str, push: str, since: float, problem: str) -> None:
