@@ -44,6 +44,7 @@ VERBS = (
     Verb("query", "headrace.cli.query", "Run one SELECT over gold, silver, bronze and ops."),
     Verb("quarantine", "headrace.cli.quarantine", "List and show the messages that failed."),
     Verb("push", "headrace.cli.push", "List the pushes; list, retry or discard their dead letters."),
+    Verb("token", "headrace.cli.token", "Create, list and revoke tokens: who may send events over HTTP."),
     Verb("build", "headrace.cli.build", "Build gold with dbt; publish it when its tests pass."),
     Verb("undo", "headrace.cli.undo", "Publish the previous version of gold again."),
 )

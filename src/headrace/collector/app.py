@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from granian.rsgi import ProtocolClosed, ProtocolError  # type: ignore[attr-defined]
 
 from headrace.collector import body as bodies
-from headrace.collector import openapi, trace
 from headrace.collector import split as splitting
+from headrace.collector import trace
+from headrace.collector.answer import Answer
 from headrace.collector.cors import METHODS, PREFLIGHT
-from headrace.collector.counts import Counts, text_of
+from headrace.collector.counts import Counts
 from headrace.collector.lane import Acknowledged, Parcel
-from headrace.collector.problems import Refused, retry_after
+from headrace.collector.look import Look
+from headrace.collector.problems import Refused, method_not_allowed, retry_after
 from headrace.collector.room import InFlight
 from headrace.config.faults import did_you_mean
 from headrace.identity.tokens import Role
@@ -34,16 +36,6 @@ EVENTS = "/v1/events/"
 
 log = logging.getLogger(__name__)
 
-Headers = list[tuple[str, str]]
-
-
-class Answer(NamedTuple):
-    """What a request gets."""
-
-    status: int
-    headers: Headers
-    body: bytes
-
 
 class Collector:
     """Answers requests until it is drained. Everything here belongs to the event loop."""
@@ -58,6 +50,7 @@ class Collector:
         self.counts = Counts()
         self.in_flight = InFlight(project.collector)
         self.is_draining = False
+        self._look = Look(self, project, access, lanes)
         self._reading: dict[asyncio.Task[Any], float] = {}
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
@@ -66,12 +59,12 @@ class Collector:
         request_id = trace.request_id(headers.get("x-request-id"))
         source = ""
         try:
-            origin = headers.get("origin")
             path: str = scope.path
-            if origin is not None:
-                self._cors.check(origin)
             if path.startswith(EVENTS):
                 source = path[len(EVENTS) :]
+            if (origin := headers.get("origin")) is not None:
+                self._cors.check(origin)
+            if source:
                 answer = await self._events(scope, proto, source, request_id)
             else:
                 answer = await self._look(scope, path, request_id)
@@ -194,34 +187,6 @@ class Collector:
             if since < late:
                 task.cancel()
 
-    async def _look(self, scope: Any, path: str, request_id: str) -> Answer:
-        """Answer a request that sends no events: whether it lives, is ready, what it counts, how it is called."""
-        if path not in _PAGES and not path.startswith(("/v1/good/", "/v1/bad/")):
-            raise Refused(
-                404, "unknown_path", f"there is nothing at {path[:200]!r}", at="path", fix="see GET /openapi.json"
-            )
-        if scope.method not in {"GET", "HEAD"}:
-            raise method_not_allowed(scope.method, "GET, HEAD")
-        headers = [("content-type", "application/json"), ("x-request-id", request_id)]
-        if path == "/health":
-            return Answer(200, headers, b'{"status":"alive"}')
-        if path == "/openapi.json":
-            return Answer(200, headers, openapi.document())
-        if path == "/ready":
-            why = "the collector is ending" if self.is_draining else self._lanes.problem()
-            if why:
-                raise retry_after(503, "not_ready", why, secs=2)
-            return Answer(200, headers, b'{"status":"ready"}')
-        self._access.check(scope.headers.get("authorization"), Role.ADMIN)
-        gauges = {
-            "waiting_bytes": lambda: self.in_flight.bytes,
-            "waiting_requests": lambda: self.in_flight.requests,
-            "draining": lambda: self.is_draining,
-            **self._lanes.gauges(),
-        }
-        headers[0] = ("content-type", "text/plain; version=1.0.0; charset=utf-8")
-        return Answer(200, headers, text_of(self.counts, gauges))
-
     def _refusal(self, refused: Refused, source: str, request_id: str) -> Answer:
         # Only names of sources that exist become labels: clients must not make the metrics grow.
         self.counts.requests[source if source in self._sources else "", refused.status, refused.reason] += 1
@@ -229,21 +194,6 @@ class Collector:
             log.warning("request %s: %d %s: %s", request_id, refused.status, refused.reason, refused.what)
         headers = [("content-type", "application/problem+json"), ("x-request-id", request_id), *refused.headers]
         return Answer(refused.status, headers, refused.body(request_id))
-
-
-_PAGES = frozenset({"/health", "/ready", "/metrics", "/openapi.json"})
-
-
-def method_not_allowed(method: str, allowed: str) -> Refused:
-    """Return the refusal of a method that a path does not have."""
-    return Refused(
-        405,
-        "method",
-        f"{method} is not for this path",
-        at="method",
-        fix=f"use {allowed}",
-        headers=(("allow", allowed),),
-    )
 
 
 def _receipt(accepted: int, request_id: str, of: Acknowledged) -> bytes:

@@ -53,3 +53,15 @@ def retry_after(status: int, reason: str, what: str, *, secs: int = 1, fix: str 
     """Return the refusal of a request that may be sent again, as it is, a little later."""
     fix = fix or "send it again, as it is, after the seconds that Retry-After says"
     return Refused(status, reason, what, fix=fix, headers=(("retry-after", str(secs)),))
+
+
+def method_not_allowed(method: str, allowed: str) -> Refused:
+    """Return the refusal of a method that a path does not have."""
+    return Refused(
+        405,
+        "method",
+        f"{method} is not for this path",
+        at="method",
+        fix=f"use {allowed}",
+        headers=(("allow", allowed),),
+    )

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import fcntl
 import logging
+import resource
 import signal
 import sys
 import threading
@@ -69,6 +70,7 @@ def main(root: Path, environment: str) -> int:
     """Serve until asked to end; return the exit code."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
     sys.setswitchinterval(SWITCH_SECS)
+    allow_connections()
     ending = Ending()
     when_parent_ends(ending.ask)
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,6 +90,13 @@ def main(root: Path, environment: str) -> int:
         log.error("%s", problem)
         return 2
     return 0
+
+
+def allow_connections() -> None:
+    """Let this process have as many connections as the system allows: often a thousand, where more are asked for."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def let_in(project: Project) -> Access:

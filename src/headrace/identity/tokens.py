@@ -142,10 +142,17 @@ class TokenFile:
     @contextlib.contextmanager
     def _changing(self) -> Iterator[Tokens]:
         """Read and write under a lock, so that two who change the file at once lose nothing."""
-        make_folder(self.path.parent)
-        with self.path.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield self.read()
+        try:
+            make_folder(self.path.parent)
+            with self.path.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield self.read()
+        except OSError as problem:
+            raise UserError(
+                f"the tokens cannot be written: {problem.strerror}",
+                at=str(self.path),
+                fix=f"see that you may write there: ls -ld {self.path.parent}",
+            ) from problem
 
     def _write(self, tokens: tuple[Token, ...]) -> None:
         draft = self.path.with_suffix(".draft")
