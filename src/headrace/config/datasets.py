@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headrace.config import schemas
 from headrace.config.faults import Fault, did_you_mean
+from headrace.config.lookups import Lookups
 from headrace.connectors.ingestion import TableSpec, dataset_name
 from headrace.contracts.load import load_contract
 from headrace.errors import ConfigError, HeadraceError
@@ -17,19 +18,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import pyarrow as pa
+
     from headrace.config.files import Document, Key
+    from headrace.config.lookups import Seeds
     from headrace.config.rules import RuleChecks
     from headrace.config.settings import Settings
     from headrace.config.source_file import SourceFile
     from headrace.config.validation import Origin
     from headrace.contracts.contract import Contract
+    from headrace.stages.enrich import Enrichment, EnrichSpec
     from headrace.stages.late import LateSpec
     from headrace.stages.quality import RuleSpec
 
 
 @dataclass(frozen=True)
 class Layers:
-    """What lies around a source file: the folder, the settings below and above it, the environment's changes."""
+    """What lies around a source file: the folder, the settings below and above it, the environment's changes.
+
+    `silver` are the datasets of all sources, where they are known: what an `enrich` step may look up beside `seeds`.
+    """
 
     root: Path
     bound: tuple[Path, ...]
@@ -40,6 +48,8 @@ class Layers:
     override_document: Document
     override_key: Key
     rules: RuleChecks
+    seeds: Seeds
+    silver: Mapping[str, Dataset] = field(default_factory=dict)
 
 
 class Datasets:
@@ -50,11 +60,17 @@ class Datasets:
         self._settings = settings
         self._origin = origin
         self._layers = layers
+        self._lookups = Lookups(layers.seeds, layers.silver, origin)
+        self._enriched: set[int] = set()
         self.schema_files: list[str] = []
+        self.seeds: dict[str, str] = {}
         self.faults: list[Fault] = []
 
     def read(self) -> tuple[Dataset, ...]:
-        """Return the datasets that load; what is wrong is in `faults`, and the schemas used in `schema_files`."""
+        """Return the datasets that load; what is wrong is in `faults`.
+
+        `schema_files` are the schemas used, `seeds` the files of reference data with the SHA-256 of each.
+        """
         spec = self._spec
         schema = spec.schema_
         if not spec.ingestion.tables:
@@ -72,6 +88,8 @@ class Datasets:
                 found for index, table in enumerate(spec.ingestion.tables) if (found := self._table(index, table))
             ]
         self._unresolved_rules(datasets)
+        self._without_effect(datasets)
+        self.faults += dict.fromkeys(self._lookups.faults)
         return tuple(datasets)
 
     def _table(self, index: int, table: TableSpec) -> Dataset | None:
@@ -141,7 +159,9 @@ class Datasets:
         contract = self._contract(name, document, file, where, required) if required else contract
         if contract is None:
             return None
-        rules = self._applicable(contract)
+        enrichments = self._enrichments(contract)
+        plain = Dataset(name, contract, enrichments=enrichments)
+        rules = self._applicable(plain.columns())
         return Dataset(
             name=name,
             contract=contract,
@@ -150,6 +170,7 @@ class Datasets:
             event_time=event_time,
             timezone=self._settings.timezone,
             late=late,
+            enrichments=enrichments,
             rules=rules,
         )
 
@@ -215,6 +236,32 @@ class Datasets:
             self.faults.append(self._origin.error(places["event_time"], f"event_time: {wrong[0]}", wrong[1]))
         return len(self.faults) == before
 
+    def _enrichments(self, contract: Contract) -> tuple[Enrichment, ...]:
+        """Return the `enrich` steps, each held against the contract and what the steps before it add."""
+        found: list[Enrichment] = []
+        for at, step in enumerate(self._spec.processing.bronze_to_silver):
+            columns = Dataset(contract.name, contract, enrichments=tuple(found)).columns()
+            if step.enrich is None or not self._is_for(step.enrich, columns):
+                continue
+            self._enriched.add(at)
+            bound = self._lookups.bind(step.enrich, ("processing", "bronze_to_silver", at, "enrich"), columns)
+            if bound.seed is not None:
+                self.seeds.update([bound.seed])
+            if bound.step is not None:
+                found.append(bound.step)
+        return tuple(found)
+
+    def _is_for(self, step: EnrichSpec, columns: pa.Schema) -> bool:
+        """Whether a step is meant for a dataset: of several tables, those that have the fields that it looks up."""
+        return not self._spec.ingestion.tables or all(_is_there(name, columns) for name, _ in step.pairs)
+
+    def _without_effect(self, datasets: list[Dataset]) -> None:
+        for at, step in enumerate(self._spec.processing.bronze_to_silver):
+            if step.enrich is not None and at not in self._enriched:
+                why = "no table has its fields" if datasets else "the source has no schema that loads"
+                message = f"enrich: '{step.enrich.lookup}' is not looked up: {why}"
+                self.faults.append(self._origin.warning(("processing", "bronze_to_silver", at, "enrich"), message))
+
     def _rules(self) -> list[tuple[Key, RuleSpec]]:
         return [
             (("processing", "bronze_to_silver", at, "data_quality", "rules", index), rule)
@@ -223,11 +270,11 @@ class Datasets:
             for index, rule in enumerate(step.data_quality.rules)
         ]
 
-    def _applicable(self, contract: Contract) -> tuple[RuleSpec, ...]:
-        """Return the rules whose field the contract has; what is wrong with them otherwise is a fault."""
-        found = [(key, rule) for key, rule in self._rules() if _resolves(rule, contract)]
+    def _applicable(self, columns: pa.Schema) -> tuple[RuleSpec, ...]:
+        """Return the rules whose field the dataset has; what is wrong with them otherwise is a fault."""
+        found = [(key, rule) for key, rule in self._rules() if rule.field is None or _is_there(rule.field, columns)]
         rules = tuple(rule for _, rule in found)
-        for fault in self._layers.rules.faults(rules, contract.arrow_schema()):
+        for fault in self._layers.rules.faults(rules, columns):
             key, rule = found[fault.rule]
             at = (*key, "check" if rule.is_expression else "field")
             self.faults.append(self._origin.error(at, f"the rule {rule.check}: {fault.message}", fault.fix))
@@ -237,17 +284,15 @@ class Datasets:
         for key, rule in self._rules():
             if datasets and not any(rule in dataset.rules for dataset in datasets):
                 field = rule.field or ""
-                columns = [column.name for dataset in datasets for column in dataset.contract.columns]
+                columns = [name for dataset in datasets for name in dataset.columns().names]
                 hint = did_you_mean(field.split(".")[0].removesuffix("[]"), columns)
                 message = f"the rule {rule.check} is not applied: the contract has no field '{field}'"
                 self.faults.append(self._origin.warning((*key, "field"), message, hint))
 
 
-def _resolves(rule: RuleSpec, contract: Contract) -> bool:
-    if rule.field is None:
-        return True
+def _is_there(field: str, columns: pa.Schema) -> bool:
     try:
-        paths.resolve(rule.field, contract.arrow_schema())
+        paths.resolve(field, columns)
     except ConfigError:
         return False
     return True

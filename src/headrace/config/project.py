@@ -13,6 +13,7 @@ from headrace.config.collector import CollectorSpec, collector_settings
 from headrace.config.datasets import Layers
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.files import PROJECT_FILE, Document, inside, read_yaml
+from headrace.config.lookups import Seeds
 from headrace.config.project_file import EnvironmentSpec, ProjectFile
 from headrace.config.pushes import project_faults
 from headrace.config.rules import RuleChecks
@@ -39,7 +40,8 @@ class Project:
     holds the files of connectors/ that start with `_`, by name. `push` says what holds for all pushes. `files` holds
     the bytes of headrace.yaml, the source files and their schemas wherever these lie, by the path that the project
     names each by, as they were when it loaded.
-    `digest` changes whenever what a tick does may change: it covers `files`, the environment and HEADRACE_ settings.
+    `digest` changes whenever what a tick does may change: it covers `files`, the seeds that events are enriched from,
+    the environment and HEADRACE_ settings.
     """
 
     root: Path
@@ -102,7 +104,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
     bindings = {**meant.bindings, **here.bindings}
     collector = collector_settings(meant.collector, here.collector, environ=environ)
     layers = _layers(root, meant, here, name, bindings, document, said_by_environ(environ))
-    reads: list[Read] = []
+    written: list[tuple[Document, Path, Layers]] = []
     shared: list[Document] = []
     for path in _connectors(root):
         file = f"{CONNECTORS}/{path.name}"
@@ -118,8 +120,9 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             continue
         override = here.sources.get(path.stem, {})
         mine = replace(layers, override=override, override_key=(*layers.override_key, path.stem))
-        reads.append(read_source(read, path, mine))
-        faults.extend(reads[-1].faults)
+        written.append((read, path, mine))
+    reads = _reads(written)
+    faults += [fault for read in reads for fault in read.faults]
     faults += _duplicates(reads)
     faults += _same_tables(reads)
     faults += project_faults(meant.push, reads, Origin(document))
@@ -140,18 +143,32 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             shared=MappingProxyType({Path(read.file).stem: read.value for read in shared}),
             push=spec.push,
             files=MappingProxyType(files),
-            digest=_digest(name, files, layers.environ),
+            digest=_digest(name, files, {file: digest for read in reads for file, digest in read.seeds.items()}, layers),
         )
     return Assembled(project, name, spec, document, bindings, tuple(reads), tuple(shared), tuple(faults))
+
+
+def _reads(written: list[tuple[Document, Path, Layers]]) -> list[Read]:
+    """Return every source; those that look up a silver dataset once more, when all the datasets are known."""
+    reads = [read_source(*each) for each in written]
+    silver = {
+        dataset.name: dataset for read in reads if read.source is not None for dataset in read.source.datasets
+    }
+    for index, (read, (document, path, layers)) in enumerate(zip(reads, written, strict=True)):
+        steps = read.source.spec.processing.bronze_to_silver if read.source is not None else ()
+        if any(step.enrich is not None for step in steps):
+            reads[index] = read_source(document, path, replace(layers, silver=silver))
+    return reads
 
 
 def _layers(
     root: Path, spec: ProjectFile, here: EnvironmentSpec, name: str, bindings: Mapping[str, str], document: Document,
     environ: Mapping[str, Any],
 ) -> Layers:  # fmt: skip
+    bound = tuple(folder for target in bindings.values() if (folder := bound_folder(root, target)) is not None)
     return Layers(
         root=root,
-        bound=tuple(folder for target in bindings.values() if (folder := bound_folder(root, target)) is not None),
+        bound=bound,
         below=spec.defaults.said(),
         above=here.overrides.said(),
         environ=environ,
@@ -159,6 +176,7 @@ def _layers(
         override_document=document,
         override_key=("environments", name, "sources"),
         rules=RuleChecks(),
+        seeds=Seeds(root, bound),
     )
 
 
@@ -235,10 +253,12 @@ def _files(root: Path, reads: list[Read]) -> dict[str, bytes]:
     return {name: (root / name).read_bytes() for name in sorted(names)}
 
 
-def _digest(environment: str, files: Mapping[str, bytes], environ: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(f"{environment}\0{sorted(environ.items())}\0".encode())
+def _digest(environment: str, files: Mapping[str, bytes], seeds: Mapping[str, str], layers: Layers) -> str:
+    digest = hashlib.sha256(f"{environment}\0{sorted(layers.environ.items())}\0".encode())
     for file, content in files.items():
         digest.update(f"{file}\0{hashlib.sha256(content).hexdigest()}\0".encode())
+    for file, content_digest in sorted(seeds.items()):
+        digest.update(f"{file}\0{content_digest}\0".encode())
     return digest.hexdigest()
 
 

@@ -104,7 +104,6 @@ class Tables:
 
     def __init__(self, root: Path, sources: Iterable[Source]) -> None:
         sources = list(sources)
-        self.sources = {source.id for source in sources}
         self.silver = {dataset.name for source in sources for dataset in source.datasets}
         self.seeds = {path.stem for path in (root / "seeds").rglob("*.csv")}
         files = [path for folder in ("models", "snapshots") for path in (root / folder).rglob("*") if path.is_file()]
@@ -122,20 +121,12 @@ class Tables:
 
 
 def unknown_tables(source: Source, tables: Tables, origin: Origin) -> list[Fault]:
-    """Return a warning for each table of a join and each lookup of an enrichment that is not there."""
+    """Return a warning for each table of a join that is not there."""
     faults: list[Fault] = []
     for index, gold in enumerate(source.silver_to_gold):
         if gold.join is not None and (fix := tables.unknown(gold.join.table)) is not None:
             key: Key = ("processing", "silver_to_gold", index, "join", "table")
             faults.append(origin.warning(key, f"there is no table '{gold.join.table}' to join", fix))
-    for index, step in enumerate(source.spec.processing.bronze_to_silver):
-        lookups = tables.seeds | tables.sources
-        if step.enrich is not None and step.enrich.lookup not in lookups:
-            lookup = step.enrich.lookup
-            fix = did_you_mean(lookup, lookups)
-            fix = fix if fix.startswith("did you mean") else f"write seeds/{lookup}.csv"
-            key = ("processing", "bronze_to_silver", index, "enrich", "lookup")
-            faults.append(origin.warning(key, f"there is no lookup '{lookup}'", fix))
     return faults
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from headrace.config.datasets import Datasets
@@ -65,12 +65,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Read:
-    """What came of a source file: the source where it loads, where its keys stand, the schemas it used, its faults."""
+    """What came of a source file: the source where it loads, where its keys stand, the schemas it used, its faults.
+
+    `seeds` are the files of reference data that it looks up, with the SHA-256 of each.
+    """
 
     source: Source | None
     origin: Origin
     schema_files: tuple[str, ...]
     faults: tuple[Fault, ...]
+    seeds: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_source(document: Document, file: Path, layers: Layers) -> Read:
@@ -122,7 +126,7 @@ def read_source(document: Document, file: Path, layers: Layers) -> Read:
         spec=spec,
         raw=raw,
     )
-    return Read(source, origin, tuple(reading.schema_files), (*faults, *reading.faults))
+    return Read(source, origin, tuple(reading.schema_files), (*faults, *reading.faults), reading.seeds)
 
 
 def _moved(fault: Fault, raw: Mapping[str, Any]) -> Fault:

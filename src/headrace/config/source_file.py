@@ -16,6 +16,7 @@ from headrace.connectors.ingestion import PLANNED, IngestionSpec
 from headrace.connectors.push import PushSpec
 from headrace.durations import Duration
 from headrace.spec import Spec
+from headrace.stages.enrich import EnrichSpec
 from headrace.stages.late import LateSpec
 from headrace.stages.merge import DeduplicationSpec
 from headrace.stages.quality import RuleSpec
@@ -63,13 +64,6 @@ class SchemaSpec(Spec):
         return self
 
 
-class EnrichSpec(Spec):
-    """Add columns from a table of reference data."""
-
-    lookup: str = Field(min_length=1, description="A seed of the dbt project, or a source.", examples=["countries"])
-    on: str = Field(min_length=1, description="The field that is looked up.", examples=["country_code"])
-
-
 class DataQualitySpec(Spec):
     """Rules that an event must meet beyond its contract."""
 
@@ -83,7 +77,7 @@ class SilverStep(Spec):
 
     deduplication: DeduplicationSpec | None = None
     late: LateSpec | None = None
-    enrich: EnrichSpec | None = Field(default=None, json_schema_extra=PLANNED)
+    enrich: EnrichSpec | None = None
     data_quality: DataQualitySpec | None = None
 
     @model_validator(mode="after")
@@ -96,7 +90,7 @@ class SilverStep(Spec):
 class ProcessingSpec(Spec):
     """What happens to events between bronze and gold."""
 
-    bronze_to_silver: tuple[SilverStep, ...] = Field(default=(), description="Deduplication, late data, quality.")
+    bronze_to_silver: tuple[SilverStep, ...] = Field(default=(), description="Deduplication, enrichment, late data, quality.")
     silver_to_gold: tuple[GoldStep, ...] = Field(default=(), description="The steps of the dataset's gold model.")
     freshness_secs: FreshnessSecs | None = Field(
         default=None, description="How soon after an event arrives a commit is due (default 1.0)."

@@ -45,6 +45,16 @@ def is_fields_form(document: Mapping[str, Any]) -> bool:
     return isinstance(document.get("fields"), list) and not {"$schema", "properties"} & document.keys()
 
 
+def scalar_schema(word: str) -> dict[str, Any]:
+    """Return the JSON Schema of one value of a type, by its word. Raises `ContractError` where it is no plain type."""
+    upper = word.upper()
+    name = _ALIASES.get(upper, upper)
+    plain = [each for each in TYPES if each not in {"JSON", "RECORD", "BYTES"}]
+    if name not in plain:
+        raise ContractError(f"unknown type {word!r}", fix=_nearest(name, (*plain, *_ALIASES)))
+    return TYPES[name]
+
+
 def json_schema(document: Mapping[str, Any], *, at: str = "") -> dict[str, Any]:
     """Return the JSON Schema of a `fields` document; unknown fields are not allowed in it, at any depth.
 

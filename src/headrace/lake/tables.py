@@ -183,9 +183,9 @@ BY_NAME = {table.name: table for table in FIXED}
 
 
 def silver(dataset: Dataset) -> Table:
-    """Return the silver table of a dataset: contract columns, envelope, the unknown fields if lenient, event date."""
+    """Return the silver table of a dataset: its columns, envelope, the unknown fields if lenient, event date."""
     columns = [
-        *dataset.contract.arrow_schema(),
+        *dataset.columns(),
         pa.field(words.EVENT_ID, pa.string()),
         pa.field(words.EVENT_TIME, INSTANT),
         pa.field(words.INGEST_TIME, INSTANT),

@@ -41,6 +41,7 @@ def silver_table(
     from headrace.lake.tables import silver
 
     docs = {column.name: column.description for column in dataset.contract.columns} | ENVELOPE_DOCS
+    docs |= {each.name: f"From the lookup {step.lookup}." for step in dataset.enrichments for each in step.fields()}
     fields = list(silver(dataset).columns)
     types = duckdb_types([field.type for field in fields])
     columns = tuple(
@@ -66,7 +67,7 @@ def _in_sql(rule: RuleSpec, dataset: Dataset) -> RuleSpec:
         return rule
     from headrace.stages.expression import compile_expression
 
-    return rule.model_copy(update={"check": compile_expression(rule.check, dataset.contract.arrow_schema()).sql})
+    return rule.model_copy(update={"check": compile_expression(rule.check, dataset.columns()).sql})
 
 
 def duckdb_types(types: Sequence[pa.DataType]) -> list[str]:
