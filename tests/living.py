@@ -131,7 +131,7 @@ def rows(project: Project, sql: str) -> list[dict[str, Any]]:
 def silver(project: Project, dataset: str = "orders") -> list[dict[str, Any]]:
     """Return a silver table as contract columns and `_extra`, in an order of its own: silver is a set."""
     datasets = {each.name: each for source in project.sources.values() for each in source.datasets}
-    columns = ", ".join(f'"{column.name}"' for column in datasets[dataset].contract.columns)
+    columns = ", ".join(f'"{name}"' for name in datasets[dataset].columns().names)
     extra = ", _extra" if datasets[dataset].contract.validation == "lenient" else ""
     found = rows(project, f'SELECT {columns}{extra} FROM lake.silver."{dataset}"')
     return in_order(found)

@@ -11,6 +11,7 @@ HeadraceError
 ├── ExternalError      the world must heal; retried
 │   ├── BusError       the bus cannot be reached or written
 │   ├── LakeError      the lake cannot be read or committed
+│   ├── EnrichError    reference data cannot be had now
 │   └── SpaceError     a disk is full
 └── InternalError      our bug; stop, and report it
 """
@@ -71,6 +72,10 @@ class BusError(ExternalError):
 
 class LakeError(ExternalError):
     """The lake cannot be read or committed."""
+
+
+class EnrichError(ExternalError):
+    """Reference data cannot be had now: a lookup is missing or too large; its source waits, and loses nothing."""
 
 
 class SpaceError(ExternalError):

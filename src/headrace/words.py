@@ -71,9 +71,9 @@ def message_schema() -> pa.Schema:
 def rejection_schema() -> pa.Schema:
     """The columns of `Outcome.rejected` and `Outcome.warned`: which message, and why.
 
-    `row` is the message's ROW; `stage` is decode, contract, quality, late or internal; `code` is a stable word to group
-    by; `reason` a sentence; `path` a JSON path such as `$.items[3].sku`; `value` the offending value as JSON text, cut
-    to 200 characters.
+    `row` is the message's ROW; `stage` is decode, contract, enrich, quality, late or internal; `code` is a stable word
+    to group by; `reason` a sentence; `path` a JSON path such as `$.items[3].sku`; `value` the offending value as JSON
+    text, cut to 200 characters.
     """
     import pyarrow as pa
 

@@ -1,4 +1,4 @@
-"""Where a batch is cut does not matter to event time, quality and late; and every row comes out once."""
+"""Where a batch is cut does not matter to event time, enrichment, quality and late; and every row comes out once."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from headrace import words
 from headrace.errors import ConfigError
+from headrace.stages.enrich import Enrich, Enrichment
 from headrace.stages.event_time import EventTime
 from headrace.stages.expression import ERRS, FAILS, PASSES, compile_expression
 from headrace.stages.late import Late, LateSpec
@@ -97,7 +98,25 @@ def alike_however_cut(stage: Stage, batch: pa.RecordBatch, cut: int) -> None:
     assert stage(batch).kept.equals(whole.kept) or any(pa.types.is_floating(field.type) for field in batch.schema)
 
 
+def looked_up(*on: tuple[str, str, pa.DataType], **more: Any) -> Enrich:
+    """Return a stage over a small lookup of what the rows are likely to hold."""
+    rows = [(text, number) for text in ("", "x", "a@b.co", "now") for number in range(-3, 4)]
+    table = pa.table({
+        "text": [text for text, _ in rows],
+        "number": pa.array([number for _, number in rows], pa.int64()),
+        "name": [f"{text} {number}" for text, number in rows],
+        "more": pa.array([{"n": number} if number else None for _, number in rows]),
+    })  # fmt: skip
+    added = tuple(table.schema.field(name) for name in ("name", "more"))
+    return Enrich(Enrichment("small", on=on, added=added, **more), SCHEMA, table)
+
+
+TEXT, NUMBER = ("email", "text", pa.string()), ("count", "number", pa.int64())
+DEFAULT = {"name": pa.scalar("unknown")}
 STAGES: list[Stage] = [
+    looked_up(TEXT),
+    looked_up(TEXT, NUMBER, miss="quarantine", prefix="their_"),
+    looked_up(("seconds", "number", pa.float64()), TEXT, miss="default", defaults=DEFAULT, struct="their"),
     *(
         EventTime(column, zone)
         for column in ("text_at", "epoch", "seconds", "wall")
@@ -192,3 +211,34 @@ def test_an_instant_survives_any_zone_it_is_written_in(at: datetime, minutes: in
     text = f"{local.isoformat()}{sign}{abs(minutes) // 60:02}:{abs(minutes) % 60:02}"
     batch = made([{"text_at": text}]).select(["text_at", words.ROW, words.INGEST_TIME])
     assert TEXT_STAGES["UTC"](batch).kept.column(words.EVENT_TIME).to_pylist() == [at]
+
+
+keys = st.tuples(st.sampled_from([None, "", "x", "y", "é"]), st.one_of(st.none(), st.integers(-2, 2)))
+WORDS = pa.schema({"a": pa.string(), "b": pa.int64(), words.ROW: pa.int32()})
+
+
+@given(st.lists(keys, max_size=12), st.lists(keys, max_size=12), st.sampled_from(["null", "quarantine", "default"]))
+@settings(deadline=None, max_examples=150)
+def test_an_enriched_event_is_what_a_dictionary_says(known: list[Any], asked: list[Any], miss: Any):
+    table = pa.table({
+        "a": pa.array([a for a, _ in known], pa.string()),
+        "b": pa.array([b for _, b in known], pa.int64()),
+        "nth": pa.array(range(len(known)), pa.int64()),
+    })  # fmt: skip
+    on = (("a", "a", pa.string()), ("b", "b", pa.int64()))
+    defaults = {"nth": pa.scalar(-1)} if miss == "default" else {}
+    step = Enrichment("known", on=on, added=(table.schema.field("nth"),), miss=miss, defaults=defaults)
+    batch = pa.RecordBatch.from_pylist([{"a": a, "b": b, words.ROW: i} for i, (a, b) in enumerate(asked)], schema=WORDS)
+    outcome = Enrich(step, WORDS, table)(batch)
+
+    first: dict[Any, int] = {}
+    for nth, key in enumerate(known):
+        if None not in key:
+            first.setdefault(key, nth)
+    missed = [i for i, key in enumerate(asked) if None not in key and key not in first]
+    kept = [i for i in range(len(asked)) if miss != "quarantine" or i not in missed]
+    assert outcome.kept[words.ROW].to_pylist() == kept
+    assert outcome.kept["nth"].to_pylist() == [first.get(asked[i], -1 if miss == "default" else None) for i in kept]
+    told, untold = (outcome.rejected, outcome.warned) if miss == "quarantine" else (outcome.warned, outcome.rejected)
+    assert told["row"].to_pylist() == missed
+    assert len(untold) == 0

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.config import schemas
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.config.files import Document, Key
-    from headrace.config.lookups import Seeds
     from headrace.config.rules import RuleChecks
+    from headrace.config.seeds import Seeds
     from headrace.config.settings import Settings
     from headrace.config.source_file import SourceFile
     from headrace.config.validation import Origin
@@ -49,7 +50,7 @@ class Layers:
     override_key: Key
     rules: RuleChecks
     seeds: Seeds
-    silver: Mapping[str, Dataset] = field(default_factory=dict)
+    silver: Mapping[str, Dataset] = dataclasses.field(default_factory=dict)
 
 
 class Datasets:
@@ -76,6 +77,7 @@ class Datasets:
         if not spec.ingestion.tables:
             if schema is None or (schema.file is None and schema.inline is None):
                 self._bronze_only(("schema",), f"schemas/{spec.source_id}.json")
+                self._without_effect([])
                 return ()
             where: Key = ("schema", "inline" if schema.file is None else "file")
             found = self._dataset(spec.source_id, schema.file, schema.inline, where)

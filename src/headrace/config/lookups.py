@@ -8,57 +8,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace import words
 from headrace.config.faults import Fault, did_you_mean
-from headrace.config.files import inside
+from headrace.config.seeds import SEEDS
 from headrace.errors import ConfigError, ContractError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     import pyarrow as pa
 
     from headrace.config.files import Key
+    from headrace.config.seeds import Seeds
     from headrace.config.validation import Origin
-    from headrace.connectors.reference_file import ReferenceFile
     from headrace.stages.dataset import Dataset
     from headrace.stages.enrich import Enrichment, EnrichSpec
 
-SEEDS = "seeds"
 SILVER = "silver."
 _OURS = {name.lower() for name in (*words.ENVELOPE, words.EXTRA, words.EVENT_DATE, words.ROW)}
-
-
-class Seeds:
-    """The files of reference data of a project, each read once for all the sources that look it up the same way."""
-
-    def __init__(self, root: Path, bound: Sequence[Path]) -> None:
-        from headrace.connectors.reference_file import SUFFIXES
-
-        self._root = root
-        self._roots = (root, *bound)
-        self._read: dict[tuple[Any, ...], ReferenceFile] = {}
-        self.files: dict[str, list[Path]] = {}
-        for path in sorted((root / SEEDS).rglob("*")):
-            if path.suffix.lower() in SUFFIXES and path.is_file():
-                self.files.setdefault(path.stem, []).append(path)
-
-    def read(
-        self, name: str, types: Mapping[str, pa.DataType], assumed: Mapping[str, pa.DataType]
-    ) -> ReferenceFile:
-        """Return a seed by its name. Raises `InputError` for what is wrong with the file."""
-        from headrace.connectors.reference_file import read_reference
-
-        path, *others = self.files[name]
-        file = path.relative_to(self._root).as_posix()
-        if others:
-            other = others[0].relative_to(self._root).as_posix()
-            raise InputError(f"{other} is a lookup '{name}' too", at=file, fix="rename one of the files")
-        if not inside(path, self._roots):
-            raise InputError("the file is a link that leaves the project", at=file, fix="copy it here")
-        known = (name, tuple(sorted(types.items())), tuple(sorted(assumed.items(), key=lambda item: item[0])))
-        if known not in self._read:
-            self._read[known] = read_reference(path, file, types, assumed)
-        return self._read[known]
 
 
 class Bound(NamedTuple):
@@ -167,12 +132,13 @@ class Lookups:
             return self._wrong((*key, "types"), message, "leave `types:` out")
         contract = of.contract.arrow_schema()
         columns = {field.name: field.with_nullable(True) for field in contract}
-        nested: dict[str, pa.DataType] = {}
-        for _, column, _ in pairs:
+        found: dict[str, paths.Path] = {}
+        for column in {*columns, *(column for _, column, _ in pairs)}:
             try:
-                nested[column] = paths.resolve(column, contract).type
+                found[column] = paths.resolve(column, contract)
             except ConfigError:
                 continue  # told as an unknown column
+        nested = {column: path.type for column, path in found.items() if paths.ELEMENTS not in path.steps}
         if not of.key:
             message = f"'{of.name}' may have several rows of one {pairs[0][1]}: it has no deduplication key"
             return self._wrong((*key, "lookup"), message, "give its source `deduplication: {key: […]}`")
@@ -182,9 +148,12 @@ class Lookups:
         asked = {column for _, column, _ in pairs}
         missing = [each for each in of.key if each not in asked]
         if missing:
-            message = f"'{of.name}' may have several rows of one {', '.join(sorted(asked))}: its key is {', '.join(of.key)}"
+            message = (
+                f"'{of.name}' may have several rows of one {', '.join(sorted(asked))}: its key is {', '.join(of.key)}"
+            )
             return self._wrong((*key, "on"), message, f"add a field for {', '.join(missing)} to `on:`")
-        return Bound(replace(step, dataset=of.name, refresh_secs=spec.refresh.total_seconds()))
+        places = {column: (found[column].column, *found[column].steps) for column in step.columns}
+        return Bound(replace(step, dataset=of.name, places=places, refresh_secs=spec.refresh.total_seconds()))
 
     def _step(
         self,
@@ -208,12 +177,12 @@ class Lookups:
             if other is None:
                 why = unusable.get(column)
                 message = f"on: {what} has no column '{column}'" if why is None else f"on: {column} of {what}: {why}"
-                return self._no((*key, "on", field), message, _column_fix(spec, field, column, known))
+                return self._wrong((*key, "on", field), message, _column_fix(spec, field, column, known)).step
             together = comparable(kind, other)
             if together is None:
                 message = f"on: {field} is {kind}, and {column} of {what} is {other}"
                 fix = f"declare it: `types: {{{column}: {_word(kind)}}}`" if _word(kind) else "look up by another field"
-                return self._no((*key, "on", field), message, fix)
+                return self._wrong((*key, "on", field), message, fix).step
             on.append((field, column, together))
         keys = {column for _, column, _ in on}
         wanted = spec.columns if spec.columns is not None else [each for each in columns if each not in keys]
@@ -221,43 +190,57 @@ class Lookups:
             if name not in columns:
                 why = unusable.get(name)
                 message = f"{what} has no column '{name}'" if why is None else f"{name} of {what}: {why}"
-                return self._no((*key, "columns", index), message, did_you_mean(name, known) if why is None else "")
+                return self._wrong(
+                    (*key, "columns", index), message, did_you_mean(name, known) if why is None else ""
+                ).step
         added = tuple(columns[name].with_nullable(True) for name in dict.fromkeys(wanted))
-        miss, defaults = spec.miss, {}
-        if isinstance(miss, MissSpec):
-            for name, value in miss.default.items():
-                field = next((each for each in added if each.name == name), None)
-                if field is None:
-                    fix = did_you_mean(name, [each.name for each in added])
-                    return self._no((*key, "miss", "default", name), f"miss: '{name}' is not added", fix)
-                scalar = _scalar(value, field.type)
-                if scalar is None:
-                    message = f"miss: {value!r} cannot be a value of {name}, which is {field.type}"
-                    return self._no((*key, "miss", "default", name), message, "write a value of its type")
-                defaults[name] = scalar
+        defaults = self._defaults(spec, key, added)
+        if defaults is None:
+            return None
         step = Enrichment(
             lookup=spec.lookup,
             on=tuple(on),
             added=added,
             prefix=spec.prefix or "",
             struct=spec.as_ or "",
-            miss="default" if isinstance(miss, MissSpec) else miss,
+            miss="default" if isinstance(spec.miss, MissSpec) else spec.miss,
             defaults=defaults,
         )
         return step if self._free(spec, step, key, schema) else None
 
+    def _defaults(self, spec: EnrichSpec, key: Key, added: Sequence[pa.Field]) -> dict[str, pa.Scalar] | None:
+        """Return what a miss gets, by column; None where that is wrong."""
+        from headrace.stages.enrich import MissSpec
+
+        defaults = {}
+        kinds = {field.name: field.type for field in added}
+        for name, value in spec.miss.default.items() if isinstance(spec.miss, MissSpec) else ():
+            place: Key = (*key, "miss", "default", name)
+            if name not in kinds:
+                self._wrong(place, f"miss: '{name}' is not added", did_you_mean(name, kinds))
+                return None
+            defaults[name] = _scalar(value, kinds[name])
+            if defaults[name] is None:
+                message = f"miss: {value!r} cannot be a value of {name}, which is {kinds[name]}"
+                self._wrong(place, message, "write a value of its type")
+                return None
+        return defaults
+
     def _free(self, spec: EnrichSpec, step: Enrichment, key: Key, schema: pa.Schema) -> bool:
         """Tell of names that are taken; SQL does not tell names apart by case."""
-        taken = {name.lower(): name for name in schema.names}
-        for field in step.fields():
-            low = field.name.lower()
-            if low in taken or low in _OURS:
-                message = f"the column '{field.name}' of '{spec.lookup}' has a name that silver has already"
-                fix = f"write `as: {step.lookup.removeprefix(SILVER)}`, or a `prefix:`, or choose `columns:`"
-                self._wrong(key if spec.as_ is None else (*key, "as"), message, fix)
-                return False
-            taken[low] = field.name
-        return True
+        lows = [field.name.lower() for field in step.added]
+        twice = next((field.name for index, field in enumerate(step.added) if lows[index] in lows[:index]), None)
+        if twice is not None:
+            message = f"two columns of '{spec.lookup}' are called '{twice}' when case is put aside"
+            self._wrong((*key, "columns"), message, "rename one of them, or choose `columns:`")
+            return False
+        taken = _OURS | {name.lower() for name in schema.names}
+        clash = next((field.name for field in step.fields() if field.name.lower() in taken), None)
+        if clash is not None:
+            message = f"the column '{clash}' of '{spec.lookup}' has a name that silver has already"
+            fix = f"write `as: {step.lookup.removeprefix(SILVER)}`, or a `prefix:`, or choose `columns:`"
+            self._wrong(key if spec.as_ is None else (*key, "as"), message, fix)
+        return clash is None
 
     def _wrong(self, key: Key, message: str, fix: str, at: str = "") -> Bound:
         """Note an error at a key of the source file, or in another file where `at` says so."""
@@ -268,9 +251,6 @@ class Lookups:
             said = f"{at}: {message}" if at else message
             self.faults.append(self._origin.error(key, said, fix))
         return Bound(None)
-
-    def _no(self, key: Key, message: str, fix: str) -> None:
-        self._wrong(key, message, fix)
 
 
 def _declared(word: str) -> pa.DataType:
@@ -283,7 +263,13 @@ def _declared(word: str) -> pa.DataType:
 def _word(kind: pa.DataType) -> str:
     import pyarrow as pa
 
-    found = {pa.string(): "STRING", pa.int64(): "INT64", pa.float64(): "FLOAT64", pa.bool_(): "BOOL", pa.date32(): "DATE"}
+    found = {
+        pa.string(): "STRING",
+        pa.int64(): "INT64",
+        pa.float64(): "FLOAT64",
+        pa.bool_(): "BOOL",
+        pa.date32(): "DATE",
+    }
     return found.get(kind, "")
 
 

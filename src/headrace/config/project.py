@@ -13,10 +13,10 @@ from headrace.config.collector import CollectorSpec, collector_settings
 from headrace.config.datasets import Layers
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.files import PROJECT_FILE, Document, inside, read_yaml
-from headrace.config.lookups import Seeds
 from headrace.config.project_file import EnvironmentSpec, ProjectFile
 from headrace.config.pushes import project_faults
 from headrace.config.rules import RuleChecks
+from headrace.config.seeds import Seeds
 from headrace.config.settings import Settings, layered, said_by_environ
 from headrace.config.source import Read, Source, read_source
 from headrace.config.validation import Origin, validated
@@ -143,7 +143,9 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             shared=MappingProxyType({Path(read.file).stem: read.value for read in shared}),
             push=spec.push,
             files=MappingProxyType(files),
-            digest=_digest(name, files, {file: digest for read in reads for file, digest in read.seeds.items()}, layers),
+            digest=_digest(
+                name, files, {file: digest for read in reads for file, digest in read.seeds.items()}, layers
+            ),
         )
     return Assembled(project, name, spec, document, bindings, tuple(reads), tuple(shared), tuple(faults))
 
@@ -151,9 +153,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
 def _reads(written: list[tuple[Document, Path, Layers]]) -> list[Read]:
     """Return every source; those that look up a silver dataset once more, when all the datasets are known."""
     reads = [read_source(*each) for each in written]
-    silver = {
-        dataset.name: dataset for read in reads if read.source is not None for dataset in read.source.datasets
-    }
+    silver = {dataset.name: dataset for read in reads if read.source is not None for dataset in read.source.datasets}
     for index, (read, (document, path, layers)) in enumerate(zip(reads, written, strict=True)):
         steps = read.source.spec.processing.bronze_to_silver if read.source is not None else ()
         if any(step.enrich is not None for step in steps):

@@ -90,7 +90,9 @@ class SilverStep(Spec):
 class ProcessingSpec(Spec):
     """What happens to events between bronze and gold."""
 
-    bronze_to_silver: tuple[SilverStep, ...] = Field(default=(), description="Deduplication, enrichment, late data, quality.")
+    bronze_to_silver: tuple[SilverStep, ...] = Field(
+        default=(), description="Deduplication, enrichment, late data, quality."
+    )
     silver_to_gold: tuple[GoldStep, ...] = Field(default=(), description="The steps of the dataset's gold model.")
     freshness_secs: FreshnessSecs | None = Field(
         default=None, description="How soon after an event arrives a commit is due (default 1.0)."

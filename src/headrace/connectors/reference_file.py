@@ -80,7 +80,10 @@ def read_reference(
         wanted = types.get(name)
         try:
             kind = contract_type(column.type)
-            usable[name] = column.cast(kind if wanted is None else wanted)
+            if wanted is None and pa.types.is_string(kind) and pa.types.is_temporal(assumed.get(name, kind)):
+                kind = _temporal(column, assumed[name])
+            # To the type of a contract all is widened, but for nanoseconds, which silver has not.
+            usable[name] = column.cast(kind, safe=False) if wanted is None else column.cast(wanted)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as problem:
             if wanted is not None:
                 raise InputError(f"{name} cannot be {wanted}: {problem}", at=file, fix="declare another type") from None
@@ -119,6 +122,15 @@ def contract_type(kind: pa.DataType) -> pa.DataType:
     if found is None:
         raise TypeError(str(kind))
     return found
+
+
+def _temporal(column: pa.ChunkedArray, kind: pa.DataType) -> pa.DataType:
+    """Return the type of texts that events are compared with as times, which JSON has no type for."""
+    try:
+        column.cast(kind)
+    except pa.ArrowInvalid:
+        return pa.string()
+    return kind
 
 
 def _parquet(content: bytes, file: str) -> tuple[pa.Table, Mapping[str, str], Callable[[int], int | None]]:

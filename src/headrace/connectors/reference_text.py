@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _INSTANT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:?\d\d)?)$"
 _LOOKS = (
-    (r"^-?(0|[1-9]\d{0,18})$", pa.int64()),
+    (r"^-?(0|[1-9]\d*)$", pa.int64()),
     (r"^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$", pa.float64()),
     (r"^(?i:true|false)$", pa.bool_()),
     (r"^\d{4}-\d\d-\d\d$", pa.date32()),

@@ -49,8 +49,8 @@ class DuckLake:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.references = References(folder)
-        self._folder = folder
         self._data = folder / DATA
         self._lock = FileLock(
             folder / "writer.lock",
@@ -61,7 +61,7 @@ class DuckLake:
         self._connection = connect()
         try:
             make_folder(self._data)
-            with _mapped(str(folder), self._folder):
+            with _mapped(str(folder), self.folder):
                 self._open(folder / CATALOG)
         except BaseException:
             self.close()
@@ -129,7 +129,7 @@ class DuckLake:
             files.setdefault(each.table, []).append(str(each.path))
         try:
             emptied = {self._data.joinpath(*each.table.split(".")) for change in changes for each in change.removals}
-            with _mapped("commit", self._folder), self._transaction(*emptied):
+            with _mapped("commit", self.folder), self._transaction(*emptied):
                 for table, paths in files.items():
                     self._add_files(table, paths)
                 for change in changes:
@@ -201,13 +201,13 @@ class DuckLake:
 
     def maybe_stored(self, dataset: Dataset, hashes: np.ndarray) -> np.ndarray:
         """Return a boolean per key hash: False means surely not in silver."""
-        with _mapped("silver", self._folder):
+        with _mapped("silver", self.folder):
             return self._knowledge.maybe_stored(dataset, hashes)
 
     def known(self, dataset: Dataset, contended: Contended) -> Known:
         """Return the silver rows of these keys, and which of their digests lost before."""
         self._check_thread()
-        with _mapped("silver", self._folder):
+        with _mapped("silver", self.folder):
             return self._knowledge.known(dataset, contended)
 
     # ---- tables ----------------------------------------------------------------------------------------------------
@@ -221,7 +221,7 @@ class DuckLake:
             if existing is not None:
                 evolution.check_json(table.name, existing, table.columns, marked.get(table.table_name, frozenset()))
                 evolution.decide(table.name, existing, table.columns)
-        with _mapped("deploy", self._folder), self._transaction():
+        with _mapped("deploy", self.folder), self._transaction():
             for table, existing in known.values():
                 if existing is None:
                     self._create(table)
@@ -294,7 +294,7 @@ class DuckLake:
 
     def positions(self) -> list[Position]:
         """Return the committed position of every source and partition."""
-        with _mapped("positions", self._folder):
+        with _mapped("positions", self.folder):
             rows = self._connection.execute(
                 'SELECT source, topic, "partition", max(next_offset), sum(accepted)::BIGINT '
                 f"FROM lake.{tables.POSITIONS.name} GROUP BY ALL ORDER BY ALL"
@@ -303,7 +303,7 @@ class DuckLake:
 
     def next_seqs(self) -> dict[str, int]:
         """Return the next sequence number of every source that has one."""
-        with _mapped("positions", self._folder):
+        with _mapped("positions", self.folder):
             rows = self._connection.execute(
                 f"SELECT source, max(next_seq) FROM lake.{tables.BATCHES.name} GROUP BY ALL"
             ).fetchall()
@@ -312,7 +312,7 @@ class DuckLake:
     def taken(self, source: str, message_ids: Sequence[str]) -> frozenset[str]:
         """Return which of these messages are in bronze already: how a bus without offsets is read without doubles."""
         asked = pa.table({"message_id": pa.array(list(message_ids), pa.string())})
-        with _mapped("bronze", self._folder):
+        with _mapped("bronze", self.folder):
             found = self._query(
                 f"SELECT message_id FROM {tables.BRONZE.sql} SEMI JOIN asked USING (message_id) "
                 f"WHERE source = '{source}'",
@@ -336,7 +336,7 @@ class DuckLake:
             "WHERE d.source = o.source AND d.push = o.push AND o.seq > d.upto)"
         )
         table = tables.OUTBOX
-        with _mapped("outbox", self._folder):
+        with _mapped("outbox", self.folder):
             found = self._query(f"SELECT count(*) AS n FROM {table.sql} o WHERE {done}", delivered=upto)
             rows = int(found["n"][0].as_py())
             if rows:
@@ -347,8 +347,8 @@ class DuckLake:
     def maintain(self, keep: Callable[[], Set[int]], budget_secs: float) -> Mapping[str, int]:
         """Compact, expire and clean up in the writer's thread, for about this long."""
         self._check_thread()
-        with _mapped("maintenance", self._folder):
-            done = Maintenance(self._connection, self._folder).run(keep, budget_secs, self._transaction)
+        with _mapped("maintenance", self.folder):
+            done = Maintenance(self._connection, self.folder).run(keep, budget_secs, self._transaction)
             return done | {"removed_references": self.references.clean(self._named_references)}
 
     def _named_references(self) -> frozenset[str]:

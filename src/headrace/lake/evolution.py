@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from headrace.contracts.contract import is_json
 from headrace.errors import ContractError
+from headrace.stages.enrich import lookup_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Set
@@ -56,12 +57,17 @@ def check_json(table: str, existing: pa.Schema, wanted: pa.Schema, marked: Set[s
 
 
 def _additions(
-    table: str, path: tuple[str, ...], existing: pa.Schema | pa.StructType, wanted: pa.Schema | pa.StructType
+    table: str,
+    path: tuple[str, ...],
+    existing: pa.Schema | pa.StructType,
+    wanted: pa.Schema | pa.StructType,
+    lookup: str = "",
 ) -> Iterator[AddColumn]:
     has = {field.name: field.type for field in existing}
     folded = {name.casefold(): name for name in has}
     for field in wanted:
         here = (*path, field.name)
+        said_by = lookup or lookup_of(field)
         twin = folded.get(field.name.casefold(), field.name)
         if field.name not in has and twin != field.name:  # SQL does not tell the two apart
             raise ContractError(
@@ -72,7 +78,14 @@ def _additions(
         if field.name not in has:
             yield AddColumn(here, field.type)
         elif pa.types.is_struct(field.type) and pa.types.is_struct(has[field.name]):
-            yield from _additions(table, here, has[field.name], field.type)
+            yield from _additions(table, here, has[field.name], field.type, said_by)
+        elif not _same(has[field.name], field.type) and said_by:
+            was, now = has[field.name], field.type
+            raise ContractError(
+                f"column {'.'.join(here)} of {table} is {was}, and the lookup {said_by} now says {now}",
+                at=table,
+                fix="Correct the file, or say in `types:` what its type was, or give the new type a name by `prefix:`.",
+            )
         elif not _same(has[field.name], field.type):
             raise ContractError(
                 f"column {'.'.join(here)} of {table} is {has[field.name]}, and the contract now says {field.type}",

@@ -37,12 +37,22 @@ class LakeReader:
         except duckdb.Error as problem:
             raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="try again") from problem
 
-    def arrow(self, sql: str) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a SELECT over `lake.*`, a batch at a time: the caller may stop when it has enough."""
+    def arrow(self, sql: str, max_bytes: int) -> pa.Table | None:
+        """Return the rows of a SELECT over `lake.*`; None where they take more memory than this."""
+        import pyarrow as pa
+
+        batches: list[pa.RecordBatch] = []
+        size = 0
         try:
-            yield from self._connection.execute(sql).to_arrow_reader(BATCH_ROWS)
-        except duckdb.Error as problem:
+            found = self._connection.execute(sql).to_arrow_reader(BATCH_ROWS)
+            for batch in found:
+                size += batch.nbytes
+                if size > max_bytes:
+                    return None
+                batches.append(batch)
+        except (duckdb.Error, pa.ArrowException) as problem:
             raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="try again") from problem
+        return pa.Table.from_batches(batches, schema=found.schema)
 
     def pin(self) -> int:
         """Let every `rows` from here on see one commit, the latest now, and return its snapshot.

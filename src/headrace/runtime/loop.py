@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from headrace.errors import BusError, LakeError, SpaceError
+from headrace.errors import BusError, ExternalError, LakeError, SpaceError
 from headrace.runtime import due
 from headrace.runtime.tick import Tick, subscription
 
@@ -201,7 +201,7 @@ class Loop:
             return None
         try:
             batch = preparing.result()
-        except (BusError, LakeError, SpaceError) as problem:
+        except ExternalError as problem:
             self._failed(name, problem)
             return None
         self._health[name].taken_at = now

@@ -175,7 +175,7 @@ def _key_sql(dataset: Dataset) -> str:
 
 def _data_sql(dataset: Dataset, schema: pa.Schema) -> str:
     fields = [field for field in schema if field.name not in _ENVELOPE]
-    marked = {column.name: column.field() for column in dataset.contract.columns}
+    marked = {field.name: field for field in dataset.columns()}
     marked[words.EXTRA] = pa.field(words.EXTRA, pa.string(), metadata=dict(JSON_MARK))
     fields = [marked.get(field.name, field) for field in fields]
     required = {name for name in dataset.contract.schema.get("required", ()) if isinstance(name, str)}

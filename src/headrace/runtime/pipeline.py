@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from headrace import words
 from headrace.connectors.ingestion import dataset_name
 from headrace.lake import tables
 from headrace.stages.decode import Decode
+from headrace.stages.enrich import Enrich
 from headrace.stages.event_time import EventTime
 from headrace.stages.key import KeyHash, KeyPresent
 from headrace.stages.late import Late
@@ -22,11 +24,13 @@ from headrace.stages.rejections import none_rejected, rejections
 from headrace.stages.validate import Validate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from headrace.config.source import Source
     from headrace.stages.base import Stage
     from headrace.stages.dataset import Dataset
+
+NO_LOOKUPS: Mapping[str, pa.Table] = MappingProxyType({})
 
 
 @dataclass
@@ -60,13 +64,17 @@ class Pipeline:
         """Make the stages of every dataset of the source: `stages_of`, unless told otherwise."""
         self._source = source
         make = stages or stages_of
-        self._stages = {dataset.name: make(source, dataset) for dataset in source.datasets}
+        self._stages = {dataset.name: list(make(source, dataset)) for dataset in source.datasets}
         by_name = {dataset.name: dataset for dataset in source.datasets}
         tables = (table.name for table in source.spec.ingestion.tables)
         self._tables = {table: by_name.get(dataset_name(source.id, table)) for table in tables}
 
-    def __call__(self, messages: pa.RecordBatch) -> Decided:
-        """Decide a batch of `words.message_schema()` plus `seq`."""
+    def __call__(self, messages: pa.RecordBatch, lookups: Mapping[str, pa.Table] = NO_LOOKUPS) -> Decided:
+        """Decide a batch of `words.message_schema()` plus `seq`; enrich it from these versions of its lookups."""
+        self._stages = {
+            name: [stage.seeing(lookups[stage.step.lookup]) if isinstance(stage, Enrich) else stage for stage in stages]
+            for name, stages in self._stages.items()
+        }
         if self._tables:
             return self._route(messages)
         return self._one(next(iter(self._source.datasets), None), messages)
@@ -129,8 +137,10 @@ def stages_of(source: Source, dataset: Dataset) -> list[Stage]:
         KeyPresent(dataset),
         EventTime(dataset.event_time, dataset.timezone),
     ]
+    columns = dataset.columns()
+    stages += [Enrich(step, columns) for step in dataset.enrichments]
     if dataset.rules:
-        stages.append(Quality(dataset.rules, dataset.contract.arrow_schema()))
+        stages.append(Quality(dataset.rules, columns))
     if dataset.late:
         stages.append(Late(dataset.late))
     if dataset.key:

@@ -1,6 +1,6 @@
 """The tick: one round of an event's life, from the bus to one commit.
 
-    pull ─▶ decode ▸ validate ▸ event time ▸ quality ▸ late ─▶ stage bronze        `prepare`, no lock, no catalog
+    pull ─▶ decode ▸ validate ▸ event time ▸ enrich ▸ quality ▸ late ─▶ stage bronze   `prepare`, no lock, no catalog
                                                                      │
     ack ◀─ commit: bronze + silver + quarantine + ledger + position ◀┴─ merge      `commit`, the writer's thread
            + outbox
@@ -26,6 +26,7 @@ from headrace.lake.base import Change, Removal
 from headrace.runtime import batch as rows
 from headrace.runtime.outbox import outboxes
 from headrace.runtime.pipeline import Pipeline, refusal
+from headrace.runtime.references import SourceReferences
 from headrace.runtime.staging import Staging
 from headrace.stages.merge import Merge
 from headrace.words import Fate
@@ -78,6 +79,7 @@ class Tick:
             dataset.name: (dataset, merge(dataset)) for source in sources.values() for dataset in source.datasets
         }
         self._outboxes = outboxes(sources)
+        self._references = {name: SourceReferences(source, lake) for name, source in sources.items()}
         self._stager = ThreadPoolExecutor(2, thread_name_prefix="stage")  # one for bronze, one for silver
         self._next_seq: dict[str, int] = {}
         self._next_offset: dict[str, dict[str, int | None]] = {}
@@ -115,6 +117,7 @@ class Tick:
         `limit` bounds the messages below the source's own batch size (0: it does not).
         """
         source = self._sources[name]
+        seen = self._references[name].current()
         most = min(limit, source.batch_rows) if limit else source.batch_rows
         pulled = self._bus.pull(source.topic, subscription(name), most, PULL_BYTES)
         if pulled is None:
@@ -130,7 +133,7 @@ class Tick:
         # Bronze is as it came, so it is written while the stages look at it.
         staging = self._stager.submit(self._stage_bronze, name, messages, batch_id)
         try:
-            decided = self._pipelines[name](messages)
+            decided = self._pipelines[name](messages, seen.tables)
         finally:
             files = staging.result()
         self._next_seq[name] = first + len(fresh)
@@ -138,8 +141,9 @@ class Tick:
         oldest = pc.min(fresh.column("ingest_time")).as_py()
         last = first + len(fresh)
         return rows.Prepared(
-            batch_id, name, source.topic, first, last, oldest, stretches, decided, tuple(files), (pulled.receipt,)
-        )
+            batch_id, name, source.topic, first, last, oldest, stretches, decided, tuple(files), (pulled.receipt,),
+            seen.versions,
+        )  # fmt: skip
 
     def _stage_bronze(self, name: str, messages: pa.RecordBatch, batch_id: str) -> list[StagedFile]:
         return self._lake.stage(tables.BRONZE, rows.bronze_rows(name, messages), batch_id)

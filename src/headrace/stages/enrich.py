@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 MISS = "lookup_miss"
 """The code of a rejection, or a warning: the event has a key, and the lookup has no row for it."""
 
+_LOOKUP = b"headrace:lookup"
+
 
 class MissSpec(Spec):
     """What an event gets that the lookup has no row for."""
@@ -109,7 +111,8 @@ class Enrichment:
 
     `on` has the fields of the event, each with the column of the lookup and the type that they are compared in; `added`
     the columns of the lookup that are taken; `defaults` their values for a miss. `dataset` is the silver dataset that
-    the lookup is; empty for a seed, whose rows are `seed`. `missing` says why there is no such lookup: then nothing is
+    the lookup is, and `places` where in it its columns are, names from the outside in; for a seed the one is empty, and
+    its rows are `seed`. `missing` says why there is no such lookup: then nothing is
     added, and the source cannot run.
     """
 
@@ -121,6 +124,7 @@ class Enrichment:
     miss: Literal["null", "quarantine", "default"] = "null"
     defaults: Mapping[str, pa.Scalar] = field(default_factory=dict)
     dataset: str = ""
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     seed: pa.Table | None = field(default=None, compare=False, repr=False)
     refresh_secs: float = 0.0
     missing: str = ""
@@ -131,10 +135,18 @@ class Enrichment:
         return tuple(dict.fromkeys([*(column for _, column, _ in self.on), *(each.name for each in self.added)]))
 
     def fields(self) -> list[pa.Field]:
-        """Return the columns that events get. All of them may be null."""
+        """Return the columns that events get, marked with the lookup. All of them may be null."""
+        mark = {_LOOKUP: self.lookup.encode()}
         if self.struct and self.added:
-            return [pa.field(self.struct, pa.struct(list(self.added)))]
-        return [each.with_name(self.prefix + each.name) for each in self.added]
+            return [pa.field(self.struct, pa.struct(list(self.added)), metadata=mark)]
+        return [
+            each.with_name(self.prefix + each.name).with_metadata((each.metadata or {}) | mark) for each in self.added
+        ]
+
+
+def lookup_of(field: pa.Field) -> str:
+    """Return the lookup that a column of a dataset is from; empty where it is the contract's."""
+    return str((field.metadata or {}).get(_LOOKUP, b"").decode())
 
 
 class Enrich:
@@ -219,4 +231,3 @@ class Enrich:
 def _one_chunk(column: pa.ChunkedArray, kind: pa.DataType) -> pa.Array:
     one = column.combine_chunks()
     return one if one.type == kind else one.cast(kind)
-

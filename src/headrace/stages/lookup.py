@@ -92,9 +92,7 @@ class Lookup:
         found, first = np.unique(numbers, return_index=True)
         return _Index(values, tuple(pairs), numbers, first[found >= 0])
 
-    def _numbered(
-        self, columns: Sequence[pa.Array], values: Sequence[pa.Array], pairs: Sequence[pa.Array]
-    ) -> pa.Array:
+    def _numbered(self, columns: Sequence[pa.Array], values: Sequence[pa.Array], pairs: Sequence[pa.Array]) -> pa.Array:
         first, *rest = (
             pc.index_in(_as(column, known.type), value_set=known) for column, known in zip(columns, values, strict=True)
         )

@@ -278,7 +278,7 @@ def test_a_full_source_of_everything_that_is_acted_on(shop):
     required = {column.name for column in dataset.contract.columns if not column.nullable}
     assert required == {"order_id", "ordered_at"}
     assert any("there is no lookup 'countries'" in fault.message for fault in lint(shop.root))
-    shop.write("seeds/countries.csv", "country_code\n")
+    shop.write("seeds/countries.csv", "country_code,name\n")
     assert not any("there is no lookup" in fault.message for fault in lint(shop.root))
 
 
