@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from headrace.config.project import Project, load_project
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import open_reader
 from headrace.runtime.deployment import deploy
+from headrace.runtime.landing import Landing
 from headrace.runtime.loop import Loop
 from headrace.runtime.status import status
 
@@ -39,6 +42,29 @@ class Platform:
         with closing(SqliteBus(self._project.state / "bus")) as bus:
             publish(bus, self._source.topic, messages, sent)
         return sent.messages
+
+    def drop(self, *files: Path) -> int:
+        """Drop files into the folder that the source watches, in order, and take them; return how many rows landed.
+
+        A file of many members, or with a name that says no format, is not for this.
+        """
+        landing = Landing(self._project)
+        try:
+            for number, file in enumerate(files):
+                landed = self._project.root / str(self._source.spec.ingestion.location) / file.name
+                landed.parent.mkdir(exist_ok=True)
+                shutil.copyfile(file, landed)
+                os.utime(landed, (1_700_000_000 + number, 1_700_000_000 + number))
+            landing.scan(landing.sources[self._source.id])
+            entries = landing.manifest.entries()
+            assert [entry.path for entry in entries if entry.state != "done"] == []
+            return sum(entry.rows or 0 for entry in entries)
+        finally:
+            landing.close()
+
+    def take(self, way: str, *files: Path) -> int:
+        """Bring files in as `way` says: published, or dropped into a watched folder."""
+        return {"published": self.publish, "dropped": self.drop}[way](*files)
 
     def drain(self) -> dict[str, int]:
         """Bring all that waits into the lake; return the ledger's fates that are not zero. It must balance."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -25,7 +27,8 @@ NAMES = (
 )
 
 
-def test_rows_of_all_files_are_the_json_beside_them(shared: Path, platform: Callable[..., Any]):
+@pytest.mark.parametrize("way", ["published", "dropped"])
+def test_rows_of_all_files_are_the_json_beside_them(shared: Path, platform: Callable[..., Any], way: str):
     folder = shared / "data/torture/csv_spectrum"
     expected: list[dict[str, str]] = []
     for name in NAMES:
@@ -35,10 +38,10 @@ def test_rows_of_all_files_are_the_json_beside_them(shared: Path, platform: Call
         expected += rows
     columns = list(dict.fromkeys(column for row in expected for column in row))
     schema = {"type": "object", "properties": {column: {"type": "string"} for column in columns}}
-    ingestion = {"pattern": "batch_file", "message_format": "csv"}
+    ingestion = {"pattern": "batch_file", "message_format": "csv", "location": "landing/"}
     torture = platform("torture", schema, ingestion=ingestion)
 
-    assert torture.publish(*(folder / "csvs" / f"{name}.csv" for name in NAMES)) == len(expected)
+    assert torture.take(way, *(folder / "csvs" / f"{name}.csv" for name in NAMES)) == len(expected)
     assert torture.drain() == {"accepted": len(expected), "silver": len(expected)}
 
     names = ", ".join(f'"{column}"' for column in columns)

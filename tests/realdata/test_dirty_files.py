@@ -8,6 +8,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,8 +39,9 @@ MOVIES = {
 NUMBERS = ("Cost Other", "Cost Repair", "Cost Total $", "Speed IAS in knots")
 
 
+@pytest.mark.parametrize("way", ["published", "dropped"])
 def test_movies_of_mixed_types_are_refused_as_another_validator_refuses_them(
-    shared: Path, platform: Callable[..., Any]
+    shared: Path, platform: Callable[..., Any], way: str
 ):
     file = shared / "data/events/dirty/vega_movies.json"
     raw = json.loads(file.read_text())
@@ -48,9 +50,9 @@ def test_movies_of_mixed_types_are_refused_as_another_validator_refuses_them(
     faults: Counter[str] = Counter()
     for movie in raw:
         faults.update({str(error.validator) for error in other.iter_errors(movie)})
-    movies = platform("movies", MOVIES)
+    movies = platform("movies", MOVIES, ingestion={"pattern": "batch_file", "location": "landing/"})
 
-    assert movies.publish(file) == len(raw) == 3201
+    assert movies.take(way, file) == len(raw) == 3201
     assert movies.drain() == {"accepted": 3201, "silver": len(good), "quarantined": 3201 - len(good)}
     assert 0 < len(good) < 3191
 
@@ -72,7 +74,10 @@ def _text(movie: dict[str, Any]) -> str:
     )
 
 
-def test_birdstrikes_of_a_csv_file_get_the_types_of_their_contract(shared: Path, platform: Callable[..., Any]):
+@pytest.mark.parametrize("way", ["published", "dropped"])
+def test_birdstrikes_of_a_csv_file_get_the_types_of_their_contract(
+    shared: Path, platform: Callable[..., Any], way: str
+):
     file = shared / "data/events/dirty/vega_birdstrikes.csv"
     with file.open(newline="") as lines:
         raw = list(csv.DictReader(lines))
@@ -85,10 +90,10 @@ def test_birdstrikes_of_a_csv_file_get_the_types_of_their_contract(shared: Path,
         "required": ["Flight Date"],
         "additionalProperties": False,
     }
-    ingestion = {"pattern": "batch_file", "message_format": "csv"}
+    ingestion = {"pattern": "batch_file", "message_format": "csv", "location": "landing/"}
     strikes = platform("strikes", schema, ingestion=ingestion)
 
-    assert strikes.publish(file) == len(raw) == 10000
+    assert strikes.take(way, file) == len(raw) == 10000
     assert strikes.drain() == {"accepted": 10000, "silver": 10000}
 
     for name in NUMBERS:

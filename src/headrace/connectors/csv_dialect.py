@@ -110,10 +110,11 @@ def encoding_of(block: bytes) -> str:
     for mark, name in _MARKS:
         if block.startswith(mark):
             return name
-    text = block.decode(UTF8, "replace")
-    wrong = text.count("\ufffd")
-    if not wrong or (wrong == 1 and text[-1] == "\ufffd"):
+    with contextlib.suppress(UnicodeDecodeError):
+        codecs.getincrementaldecoder(UTF8)().decode(block)  # a character that the block cuts is no fault
         return UTF8
+    text = block.decode(UTF8, "replace")
+    wrong = text.count("\ufffd") - block.count("\ufffd".encode())
     if sum(map(text.count, set(re.findall(r"[^\x00-\x7f\ufffd]", text)))) >= 10 * wrong:
         return UTF8  # broken lines in a file of UTF-8: decode names each of them
     from charset_normalizer import from_bytes
