@@ -45,6 +45,7 @@ VERBS = (
     Verb("quarantine", "headrace.cli.quarantine", "List and show the messages that failed."),
     Verb("push", "headrace.cli.push", "List the pushes; list, retry or discard their dead letters."),
     Verb("token", "headrace.cli.token", "Create, list and revoke tokens: who may send events over HTTP."),
+    Verb("jobs", "headrace.cli.jobs", "List the scheduled jobs, run one now, show how they went."),
     Verb("build", "headrace.cli.build", "Build gold with dbt; publish it when its tests pass."),
     Verb("undo", "headrace.cli.undo", "Publish the previous version of gold again."),
 )

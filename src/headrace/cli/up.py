@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -36,8 +36,11 @@ def run(
     project: ProjectDir = None,
     env: EnvName = None,
     build_every: Annotated[
-        float, typer.Option("--build-every", metavar="SECS", help="Build gold at most this often, when silver changed.")
-    ] = 10.0,
+        float | None,
+        typer.Option(
+            "--build-every", metavar="SECS", min=0, help="Build gold at most this often, when silver changed."
+        ),
+    ] = None,
     no_build: Annotated[bool, typer.Option("--no-build", help="Leave gold alone; `headrace build` builds it.")] = False,
     no_collector: Annotated[
         bool, typer.Option("--no-collector", help="Take no events over HTTP; `headrace publish` sends some.")
@@ -56,7 +59,10 @@ def run(
     if asked.is_set():
         raise KeyboardInterrupt
     intake, outlets = children(shop, collector=not no_collector)
-    up = Up(shop, build_every_secs=None if no_build else build_every, intake=intake, outlets=outlets)
+    every: float | Literal["scheduled"] | None = (
+        None if no_build else "scheduled" if build_every is None else build_every
+    )
+    up = Up(shop, build_every_secs=every, intake=intake, outlets=outlets)
     started = time.monotonic()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: up.stop())

@@ -13,6 +13,7 @@ from headrace.config.collector import CollectorSpec, collector_settings
 from headrace.config.datasets import Layers
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.files import PROJECT_FILE, Document, inside, read_yaml
+from headrace.config.jobs import jobs_of
 from headrace.config.project_file import EnvironmentSpec, ProjectFile
 from headrace.config.pushes import project_faults
 from headrace.config.rules import RuleChecks
@@ -25,6 +26,7 @@ from headrace.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from headrace.config.jobs import Job
     from headrace.connectors.push import PushesSpec
 
 CONNECTORS = "connectors"
@@ -37,9 +39,9 @@ class Project:
 
     `state` is the folder of this environment's embedded state; it need not exist yet. `bindings` map URIs to what they
     stand for here. `sources` is ordered by id. `settings` holds what a source gets that says nothing itself. `shared`
-    holds the files of connectors/ that start with `_`, by name. `push` says what holds for all pushes. `files` holds
-    the bytes of headrace.yaml, the source files and their schemas wherever these lie, by the path that the project
-    names each by, as they were when it loaded.
+    holds the files of connectors/ that start with `_`, by name. `push` says what holds for all pushes. `jobs` holds
+    what runs beside the ticks, by name. `files` holds the bytes of headrace.yaml, the source files and their schemas
+    wherever these lie, by the path that the project names each by, as they were when it loaded.
     `digest` changes whenever what a tick does may change: it covers `files`, the seeds that events are enriched from,
     the environment and HEADRACE_ settings.
     """
@@ -54,6 +56,7 @@ class Project:
     collector: CollectorSpec
     shared: Mapping[str, Any]
     push: PushesSpec
+    jobs: Mapping[str, Job]
     files: Mapping[str, bytes]
     digest: str
 
@@ -131,6 +134,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
     if spec is not None and not any(fault.severity == "error" for fault in faults):
         files = _files(root, reads)
         sources = sorted((read.source for read in reads if read.source is not None), key=lambda source: source.id)
+        settings = Settings(**layered(layers.below, layers.above, layers.environ))
         project = Project(
             root=root,
             name=spec.name,
@@ -138,10 +142,11 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             state=root / ".headrace" / name,
             bindings=MappingProxyType(bindings),
             sources=MappingProxyType({source.id: source for source in sources}),
-            settings=Settings(**layered(layers.below, layers.above, layers.environ)),
+            settings=settings,
             collector=collector,
             shared=MappingProxyType({Path(read.file).stem: read.value for read in shared}),
             push=spec.push,
+            jobs=MappingProxyType(jobs_of(spec.jobs, settings.timezone)),
             files=MappingProxyType(files),
             digest=_digest(
                 name, files, {file: digest for read in reads for file, digest in read.seeds.items()}, layers

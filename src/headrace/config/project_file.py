@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from headrace.config.collector import CollectorSpec
+from headrace.config.jobs import JobsSpec
 from headrace.config.settings import Settings
 from headrace.connectors.push import PushesSpec
 from headrace.spec import Spec
@@ -57,6 +58,7 @@ class ProjectFile(Spec):
         examples=[{"gs://landing-zone/": "./landing/"}],
     )
     defaults: Settings = Field(default=Settings(), description="Settings of every source that does not say its own.")
+    jobs: JobsSpec = Field(default=JobsSpec(), description="What runs beside the ticks, and when.")
     push: PushesSpec = Field(default=PushesSpec(), description="What holds for every push; who is told of builds.")
     collector: CollectorSpec = Field(
         default=CollectorSpec(), description="Where events come in over HTTP, and how much of it."

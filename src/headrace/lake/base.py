@@ -121,8 +121,10 @@ class Lake(Protocol):
         """Return the committed position of every source and partition."""
         ...
 
-    def maintain(self, keep: Callable[[], Set[int]], budget_secs: float) -> Mapping[str, int]:
+    def maintain(self, keep: Callable[[], Set[int]], budget_secs: float, tasks: Set[str] = ...) -> Mapping[str, int]:
         """Compact, expire and clean up for about this long; return what was done, by kind.
+
+        `tasks` may name `compaction` or `expiry` alone.
 
         Snapshots that `keep` returns, the latest, and those under a live lease stay readable; `keep` is called once the
         leases are read. While there is any lease, no file is replaced or removed.

@@ -25,7 +25,7 @@ from headrace.lake.base import Change, Known, Position, StagedFile
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.knowledge import Knowledge
 from headrace.lake.lock import FileLock
-from headrace.lake.maintenance import Maintenance
+from headrace.lake.maintenance import TASKS, Maintenance
 from headrace.lake.parquet import disk_error, write_durably
 from headrace.lake.references import References
 from headrace.stages.canonical import column_sql
@@ -344,11 +344,11 @@ class DuckLake:
                     self._query(f"DELETE FROM {table.sql} o WHERE {done}", delivered=upto)
         return rows
 
-    def maintain(self, keep: Callable[[], Set[int]], budget_secs: float) -> Mapping[str, int]:
+    def maintain(self, keep: Callable[[], Set[int]], budget_secs: float, tasks: Set[str] = TASKS) -> Mapping[str, int]:
         """Compact, expire and clean up in the writer's thread, for about this long."""
         self._check_thread()
         with _mapped("maintenance", self.folder):
-            done = Maintenance(self._connection, self.folder).run(keep, budget_secs, self._transaction)
+            done = Maintenance(self._connection, self.folder).run(keep, budget_secs, self._transaction, tasks)
             return done | {"removed_references": self.references.clean(self._named_references)}
 
     def _named_references(self) -> frozenset[str]:

@@ -24,6 +24,9 @@ GRACE = dt.timedelta(
 )  # at least, and at most a day more, before an expired snapshot's files go: a reader may have just let go of it
 ORPHAN_AGE = dt.timedelta(hours=6)  # a staged file younger than this may still be committed
 
+TASKS = frozenset({"compaction", "expiry"})
+"""What upkeep is made of."""
+
 
 class Fragmented(NamedTuple):
     """A table of many small files; `deleted_from` is the size of the largest file with deletes, zero without any."""
@@ -45,24 +48,29 @@ class Maintenance:
         keep: Callable[[], Set[int]],
         budget_secs: float,
         transaction: Callable[..., AbstractContextManager[None]],
+        tasks: Set[str] = TASKS,
     ) -> dict[str, int]:
         """Expire, then compact tables, most files first, until the budget is spent; return counts by kind.
+
+        `tasks` may leave out `compaction`, or `expiry` with the removal of files that nobody names.
 
         While anybody holds a lease, files stay as they are: an open transaction of a reader would find none of the rows
         in a file that is replaced meanwhile. A table that cannot be compacted does not stop the others; the first such
         failure is raised at the end.
         """
         deadline = time.monotonic() + budget_secs
-        done = {"expired_snapshots": self._expire(keep), "compacted_files": 0, "removed_files": 0}
+        done = {"expired_snapshots": 0, "compacted_files": 0, "removed_files": 0}
+        if "expiry" in tasks:
+            done["expired_snapshots"] = self._expire(keep)
         failure: duckdb.Error | None = None
-        for each in self._fragmented():
+        for each in self._fragmented() if "compaction" in tasks else ():
             if time.monotonic() >= deadline or leases.live(self._folder):
                 break
             try:
                 done["compacted_files"] += self._compact(each, transaction)
             except duckdb.Error as problem:
                 failure = failure or problem
-        if time.monotonic() < deadline and not leases.live(self._folder):
+        if "expiry" in tasks and time.monotonic() < deadline and not leases.live(self._folder):
             done["removed_files"] = self._clean()
         if failure:
             raise failure

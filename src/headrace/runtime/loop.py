@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from headrace.errors import BusError, ExternalError, LakeError, SpaceError
+from headrace.lake.maintenance import TASKS
 from headrace.runtime import due
 from headrace.runtime.tick import Tick, subscription
 
@@ -64,10 +65,12 @@ class Loop:
         *,
         keep: Callable[[], Set[int]] = frozenset,
         forget: Callable[[DuckLake], None] | None = None,
+        upkeep_every_secs: float | None = UPKEEP_EVERY_SECS,
     ) -> None:
         """Open the lake and start the tick. Raises `BusyError` where another process has the lake.
 
-        `forget` lets go of rows that nobody needs any more, in a slot of upkeep.
+        `forget` lets go of rows that nobody needs any more, in a slot of upkeep. Where `upkeep_every_secs` is None,
+        there is upkeep only when somebody asks for it.
         """
         self.progress = Progress()
         self._bus = bus
@@ -89,8 +92,8 @@ class Loop:
         self._ready: list[Prepared] = []
         self._preparing: dict[str, Future[Prepared | None]] = {}
         self._committed: Counter[str] = Counter()
-        self._upkeep_at = time.monotonic() + UPKEEP_EVERY_SECS
-        self._upkeep: Future[Mapping[str, int]] | None = None
+        self._upkeep_every_secs = upkeep_every_secs
+        self._upkeep_at = time.monotonic() + (upkeep_every_secs or 0.0)
         for name, problem in refused.items():  # a damaged topic is its own source's trouble
             self._health[name] = Health(failures=1, problem=str(problem), astray=True)
             self._rest(self._health[name])
@@ -153,9 +156,9 @@ class Loop:
             self._commit()
         elif not took:
             self._settle()
-        if now >= self._upkeep_at:
-            self._upkeep_at = now + UPKEEP_EVERY_SECS
-            self._upkeep = self._writer.submit(self._maintain)
+        if self._upkeep_every_secs is not None and now >= self._upkeep_at:
+            self._upkeep_at = now + self._upkeep_every_secs
+            self.upkeep()
         return took
 
     def _writer_is_free(self) -> bool:
@@ -218,10 +221,19 @@ class Loop:
     def _discard(self, batches: Iterable[Prepared | None]) -> None:
         self._lake.discard([file for each in batches if each is not None for file in each.files])
 
-    def _maintain(self) -> Mapping[str, int]:
-        if self._forget is not None:
+    def upkeep(self, tasks: Set[str] = TASKS) -> Future[Mapping[str, int]]:
+        """Let the writer do a slot of upkeep when it is free: all of it, or `tasks` of it. Any thread may ask."""
+        slot = self._writer.submit(self._maintain, tasks)
+        slot.add_done_callback(self._note_upkeep)
+        return slot
+
+    def _note_upkeep(self, slot: Future[Mapping[str, int]]) -> None:
+        self.progress.upkeep = "" if slot.cancelled() else str(slot.exception() or "")
+
+    def _maintain(self, tasks: Set[str]) -> Mapping[str, int]:
+        if self._forget is not None and "expiry" in tasks:
             self._forget(self._lake)
-        return self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS)
+        return self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS, tasks)
 
     def _timed_commit(self, prepared: list[Prepared]) -> dict[str, Exception]:
         started = time.monotonic()
@@ -232,9 +244,6 @@ class Loop:
 
     def _settle(self) -> Set[str]:
         """Wait for the commit under way; return the sources that must be taken up again."""
-        if self._upkeep is not None and self._upkeep.done():
-            upkeep, self._upkeep = self._upkeep, None
-            self.progress.upkeep = str(upkeep.exception() or "")
         if self._committing is None:
             return frozenset()
         committing, self._committing = self._committing, None

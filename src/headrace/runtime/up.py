@@ -5,14 +5,18 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from headrace.bus.sqlite import SqliteBus
+from headrace.config.jobs import building_every
 from headrace.errors import BusyError, InternalError
 from headrace.lake.ducklake import DuckLake
 from headrace.runtime import building
 from headrace.runtime.control import ControlServer
-from headrace.runtime.deployment import deploy
+from headrace.runtime.deployment import deploy, now
+from headrace.runtime.job_actions import built, checked, counted
+from headrace.runtime.job_history import JobHistory
+from headrace.runtime.jobs import Jobs, Outcome, listed
 from headrace.runtime.loop import Loop
 from headrace.runtime.outbox import Forgetting
 from headrace.runtime.relay.store import done_upto
@@ -20,7 +24,7 @@ from headrace.runtime.state import open_state
 from headrace.warehouse.embedded import DbtWarehouse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from headrace.config.project import Project
     from headrace.runtime.child import Child
@@ -50,11 +54,13 @@ class Up:
         self,
         project: Project,
         *,
-        build_every_secs: float | None,
+        build_every_secs: float | Literal["scheduled"] | None = "scheduled",
         intake: Sequence[Child] = (),
         outlets: Sequence[Child] = (),
     ) -> None:
-        """Take the environment, deploy the project and listen; `build_every_secs` None builds nothing.
+        """Take the environment, deploy the project and listen.
+
+        Jobs run as the project schedules them; `build_every_secs` overrides that for builds, and None builds nothing.
 
         `intake` are the children that take events in: they end before the bus is drained. `outlets` push out what was
         committed: they end after.
@@ -75,20 +81,19 @@ class Up:
             project.sources,
             lambda lake, bus: deploy(project, lake, bus),
             keep=self._warehouse.lake_snapshots,
+            upkeep_every_secs=None,
             forget=Forgetting(lambda: done_upto(project), project.push.retention),
         )
         self.progress = self._loop.progress
+        self._built_at = -1
+        jobs = project.jobs if build_every_secs == "scheduled" else building_every(project.jobs, build_every_secs)
+        self._jobs = Jobs(jobs, self._actions(), JobHistory(project.state), now)
         self._control = ControlServer(project.state, self._answer)
-        self._builder: threading.Thread | None = None
-        if build_every_secs is not None:
-            self._builder = threading.Thread(
-                target=self._build_when_changed, args=(build_every_secs,), name="builder", daemon=True
-            )
 
     def run(self) -> None:
         """Tick until `stop`; then drain what the bus has, unless stopped again."""
-        if self._builder is not None:
-            self._builder.start()
+        scheduler = threading.Thread(target=self._jobs.schedule, name="jobs", daemon=True)
+        scheduler.start()
         for child in self.children:
             child.start()
         try:
@@ -100,6 +105,8 @@ class Up:
             self._loop.drain(self._abandon)
         finally:
             self._control.close()
+            self._jobs.close()
+            scheduler.join()
             _end([*self._intake, *self._outlets])
             self._loop.close()
             self._bus.close()
@@ -136,28 +143,48 @@ class Up:
                     if self._stop.is_set():
                         raise BusyError("the running headrace is stopping", at="control.sock", fix="type this again")
                 return {"failing": dict(self.progress.failing)}
+            case "jobs":
+                return listed(self._jobs.jobs, self._jobs.history, now(), ticking=True)
+            case "run":
+                return self._jobs.run(request["job"])
             case "stop":
                 self.stop()
                 return {}
             case other:
                 raise InternalError(f"no verb {other!r} on the control socket")
 
-    def _build_when_changed(self, every_secs: float) -> None:
-        """Build whenever silver changed since the newest build, at most this often."""
-        looked_at = -1
-        while not self._stop.wait(every_secs):
-            messages = self.progress.messages
-            if messages == looked_at:
-                continue
-            try:
-                self.gold.running = True
-                if building.silver_changed(self._project, self._warehouse):
-                    self._note(building.build_once(self._project, self._warehouse))
-                looked_at = messages
-            except Exception as problem:  # noqa: BLE001 - the edge of this thread: builds go on after whatever happened
-                self.gold.problem = str(problem)
-            finally:
-                self.gold.running = False
+    def _actions(self) -> dict[str, Callable[[], Outcome]]:
+        """Return what each job does while `up` runs: upkeep is the writer's, builds are of a process of dbt's own."""
+        return {
+            "build": self._build_if_changed,
+            "compaction": lambda: counted(self._loop.upkeep({"compaction"}).result()),
+            "expiry": lambda: counted(self._loop.upkeep({"expiry"}).result()),
+            "freshness": lambda: checked(self._project),
+        }
+
+    def _build_if_changed(self) -> Outcome:
+        """Build if silver changed since the newest build."""
+        messages = self.progress.messages
+        if messages == self._built_at:
+            return Outcome("nothing", "silver has not changed")
+        try:
+            self.gold.running = True
+            if not building.silver_changed(self._project, self._warehouse):
+                outcome = Outcome("nothing", "silver has not changed")
+            else:
+                report = building.build_once(self._project, self._warehouse)
+                self._note(report)
+                outcome = built(report)
+        except BusyError as problem:  # `headrace build` is at it: the next slot looks again
+            self.gold.problem = str(problem)
+            return Outcome("nothing", str(problem))
+        except Exception as problem:
+            self.gold.problem = str(problem)
+            raise
+        finally:
+            self.gold.running = False
+        self._built_at = messages
+        return outcome
 
     def _note(self, report: BuildReport) -> None:
         self.gold.problem = "; ".join(each.message for each in report.failures)[:500]
