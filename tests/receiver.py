@@ -51,6 +51,8 @@ class Receiver:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                if len(body) < int(self.headers["content-length"]):
+                    return  # the sender was killed amid it
                 request = Request(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
                 nth = seen[request.id] = seen.get(request.id, 0) + 1
                 answer = receiver.answer(request, nth)

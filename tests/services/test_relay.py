@@ -19,13 +19,31 @@ import pytest
 
 from headrace.config.project import load_project
 from headrace.runtime.pushes import pushes
-from living import KEYED, messages, orders, rows, sqlite_bus, totals, write_source
+from living import KEYED, lived, messages, orders, rows, sqlite_bus, totals, write_source
 from receiver import Receiver, is_signed
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 OLD_SECRET = "whsec_" + base64.b64encode(b"fedcba9876543210fedcba9876543210").decode()
 RETRY = "retry: {timeout: 2s, first_delay: 50ms, longest_delay: 300ms}"
 PATIENCE_SECS = 90.0
+
+
+DEADLY = """
+import os, signal, sys
+from headrace.runtime.relay import __main__ as relay
+from headrace.runtime.relay.store import Store
+
+class Deadly(Store):
+    def settle(self, *rest):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    published = settle
+
+if sys.argv.pop(1) == "deadly":
+    relay.Store = Deadly
+sys.exit(relay.main(sys.argv[1:]))
+"""
+"""A relay that is killed when all was sent and nothing is noted yet."""
 
 
 def project_with(root, *pushes, source="orders", **options):
@@ -270,6 +288,80 @@ def test_kill_at_any_moment_under_load_loses_nothing_and_doubles_nothing_in_a_to
     assert fates
     assert sum(each["accepted"] for each in by_batch.values()) == sent
     assert sum(each["fates"]["silver"] for each in by_batch.values()) == sent
+
+
+def relay(project, way):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "KEY": SECRET}
+    command = [sys.executable, "-c", DEADLY, way, str(project.root), project.environment]
+    return subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+
+def lives_well(project, delivered):
+    """Let a relay live until every push has delivered so many."""
+    with relay(project, "well") as living:
+        until(lambda: all(each["delivered"] >= delivered for each in doing(project).values()))
+        living.send_signal(signal.SIGTERM)
+        assert living.wait(60) == 0
+
+
+def dies(project):
+    with relay(project, "deadly") as dying:
+        assert dying.wait(60) == -signal.SIGKILL
+
+
+def test_killed_before_it_could_note_what_it_published_a_relay_doubles_nothing(tmp_path):
+    project = project_with(tmp_path, "name: onward, topic: derived")
+    for first in (0, 30):
+        publish(project, orders(first, first + 30))
+        lived(project)
+        dies(project)
+        dies(project)
+        with sqlite_bus(project) as bus:
+            assert bus.lag("derived", "any").messages == first + 30
+        lives_well(project, first + 30)
+        with sqlite_bus(project) as bus:
+            assert bus.lag("derived", "any").messages == first + 30
+
+
+def test_killed_before_it_could_note_what_it_sent_a_relay_repeats_the_same_requests(tmp_path):
+    with Receiver() as desk, Receiver() as many:
+        project = project_with(
+            tmp_path,
+            f"name: desk, to: '{desk.url}', secret: secret://env/KEY",
+            f"name: many, to: '{many.url}', max_events: 5, secret: secret://env/KEY",
+        )
+        publish(project, orders(0, 30))
+        lived(project)
+        dies(project)
+        dies(project)
+        lives_well(project, 30)
+        for each in (desk, many):
+            assert set(each.ids()) == {f"o{number}" for number in range(30)}
+            by_id = {request.id: request.body for request in each.requests}
+            assert all(by_id[request.id] == request.body for request in each.requests), "a repeat is the same request"
+        assert len(by_id) == 6
+        assert len(desk.requests) + len(many.requests) > 36, "something was repeated, or the test shows nothing"
+
+
+def test_killed_amid_its_requests_a_relay_sends_them_again(tmp_path):
+    running = []
+
+    def kills(request, nth):
+        if running and running[-1].poll() is None:
+            running[-1].kill()
+            return 500
+        return 204
+
+    with Receiver(kills) as desk:
+        project = project_with(tmp_path, f"name: desk, to: '{desk.url}', secret: secret://env/KEY")
+        publish(project, orders(0, 30))
+        lived(project)
+        for _ in range(3):
+            running.append(relay(project, "well"))
+            assert running[-1].wait(60) == -signal.SIGKILL
+        running.clear()
+        lives_well(project, 30)
+        assert set(desk.ids()) == {f"o{number}" for number in range(30)}
 
 
 def test_secrets_are_seen_by_the_endpoint_alone(up, tmp_path):
