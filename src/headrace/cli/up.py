@@ -111,18 +111,7 @@ def _warned(warnings: list[Fault]) -> list[str]:
 
 
 def _progress(up: Up, started: float) -> dict[str, Any]:
-    progress, gold = up.progress, up.gold
-    return {
-        "seconds": round(time.monotonic() - started, 1),
-        "messages": progress.messages,
-        "commits": progress.commits,
-        "commit_secs": round(progress.commit_secs, 3),
-        "gold": gold.build or None,
-        "building": gold.running,
-        "gold_problem": gold.problem or None,
-        "failing": dict(progress.failing),
-        "children": {each.name: {**each.said, "pid": each.pid, "problem": each.problem} for each in up.children},
-    }
+    return {"seconds": round(time.monotonic() - started, 1), **up.told()}
 
 
 def _print(event: str, document: dict[str, Any]) -> None:

@@ -117,6 +117,20 @@ class Up:
         """The child processes, those that take events in first."""
         return (*self._intake, *self._outlets)
 
+    def told(self) -> dict[str, Any]:
+        """Return how the ticks, the builds and the children are doing, as plain values."""
+        progress, gold = self.progress, self.gold
+        return {
+            "messages": progress.messages,
+            "commits": progress.commits,
+            "commit_secs": round(progress.commit_secs, 3),
+            "gold": gold.build or None,
+            "building": gold.running,
+            "gold_problem": gold.problem or None,
+            "failing": dict(progress.failing),
+            "children": {each.name: {**each.said, "pid": each.pid, "problem": each.problem} for each in self.children},
+        }
+
     def stop(self) -> None:
         """Drain and end; a second call ends at once: what is not committed yet stays on the bus."""
         if self._stop.is_set():
@@ -143,6 +157,8 @@ class Up:
                     if self._stop.is_set():
                         raise BusyError("the running headrace is stopping", at="control.sock", fix="type this again")
                 return {"failing": dict(self.progress.failing)}
+            case "progress":
+                return {**self.told(), "upkeep": self.progress.upkeep}
             case "jobs":
                 return listed(self._jobs.jobs, self._jobs.history, now(), ticking=True)
             case "run":
