@@ -7,9 +7,11 @@ import sys
 import threading
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from headrace.lake.ducklake import DuckLake
+from headrace.lake.references import References
 from living import messages, orders, project_of, rows, run_out, sqlite_bus, ticking
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="open files are named in /proc")
@@ -60,6 +62,16 @@ def test_every_file_that_a_commit_names_is_on_the_disk_before(tmp_path):
     assert files <= synced.paths
     folders = {folder for file in files for folder in file.parents if folder.is_relative_to(data)}
     assert folders <= synced.paths, "a name in a folder is durable once the folder is"
+
+
+def test_reference_data_is_on_the_disk_before_a_commit_names_it(tmp_path):
+    synced = Synced()
+    with synced:
+        version = References(tmp_path.resolve() / "lake").keep(pa.table({"code": ["NL"]}))
+    folder = tmp_path.resolve() / "lake/references"
+    assert [path.name for path in folder.iterdir()] == [f"{version}.parquet"]
+    assert {path.suffix for path in synced.paths if path.parent == folder} == {".part"}, "renamed when it is durable"
+    assert {folder, folder.parent, folder.parent.parent} <= synced.paths
 
 
 NAMED = """

@@ -10,6 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from headrace.stages.sql import SqlKernel
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -56,9 +58,31 @@ class Lookup:
     key: tuple[tuple[str, pa.DataType], ...]
 
     def find(self, columns: Sequence[pa.Array]) -> pa.Array:
-        """Return the row of each key, given column by column; null where there is none, or a part of it is null."""
-        codes = self._numbered(columns, self._index.values, self._index.pairs)
-        return pa.array(self._index.first).take(codes)
+        """Return the row of each key, given column by column; null where there is none, or a part of it is null.
+
+        Costs what the keys cost, however large the lookup is: a hash leads to one row, whose key is then compared.
+        """
+        keys = [_as(column, kind) for column, (_, kind) in zip(columns, self.key, strict=True)]
+        hashes, order, stored = self._hashed
+        if not len(order):
+            return pa.nulls(len(keys[0]), pa.int64())
+        asked = _hashes(keys)
+        places = np.minimum(np.searchsorted(hashes, asked), len(order) - 1)
+        whole = _all([pc.is_valid(key) for key in keys])
+        hit = whole & (hashes[places] == asked)
+        rows = np.where(hit, order[places], 0)
+        same = hit & _all(
+            [pc.equal(column.take(pa.array(rows)), key) for column, key in zip(stored, keys, strict=True)]
+        )
+        found = pa.array(rows, mask=~same)
+        other = hit & ~same  # two keys of one hash, or what is not equal to itself
+        return found if not other.any() else self._exactly(keys, found, other)
+
+    def _exactly(self, keys: Sequence[pa.Array], found: pa.Array, which: np.ndarray) -> pa.Array:
+        """Return what was found, and for the keys of `which` what comparing all values finds."""
+        mask = pa.array(which)
+        codes = self._numbered([key.filter(mask) for key in keys], self._index.values, self._index.pairs)
+        return pc.replace_with_mask(found, mask, pa.array(self._index.first).take(codes))
 
     @cached_property
     def repeated(self) -> tuple[int, int] | None:
@@ -75,6 +99,14 @@ class Lookup:
         """The first row with a null in its key, which nothing can find; None where there is none."""
         rows = np.flatnonzero(self._index.codes < 0)
         return int(rows[0]) if len(rows) else None
+
+    @cached_property
+    def _hashed(self) -> tuple[np.ndarray, np.ndarray, list[pa.Array]]:
+        """The hashes of the rows' keys in their order, the rows that they are of, the first first; and the keys."""
+        keys = [_as(self.table[name].combine_chunks(), kind) for name, kind in self.key]
+        hashes = _hashes(keys)
+        order = np.argsort(hashes, kind="stable")
+        return hashes[order], order, keys
 
     @cached_property
     def _index(self) -> _Index:
@@ -99,6 +131,22 @@ class Lookup:
         for code, known, together in zip(rest, values[1:], pairs, strict=True):
             first = pc.index_in(_paired(first, code, len(known)), value_set=together)
         return first
+
+
+def _hashes(keys: Sequence[pa.Array]) -> np.ndarray:
+    """Return a 64-bit hash of each key. Only ever compared within a process."""
+    names = [f"k{place}" for place in range(len(keys))]
+    found = SqlKernel().run(f"SELECT hash({', '.join(names)}) AS h FROM keys", keys=pa.table(list(keys), names))
+    hashes: np.ndarray = found["h"].to_numpy()
+    return hashes
+
+
+def _all(verdicts: Sequence[pa.Array]) -> np.ndarray:
+    """Return where all of them are true; null is not."""
+    together = np.ones(len(verdicts[0]), dtype=bool)
+    for verdict in verdicts:
+        together &= verdict.fill_null(False).to_numpy(zero_copy_only=False)
+    return together
 
 
 def _paired(before: pa.Array, code: pa.Array, count: int) -> pa.Array:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
 from headrace import words
 from headrace.errors import InternalError
+from headrace.stages import lookup
 from headrace.stages.enrich import Enrich, Enrichment, EnrichSpec
 from headrace.stages.lookup import Lookup, comparable
 
@@ -125,6 +127,16 @@ def test_a_lookup_knows_what_nobody_could_find_in_it():
     empty = Lookup(pa.table({"a": pa.array([], TEXT), "b": pa.array([], WHOLE)}), key)
     assert (empty.repeated, empty.without_key) == (None, None)
     assert empty.find([pa.array(["x"]), pa.array([1])]).to_pylist() == [None]
+
+
+def test_keys_of_one_hash_are_told_apart_by_what_they_are(monkeypatch):
+    key = (("a", TEXT), ("b", pa.float64()))
+    table = pa.table({"a": ["x", "y", None, "x", "z"], "b": [1.0, 1.0, 1.0, 2.0, float("nan")]})
+    asked = [pa.array(["x", "x", "y", None, "q", "z", "x"]), pa.array([2.0, 1.0, 1.0, 1.0, 1.0, float("nan"), None])]
+    expected = [3, 0, 1, None, None, 4, None]
+    assert Lookup(table, key).find(asked).to_pylist() == expected
+    monkeypatch.setattr(lookup, "_hashes", lambda keys: np.zeros(len(keys[0]), np.uint64))
+    assert Lookup(table, key).find(asked).to_pylist() == expected
 
 
 def test_an_empty_lookup_and_an_empty_batch_are_like_any_other():
