@@ -349,7 +349,8 @@ class DuckLake:
         self._check_thread()
         with _mapped("maintenance", self.folder):
             done = Maintenance(self._connection, self.folder).run(keep, budget_secs, self._transaction, tasks)
-            return done | {"removed_references": self.references.clean(self._named_references)}
+            unnamed = self.references.clean(self._named_references) if "expiry" in tasks else 0
+            return done | {"removed_references": unnamed}
 
     def _named_references(self) -> frozenset[str]:
         found = self._connection.execute(
