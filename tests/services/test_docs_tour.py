@@ -1,79 +1,16 @@
-"""README's tour, typed as it stands: each command in a fresh project prints what README says that it prints.
-
-A `console` block is a transcript: `$ ` starts a command, what follows is its output, `...` stands for any lines. What
-differs from run to run (times, rates, message ids) may differ.
-"""
+"""README's tour, typed as it stands: each command in a fresh project prints what README says that it prints."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
+
+from transcripts import Shell, matches, steps
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = ROOT / "docs" / "reference" / "command-line.md"
 NAMES_OF_THE_PROJECT = {"orders", "main.fct_daily_orders", "one"}
-VARIES = (
-    (r"\d[\d,]*/s", "N/s"),
-    (r"\b\d+\.\d\b", "#.#"),
-    (r"\b\d{4}-\d\d-\d\dT[\d:]+", "INSTANT"),
-    (r"\borders-[0-9a-f]{8}-", "orders-EPOCH-"),
-    (r"[ ]+", " "),
-)
-
-
-class Step(NamedTuple):
-    command: str
-    output: list[str]
-
-
-def steps(page):
-    found = []
-    for block in re.findall(r"^```console\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append(Step(line[2:], []))
-            else:
-                found[-1].output.append(line)
-    return found
-
-
-def plain(line):
-    for pattern, word in VARIES:
-        line = re.sub(pattern, word, line)
-    return line.strip()
-
-
-def matches(printed, expected):
-    """Say whether lines are as expected, `...` standing for any number of them."""
-    if not expected:
-        return not printed
-    if expected[0] == "...":
-        return any(matches(printed[skipped:], expected[1:]) for skipped in range(len(printed) + 1))
-    return bool(printed) and plain(printed[0]) == plain(expected[0]) and matches(printed[1:], expected[1:])
-
-
-class Shell:
-    """A shell in a folder of its own, with the package under test first on its PATH."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.environ = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
-        self.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-    def run(self, command):
-        if command.startswith("cd "):
-            self.folder /= command[3:]
-            return ""
-        done = subprocess.run(
-            ["/bin/sh", "-c", f"exec 2>&1\n{command}"],
-            cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, check=False,
-        )  # fmt: skip
-        return done.stdout.decode()
 
 
 @pytest.fixture(scope="module")
