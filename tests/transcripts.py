@@ -2,8 +2,8 @@
 
 A `console` block is a transcript: `$ ` starts a command, what follows is its output, `...` stands for any lines. What
 differs from run to run (times, rates, dates, message ids) may differ. `$ headrace up` runs on until the page is
-through, as in a terminal of its own; what a page types at port 8080 goes to its collector, wherever that listens. A block below
-`<!-- file: NAME -->` is written to that file when its turn comes.
+through, as in a terminal of its own; what a page types at port 8080 goes to its collector, wherever that listens. A
+block below `<!-- file: NAME -->` is written to that file when its turn comes.
 """
 
 import os

@@ -12,12 +12,16 @@ import subprocess
 import sys
 import termios
 import time
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
 
+from headrace.config.project import load_project
 from headrace.demo.shop import Shop, fates
+from headrace.runtime import building
+from headrace.runtime.landing import Landing
 
 EVENTS = 2_000
 
@@ -148,7 +152,11 @@ def running():
 
 
 def ledger(place):
-    """Return the ledger over all sources; each must balance, with nothing waiting."""
+    """Return the ledger over all sources, with every file taken; each must balance, with nothing waiting."""
+    project = load_project(place)
+    with closing(Landing(project)) as landing:
+        landing.scan(landing.sources["customer_support"])
+    building.bring_in(project)
     done = headrace("status", "--json", "--project", place)
     assert done.returncode == 0, done.stdout
     sources = json.loads(done.stdout)["sources"].values()

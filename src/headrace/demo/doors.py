@@ -1,17 +1,22 @@
-"""The ways into the platform that the shop knows: the collector's HTTP, and straight onto the bus."""
+"""The ways into the platform that the shop knows: the collector's HTTP, straight onto the bus, and files that land."""
 
 from __future__ import annotations
 
+import os
 import socket
+import time
 from typing import TYPE_CHECKING, Protocol
 
 import httpx
 import pyarrow as pa
 
+from headrace.disk import make_folder, sync
 from headrace.errors import BusError
+from headrace.lake.parquet import disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from headrace.bus.base import Bus
 
@@ -64,6 +69,31 @@ class CollectorDoor:
     def close(self) -> None:
         """Close its connections."""
         self._client.close()
+
+
+class FolderDoor:
+    """Files that land in a folder, a message a line; whoever watches it takes them from there."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def send(self, source: str, payloads: list[bytes]) -> None:
+        """See `Door.send`; durable is the file."""
+        self.drop(f"{source}-{time.time_ns()}", payloads)
+
+    def drop(self, name: str, payloads: list[bytes], written_at: float | None = None) -> None:
+        """Write a file under this name, all at once."""
+        try:
+            make_folder(self._folder)
+            unfinished = self._folder / f"{name}.tmp"
+            unfinished.write_bytes(b"".join(payload + b"\n" for payload in payloads))
+            if written_at is not None:
+                os.utime(unfinished, (written_at, written_at))
+            sync(unfinished)
+            unfinished.replace(self._folder / f"{name}.ndjson")
+            sync(self._folder)
+        except OSError as problem:
+            raise disk_error(problem, str(self._folder)) from problem
 
 
 def batch_of(payloads: list[bytes]) -> pa.RecordBatch:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from headrace.errors import BusError, SpaceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Container, Iterable, Iterator
 
     from headrace.demo.doors import Door
     from headrace.demo.shop import Message, Shop
 
 EVERY_SECS = 0.1
+HELD_SECS = 5.0
 RATE_OVER_SECS = 5.0
 
 
@@ -33,12 +34,17 @@ class Feed:
         doors: Callable[[str], Door],
         clock: Callable[[], float] = time.time,
         retry_secs: float = 1.0,
+        held: Container[str] = (),
     ) -> None:
-        """`doors` says, for a source, which way its messages go; it is asked each time."""
+        """`doors` says, for a source, which way its messages go; it is asked each time.
+
+        Messages of the sources in `held` are kept for a few seconds and sent together.
+        """
         self.sent = Counter[str]()
         self.problem = ""
         self._messages = shop.live(int(clock() * 1000), rate)
         self._doors, self._clock, self._retry_secs = doors, clock, retry_secs
+        self._held = held
         self._recent: deque[tuple[float, int]] = deque([(time.monotonic(), 0)])
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -61,14 +67,25 @@ class Feed:
 
     def _run(self) -> None:
         due = self._due()
+        kept: list[Message] = []
+        kept_since = time.monotonic()
         while not self._stop.wait(EVERY_SECS):
-            batch = sorted(next(due), key=lambda each: each.source)  # stable: a source's own order is kept
-            for source, messages in groupby(batch, key=lambda each: each.source):
-                self._send(source, [each.payload for each in messages])
+            batch = next(due)
+            self._send_all(each for each in batch if each.source not in self._held)
+            kept += (each for each in batch if each.source in self._held)
             now = time.monotonic()
+            if now - kept_since > HELD_SECS:
+                self._send_all(kept)
+                kept, kept_since = [], now
             self._recent.append((now, self.sent.total()))
             while now - self._recent[0][0] > RATE_OVER_SECS:
                 self._recent.popleft()
+        self._send_all(kept)
+
+    def _send_all(self, messages: Iterable[Message]) -> None:
+        batch = sorted(messages, key=lambda each: each.source)  # stable: a source's own order is kept
+        for source, those in groupby(batch, key=lambda each: each.source):
+            self._send(source, [each.payload for each in those])
 
     def _due(self) -> Iterator[list[Message]]:
         """Yield, each time, the messages whose time has come since."""

@@ -7,8 +7,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from headrace.bus.sqlite import SqliteBus
-from headrace.demo.doors import BusDoor, CollectorDoor, Door, is_taken
+from headrace.demo.doors import BusDoor, CollectorDoor, Door, FolderDoor, is_taken
 from headrace.demo.feed import Feed
+from headrace.demo.opening import BY_FILE, LANDING
 from headrace.runtime.children import children
 from headrace.runtime.up import Up
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 BUILD_EVERY_SECS = 10.0
 PORT_VARIABLE = "HEADRACE_COLLECTOR_PORT"
 OVER_HTTP = ("clickstream", "transactions")
-"""What browsers and the till send; the other sources have systems of their own that publish to the bus."""
+"""What browsers and the till send. Tickets land as files, and profiles are published to the bus."""
 
 
 class OpenHours:
@@ -37,7 +38,8 @@ class OpenHours:
         self._bus = SqliteBus(project.state / "bus")
         self._straight = BusDoor(self._bus, {source.id: source.topic for source in project.sources.values()})
         self._http: tuple[str, CollectorDoor] | None = None
-        self.feed = Feed(shop, rate, self._door)
+        self._files = FolderDoor(project.root / LANDING)
+        self.feed = Feed(shop, rate, self._door, held=(BY_FILE,))
         self._asked = threading.Event()
         self._closer = threading.Thread(target=self._close, name="closer", daemon=True)
 
@@ -79,6 +81,8 @@ class OpenHours:
 
     def _door(self, source: str) -> Door:
         """Return the way for a source's messages; while there is no collector, all go straight onto the bus."""
+        if source == BY_FILE:
+            return self._files
         url = self.listening
         if source not in OVER_HTTP or not url:
             return self._straight

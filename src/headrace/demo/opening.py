@@ -7,14 +7,16 @@ import json
 import time
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from headrace.bus.base import Once
 from headrace.bus.sqlite import SqliteBus
-from headrace.demo.doors import batch_of
+from headrace.demo.doors import FolderDoor, batch_of
 from headrace.demo.shop import SOURCES, Message, Shop, fates, reasons
 from headrace.disk import sync
 from headrace.runtime import building
+from headrace.runtime.landing import Landing
 from headrace.runtime.quarantine import listed
 from headrace.runtime.state import open_state
 from headrace.runtime.status import status
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 PRODUCER = "demo-history"
 SHOP_FILE = "demo.json"
+BY_FILE = "customer_support"
+LANDING = "landing/customer_support"
+"""Where the tickets land: the location that the project's source names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,9 +109,23 @@ def _send(project: Project, plan: Plan) -> list[Message]:
     messages = plan.shop().history()
     with closing(SqliteBus(open_state(project.state) / "bus")) as bus:
         for source in SOURCES:
-            sent = [each.payload for each in messages if each.source == source]
-            bus.publish(project.source(source).topic, batch_of(sent), once=Once(PRODUCER, 0))
+            sent = [each for each in messages if each.source == source]
+            if source == BY_FILE:
+                _drop(project, sent)
+                continue
+            batch = batch_of([each.payload for each in sent])
+            bus.publish(project.source(source).topic, batch, once=Once(PRODUCER, 0))
     return messages
+
+
+def _drop(project: Project, messages: list[Message]) -> None:
+    """Write a file a day, as the system that keeps them does, and have them taken."""
+    door = FolderDoor(project.root / LANDING)
+    for day, sent in groupby(messages, key=lambda each: dt.datetime.fromtimestamp(each.at // 1000, dt.UTC).date()):
+        written = list(sent)
+        door.drop(f"tickets-{day}", [each.payload for each in written], written[-1].at / 1000)
+    with closing(Landing(project)) as landing:
+        landing.scan(landing.sources[BY_FILE])
 
 
 def unlike(project: Project, sources: dict[str, SourceStatus], messages: Iterable[Message]) -> list[str]:

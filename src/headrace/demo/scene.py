@@ -68,7 +68,7 @@ class Scene:
         return [self._cd, *curl, "headrace bad clickstream"]
 
     def _sent(self) -> str:
-        way = f", clicks and orders to {self._shop.listening}" if self._shop.listening else ""
+        way = f"; clicks and orders go to {self._shop.listening}" if self._shop.listening else ""
         return f"{self._feed.sent.total():,} sent, {self._feed.rate:,.0f}/s{way}"
 
     def _fates(self, glance: Glance) -> RenderableType:

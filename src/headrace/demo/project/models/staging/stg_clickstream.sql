@@ -15,6 +15,7 @@ select
     device.os as device_os,
     device.browser as device_browser,
     product_id,
+    product.category as product_category,
     quantity,
     search.query as search_query,
     search.results as search_results,
