@@ -324,3 +324,31 @@ def test_secrets_that_are_not_there_are_warnings_and_their_values_stay_out(shop)
     found = lint(shop.root, environ={"CHARGES_KEY": "canary-81f3"})
     assert not [fault for fault in found if "CHARGES_KEY" in fault.message]
     assert "canary-81f3" not in repr(found)
+
+
+LANDS = "source_id: orders\npattern: batch_file\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "message", "fix"),
+    [
+        (LANDS, "nothing says where the files", "location: landing/orders/"),
+        (LANDS + "location: landing/orders/\n", "the folder landing/orders does not exist", "mkdir -p landing/orders"),
+        (LANDS + "location: ../elsewhere/\n", "leads out of the project", "bindings"),
+        (LANDS + "location: /etc\n", "leads out of the project", "bindings"),
+        (LANDS + "location: gs://zone/orders/\n", "no binding says what gs://zone/orders/ stands for", "bindings"),
+    ],
+)
+def test_where_files_land_is_looked_at(shop, source, message, fix):
+    shop.source(source)
+    (found,) = [each for each in lint(shop.root, environ={}) if "schema" not in each.message]
+    assert (found.severity, found.file) == ("warning", "connectors/orders.yaml")
+    assert message in found.message
+    assert fix in found.fix
+
+
+def test_a_watched_folder_that_is_there_is_no_fault(shop):
+    shop.source(LANDS + "location: gs://zone/orders/\nschedule: '0 3 * * *'\nformat: csv\ncompression: gzip\n")
+    shop.write("headrace.yaml", "name: shop\nbindings: {gs://zone/: ./landing/}\n")
+    shop.write("landing/orders/a.csv", "")
+    assert [each for each in lint(shop.root, environ={}) if "schema" not in each.message] == []
