@@ -8,7 +8,7 @@ import typer
 
 from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 from headrace.cli.output import Output
-from headrace.errors import ConfigError, InputError
+from headrace.errors import ConfigError, HeadraceError, InputError
 
 if TYPE_CHECKING:
     from headrace.config.project import Project
@@ -80,7 +80,7 @@ def scan(
             if name in landing.faults:
                 raise landing.faults[name]
             landing.scan(landing.sources[name])
-        except (ConfigError, InputError) as error:
+        except HeadraceError as error:
             problems[name] = str(error)
     entries = [entry for entry in landing.manifest.entries() if entry.source in names]
     failed = [entry for entry in entries if entry.state == "failed" and entry.id not in before]

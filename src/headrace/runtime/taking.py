@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from headrace.bus.base import Once
 from headrace.connectors.batch_file.decisions import Found, Step, decide
 from headrace.connectors.batch_file.rows import numbered
-from headrace.errors import ExternalError, HeadraceError, UserError
+from headrace.errors import BusError, ExternalError, HeadraceError, SpaceError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -40,8 +40,8 @@ def scan(source: Watched, manifest: Manifest, bus: Bus, clock: Callable[[], floa
     """Look once at a source's files and take those that are ready, oldest first; yields after every step of work.
 
     It may be left at any yield, and by `kill -9` anywhere: the next scan goes on. A file that cannot be read fails
-    alone. Raises `InputError` where the place cannot be listed, and `ExternalError` where a store, the bus or the disk
-    must heal first.
+    alone, and one that a store does not give is left for later. Raises `InputError` where the place cannot be listed,
+    and `ExternalError` where a store, the bus or the disk must heal first.
     """
     listing = list(source.place.listing())
     known = manifest.current(source.id)
@@ -63,8 +63,17 @@ def scan(source: Watched, manifest: Manifest, bus: Bus, clock: Callable[[], floa
         if mine is not None and decide(mine, found, clock(), source.settle_secs, source.settings) is Step.TAKE:
             ready.append((found, mine))
     manifest.scanned(source.id, clock())
+    trouble: ExternalError | None = None
     for found, entry in sorted(ready, key=_turn):
-        yield from take(source, found, entry, manifest, bus, clock)
+        try:
+            yield from take(source, found, entry, manifest, bus, clock)
+        except (BusError, SpaceError):
+            raise  # of no file in particular: the others would fare no better
+        except ExternalError as error:
+            manifest.change(entry, message=str(error))
+            trouble = trouble or error
+    if trouble is not None:
+        raise trouble
 
 
 def take(

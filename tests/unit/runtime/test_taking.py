@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import dataclasses
 import gzip
 import itertools
 import json
@@ -19,7 +20,7 @@ from headrace.bus.base import Subscription
 from headrace.bus.sqlite import SqliteBus
 from headrace.config.project import load_project
 from headrace.connectors import records
-from headrace.errors import InputError, SpaceError
+from headrace.errors import ExternalError, InputError, SpaceError
 from headrace.runtime.landing import manifest_of, next_look
 from headrace.runtime.taking import scan
 from headrace.runtime.watched import watched
@@ -247,6 +248,40 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(shop, monkeypatch):
     assert shop.payloads()[-30:] == lines(100, 130).splitlines()
 
 
+def test_a_file_that_grows_while_it_is_read_is_not_done(shop, monkeypatch):
+    monkeypatch.setattr(records, "BATCH_ROWS", 5)
+    path = shop.write("a.jsonl", lines(0, 20))
+    with closing(manifest_of(shop.project)) as manifest, closing(SqliteBus(shop.project.state / "bus")) as bus:
+        grown = False
+        for _ in scan(shop.sources["orders"], manifest, bus):
+            if not grown and any(each.state == "reading" for each in manifest.entries()):
+                with path.open("ab") as file:
+                    file.write(lines(20, 25))
+                grown = True
+    (entry,) = shop.entries()
+    assert entry.state == "superseded"
+    assert "changed while it was read" in entry.message
+    os.utime(path, (LONG_AGO, LONG_AGO))
+    shop.scan()
+    shop.scan()
+    assert shop.files()["a.jsonl"] == ("done", 25, 25)
+    assert set(lines(0, 25).splitlines()) == set(shop.payloads())
+
+
+def test_a_file_that_was_read_in_a_wrong_way_can_be_taken_anew(shop):
+    shop.say("message_format: csv\ncsv: {delimiter: ';'}")
+    shop.write("a.csv", b"a,b\n1,2\n")
+    shop.scan()
+    shop.say("message_format: csv\ncsv: {delimiter: ','}")
+    shop.scan()
+    assert len(shop.topic()) == 1, "what was taken stays taken"
+    with closing(manifest_of(shop.project)) as manifest:
+        assert manifest.retry("orders", "a.csv", time.time()) == 1
+    shop.scan()
+    shop.scan()
+    assert shop.payloads() == [b"1,2"] * 2
+
+
 def test_what_was_removed_is_forgotten_where_nothing_was_taken_of_it(shop, monkeypatch):
     monkeypatch.setattr(records, "BATCH_ROWS", 5)
     now = time.time()
@@ -300,6 +335,35 @@ def test_objects_of_a_bucket_are_taken(tmp_path):
     shop.scan()
     assert shop.files() == {"a.jsonl.gz": ("done", 5, 5)}
     assert shop.payloads() == lines(0, 5).splitlines()
+
+
+def test_an_object_that_the_store_does_not_give_keeps_no_other_waiting(tmp_path):
+    store = fsspec.filesystem("memory")
+    store.pipe("/locked/in/a.jsonl", lines(0, 1))
+    store.pipe("/locked/in/b.jsonl", lines(1, 2))
+    shop = Shop(tmp_path, location="memory://locked/in/")
+
+    class Refusing:
+        name = shop.sources["orders"].place.name
+        listing = staticmethod(shop.sources["orders"].place.listing)
+        is_same = staticmethod(shop.sources["orders"].place.is_same)
+        may = False
+
+        def open(self, found):
+            if found.path == "a.jsonl" and not self.may:
+                raise ExternalError("403")
+            return place.open(found)
+
+    place = shop.sources["orders"].place
+    refusing = Refusing()
+    shop.sources["orders"] = dataclasses.replace(shop.sources["orders"], place=refusing)
+    with pytest.raises(ExternalError, match="403"):
+        shop.scan()
+    assert shop.files() == {"a.jsonl": ("waiting", None, 0), "b.jsonl": ("done", 1, 1)}
+    assert shop.entries()[0].message == "403"
+    refusing.may = True
+    shop.scan()
+    assert [(each.state, each.message) for each in shop.entries()] == [("done", "")] * 2
 
 
 def test_a_source_with_tables_has_a_folder_for_each(shop):

@@ -194,7 +194,9 @@ def _version(info: dict[str, object]) -> str:
 
 
 def _found(path: str, facts: os.stat_result) -> Found:
-    return Found(path, facts.st_size, f"{facts.st_mtime_ns}-{facts.st_ino}", facts.st_mtime_ns / 1e9)
+    # The time of change too: it tells of rights that were given, and of writers that put the other time back.
+    version = f"{facts.st_mtime_ns}-{facts.st_ctime_ns}-{facts.st_ino}"
+    return Found(path, facts.st_size, version, facts.st_mtime_ns / 1e9)
 
 
 def _is_text(path: str) -> bool:

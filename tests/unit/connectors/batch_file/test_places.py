@@ -67,6 +67,23 @@ def test_a_file_that_changed_is_not_opened_and_known_when_it_changes_later(root)
     assert place.open(a) is None
 
 
+def test_new_rights_and_a_time_put_back_make_another_version(root):
+    place = Folder(root / "landing", [root], "landing/")
+
+    def version() -> str:
+        return next(each.version for each in place.listing() if each.path == "a.csv")
+
+    path = root / "landing/a.csv"
+    versions = [version()]
+    path.chmod(0o640)
+    versions.append(version())
+    times = path.stat()
+    path.write_bytes(b"9")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    versions.append(version())
+    assert len(set(versions)) == 3
+
+
 def test_a_place_that_is_not_there_is_told(root):
     with pytest.raises(InputError, match="does not exist") as told:
         list(Folder(root / "nothing", [root], "nothing/").listing())
