@@ -11,6 +11,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
+from headrace.contracts.contract import is_json
 from headrace.lake.reader import open_reader
 from headrace.words import ENVELOPE, EVENT_DATE, EVENT_ID, EVENT_TIME, EXTRA, SCHEMA_VERSION, SEQ, TRACE_ID, Fate
 
@@ -171,7 +172,7 @@ def _in_silver(source: Source, lake: LakeReader, start: int, end: int) -> dict[i
     for dataset in source.datasets:
         if f"silver.{dataset.name}" not in there:
             continue
-        texts = {column.name for column in dataset.contract.columns if column.json}
+        texts = {field.name for field in dataset.columns() if is_json(field)}
         for row in lake.rows(f'SELECT * FROM lake.silver."{dataset.name}" WHERE "{SEQ}" BETWEEN ? AND ?', [start, end]):
             rows[row[SEQ]] = _became(
                 dataset.name,

@@ -172,3 +172,21 @@ def test_a_step_that_no_dataset_can_take_is_said(shop, enriched):
     messages = [each.message for each in lint(shop.root, environ={})]
     assert "enrich: 'countries' is not looked up: the source has no schema that loads" in messages
     assert not [fault for fault in lint(shop.root, environ={}) if fault.severity == "error"]
+
+
+def test_of_several_tables_those_are_enriched_that_have_the_field(shop):
+    shop.write("seeds/countries.csv", SEED)
+    for table, field in (("a", "land"), ("b", "other")):
+        properties = {"id": {"type": "string"}, field: {"type": "string"}}
+        shop.write(f"schemas/db__{table}.json", json.dumps({"type": "object", "properties": properties}))
+    source = (
+        "source_id: db\ningestion: {pattern: database_cdc, tables: [{name: a}, {name: b}]}\n"
+        "processing: {bronze_to_silver: [enrich: {lookup: countries, on: {FIELD: code}, prefix: c_}]}\n"
+    )
+    shop.source(source.replace("FIELD", "land"), "db")
+    first, second = load_project(shop.root).source("db").datasets
+    assert first.columns().names == ["id", "land", "c_name", "c_people"]
+    assert (second.columns().names, second.enrichments) == (["id", "other"], ())
+    shop.source(source.replace("FIELD", "lnd"), "db")
+    messages = [each.message for each in lint(shop.root, environ={})]
+    assert "enrich: 'countries' is not looked up: no table has its fields" in messages
