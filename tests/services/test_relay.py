@@ -364,6 +364,31 @@ def test_killed_amid_its_requests_a_relay_sends_them_again(tmp_path):
         assert set(desk.ids()) == {f"o{number}" for number in range(30)}
 
 
+def test_builds_are_told_of_published_and_failed(up, tmp_path):
+    shop = tmp_path / "shop"
+    made = subprocess.run([sys.executable, "-m", "headrace", "init", str(shop)], check=False, timeout=60)
+    assert made.returncode == 0
+    with Receiver() as ops:
+        text = (shop / "headrace.yaml").read_text()
+        more = f"push:\n  gold:\n  - {{name: ops, to: '{ops.url}', secret: secret://env/KEY, payload: cloudevent}}\n"
+        more += f"  - {{name: alarm, on: failed, to: '{ops.url}', secret: secret://env/KEY}}\n"
+        (shop / "headrace.yaml").write_text(text + more)
+        project = load_project(shop)
+        assert cli(project, "publish", "orders", str(shop / "sample/orders.jsonl")).returncode == 0
+        assert cli(project, "build").returncode == 0
+        (shop / "models/broken.sql").write_text("select no_such_column from {{ ref('stg_orders') }}\n")
+        assert cli(project, "build").returncode == 2
+        running = up(project)
+        until(lambda: len(ops.taken()) >= 3)
+        running.end()
+        assert cli(project, "push", "list").returncode == 0
+    told = {(each.id.split("-")[1], event["type"]) for each in ops.taken() for event in each.events}
+    assert told == {("ops", "gold.published"), ("ops", "gold.failed"), ("alarm", "gold.failed")}
+    (failed,) = [event for each in ops.taken() for event in each.events if each.id.startswith("gold-alarm")]
+    assert failed["data"]["failures"][0]["name"] == "broken"
+    assert "models/broken.sql" in failed["data"]["failures"][0]["at"]
+
+
 def test_secrets_are_seen_by_the_endpoint_alone(up, tmp_path):
     canaries = {
         "KEY": "whsec_" + base64.b64encode(b"c4n4ry-of-the-signature-key-00000").decode(),

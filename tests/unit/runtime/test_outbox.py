@@ -1,0 +1,95 @@
+"""What the outbox holds of a batch: documents as others read them, and nothing that was not chosen."""
+
+import json
+
+from headrace.config.project import load_project
+from living import lived, messages, rows, sqlite_bus, write_source
+
+SHOP = {
+    "type": "object",
+    "required": ["id", "note"],
+    "properties": {
+        "id": {"type": "string"},
+        "note": {"type": ["string", "null"]},
+        "status": {"type": "string"},
+        "country": {"type": "string"},
+        "at": {"type": "string", "format": "date-time"},
+        "free": {},
+    },
+}
+
+
+def sent(tmp_path, more, events, **options):
+    write_source(tmp_path, "orders", schema=SHOP, more=more, **options)
+    project = load_project(tmp_path)
+    with sqlite_bus(project) as bus:
+        bus.publish("orders", messages(events, traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
+        lived(project, bus)
+    found = rows(project, "SELECT * FROM lake.ops.outbox ORDER BY push, seq")
+    return [each | {"data": json.loads(each["data"])} for each in found]
+
+
+def test_a_row_says_all_that_a_receiver_is_told(tmp_path):
+    events = [
+        {"id": "a", "note": None, "status": "suspicious", "at": "2026-11-01T13:00:00+01:00", "free": {"b": [1, None]}},
+        {"id": "b", "note": "x", "status": "ok"},
+    ]
+    more = (
+        "  bronze_to_silver:\n  - deduplication: {key: [id]}\nserving:\n  push:\n"
+        "  - {name: desk, filter: {status: suspicious}, topic: desk}\n"
+    )
+    (row,) = sent(tmp_path, more, events)
+    assert row["data"] == {
+        "id": "a",
+        "note": None,
+        "status": "suspicious",
+        "at": "2026-11-01T12:00:00.000000Z",
+        "free": {"b": [1, None]},
+    }
+    assert (row["source"], row["push"], row["seq"], row["kind"], row["dataset"]) == (
+        "orders",
+        "desk",
+        0,
+        "silver",
+        "orders",
+    )
+    assert row["trace_id"] == "0af7651916cd43dd8448eb211c80319c"
+    assert json.loads(row["key"]) == ["a"]
+    assert row["id"].startswith("orders-")
+
+
+def test_what_enrichment_adds_is_filtered_by_and_sent(tmp_path):
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds/countries.csv").write_text("country,continent\nDE,Europe\nJP,Asia\n")
+    more = (
+        "  bronze_to_silver:\n  - deduplication: {key: [id]}\n  - enrich: {lookup: countries, on: country}\n"
+        "serving:\n  push:\n  - {name: europe, filter: {continent: Europe}, topic: europe}\n"
+        "  - {name: asia, where: \"continent = 'Asia'\", topic: asia}\n"
+    )
+    events = [{"id": each, "note": None, "country": each} for each in ("DE", "JP", "XX")]
+    found = {row["push"]: row["data"] for row in sent(tmp_path, more, events)}
+    assert found == {
+        "europe": {"id": "DE", "note": None, "country": "DE", "continent": "Europe"},
+        "asia": {"id": "JP", "note": None, "country": "JP", "continent": "Asia"},
+    }
+
+
+def test_without_a_key_every_event_is_on_its_own(tmp_path):
+    more = "  bronze_to_silver: []\nserving:\n  push:\n  - {name: all, topic: all}\n"
+    found = sent(tmp_path, more, [{"id": "a", "note": None}] * 3)
+    assert len({row["key"] for row in found}) == 3
+
+
+def test_failures_are_sent_as_the_quarantine_has_them(tmp_path):
+    more = (
+        "  bronze_to_silver: []\nserving:\n  push:\n  - {name: bad, on: quarantined, topic: bad}\n"
+        "  - {name: decode, on: quarantined, filter: {stage: decode}, topic: bad}\n"
+    )
+    found = sent(tmp_path, more, [b"{broken", {"id": 1, "note": None}, {"id": "fine", "note": None}])
+    assert [(row["push"], row["data"]["stage"]) for row in found] == [
+        ("bad", "decode"),
+        ("bad", "contract"),
+        ("decode", "decode"),
+    ]
+    assert found[1]["data"]["path"] == "$.id"
+    assert "batch_id" not in found[0]["data"]
