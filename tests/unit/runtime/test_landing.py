@@ -1,0 +1,102 @@
+"""Watching: on a schedule or all the time, and one source's trouble is its own."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+
+from headrace.config.project import load_project
+from headrace.runtime.children import children
+from headrace.runtime.landing import Landing
+
+
+def project(root, **sources: str):
+    (root / "connectors").mkdir(parents=True, exist_ok=True)
+    (root / "headrace.yaml").write_text("name: lab\n")
+    for name, more in sources.items():
+        (root / f"landing/{name}").mkdir(parents=True, exist_ok=True)
+        (root / f"landing/{name}/a.jsonl").write_text('{"n":1}\n')
+        (root / f"connectors/{name}.yaml").write_text(
+            f"source_id: {name}\npattern: batch_file\nlocation: landing/{name}/\n"
+            f"files: {{every: 20ms, settle: 0s}}\n{more}\n"
+        )
+    return load_project(root)
+
+
+@contextmanager
+def watching(project):
+    stop = threading.Event()
+    landing = Landing(project, stop)
+    thread = threading.Thread(target=landing.run)
+    thread.start()
+    try:
+        yield landing
+    finally:
+        stop.set()
+        thread.join()
+        landing.close()
+
+
+def until(condition) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def done(landing, source: str) -> int:
+    return landing.manifest.counts().get(source, {}).get("done", 0)
+
+
+def test_a_schedule_that_was_missed_is_made_up_for_once(tmp_path):
+    shop = project(tmp_path, nightly="schedule: '0 3 * * *'", steady="")
+    with watching(shop) as landing:
+        until(lambda: done(landing, "steady") == 1 and done(landing, "nightly") == 1)
+        for name in ("nightly", "steady"):
+            (tmp_path / f"landing/{name}/b.jsonl").write_text('{"n":2}\n')
+        until(lambda: done(landing, "steady") == 2)
+        assert done(landing, "nightly") == 1, "not before three"
+        landing.manifest.scanned("nightly", time.time() - 2 * 86_400)
+        until(lambda: done(landing, "nightly") == 2)
+
+
+def test_the_trouble_of_one_source_is_told_and_is_nobody_elses(tmp_path):
+    shop = project(tmp_path, orders="", clicks="")
+    (tmp_path / "landing/clicks/a.jsonl").unlink()
+    (tmp_path / "landing/clicks").rmdir()
+    with watching(shop) as landing:
+        until(lambda: done(landing, "orders") == 1 and "clicks" in landing.problems)
+        assert "does not exist" in landing.problems["clicks"]
+        (tmp_path / "landing/clicks").mkdir()
+        until(lambda: not landing.problems)
+
+
+def test_a_place_that_may_not_be_watched_is_a_problem_from_the_start(tmp_path):
+    shop = project(tmp_path, orders="")
+    (tmp_path / "connectors/orders.yaml").write_text("source_id: orders\npattern: batch_file\nlocation: /etc\n")
+    landing = Landing(load_project(tmp_path))
+    assert landing.sources == {}
+    assert "leads out of the project" in landing.problems["orders"]
+    landing.close()
+    assert shop.name == "lab"
+
+
+def test_a_source_is_taken_by_one_process_at_a_time(tmp_path):
+    shop = project(tmp_path, orders="")
+    first, second = Landing(shop), Landing(shop)
+    with first._lock(first.sources["orders"], wait=False) as mine:
+        assert mine
+        with second._lock(second.sources["orders"], wait=False) as theirs:
+            assert not theirs
+    second.scan(second.sources["orders"])
+    assert done(second, "orders") == 1
+    first.close()
+    second.close()
+
+
+def test_up_has_the_child_where_files_are_watched_and_only_there(tmp_path):
+    watched = project(tmp_path / "a", orders="")
+    assert [child.name for child in children(watched, collector=False).intake] == ["landing"]
+    (tmp_path / "a/connectors/orders.yaml").write_text("source_id: orders\npattern: batch_file\n")
+    assert children(load_project(tmp_path / "a"), collector=False).intake == ()
