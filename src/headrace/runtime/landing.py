@@ -16,7 +16,6 @@ import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
-from zoneinfo import ZoneInfo
 
 from headrace.bus.sqlite import SqliteBus
 from headrace.connectors.batch_file.manifest import Manifest
@@ -25,6 +24,7 @@ from headrace.runtime.child import say, when_parent_ends
 from headrace.runtime.state import open_state
 from headrace.runtime.taking import scan
 from headrace.runtime.watched import watched
+from headrace.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,7 +113,7 @@ class Landing:
             return True
         last = self.manifest.last_scan(source.id)
         begun = {entry.state for entry in self.manifest.current(source.id).values()} & {"reading", "waiting"}
-        return last is None or bool(begun) or next_look(source.schedule, source.timezone, last) <= time.time()
+        return last is None or bool(begun) or is_due(Schedule(source.schedule, source.timezone), last, time.time())
 
     @contextlib.contextmanager
     def _lock(self, source: Watched, *, wait: bool) -> Iterator[bool]:
@@ -133,12 +133,10 @@ def _locked(file: TextIO) -> bool:
     return True
 
 
-def next_look(schedule: str, timezone: str, after: float) -> float:
-    """Return when a schedule is due next after an instant, both in seconds since 1970."""
-    from cronsim import CronSim
-
-    start = dt.datetime.fromtimestamp(after, ZoneInfo(timezone))
-    return float(next(CronSim(schedule, start)).timestamp())
+def is_due(schedule: Schedule, last: float, now: float) -> bool:
+    """Say whether a slot of a schedule has come since the last look; missed ones are made up for by one look."""
+    then, by_now = (dt.datetime.fromtimestamp(at, dt.UTC) for at in (last, now))
+    return schedule.latest(by_now, after=then) is not None
 
 
 def manifest_of(project: Project) -> Manifest:

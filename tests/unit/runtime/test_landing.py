@@ -8,7 +8,8 @@ from contextlib import contextmanager
 
 from headrace.config.project import load_project
 from headrace.runtime.children import children
-from headrace.runtime.landing import Landing
+from headrace.runtime.landing import Landing, is_due
+from headrace.schedule import Schedule
 
 
 def project(root, **sources: str):
@@ -59,6 +60,15 @@ def test_a_schedule_that_was_missed_is_made_up_for_once(tmp_path):
         assert done(landing, "nightly") == 1, "not before three"
         landing.manifest.scanned("nightly", time.time() - 2 * 86_400)
         until(lambda: done(landing, "nightly") == 2)
+
+
+def test_a_schedule_is_due_in_its_own_zone():
+    noon = 1_795_262_400.0  # 2026-11-21T12:00:00Z
+    for zone, hours in {"UTC": 15, "America/New_York": 20}.items():
+        nightly = Schedule("0 3 * * *", zone)
+        assert not is_due(nightly, noon, noon + hours * 3600 - 1)
+        assert is_due(nightly, noon, noon + hours * 3600)
+        assert is_due(nightly, noon, noon + 9 * 86_400)
 
 
 def test_the_trouble_of_one_source_is_told_and_is_nobody_elses(tmp_path):

@@ -6,7 +6,6 @@ import bz2
 import dataclasses
 import gzip
 import itertools
-import json
 import os
 import random
 import time
@@ -21,7 +20,7 @@ from headrace.bus.sqlite import SqliteBus
 from headrace.config.project import load_project
 from headrace.connectors import records
 from headrace.errors import ExternalError, InputError, SpaceError
-from headrace.runtime.landing import manifest_of, next_look
+from headrace.runtime.landing import manifest_of
 from headrace.runtime.taking import scan
 from headrace.runtime.watched import watched
 
@@ -392,10 +391,3 @@ def test_a_place_that_is_not_there_is_told(shop):
     shop.landing.rmdir()
     with pytest.raises(InputError, match="does not exist"):
         shop.scan()
-
-
-def test_a_schedule_is_due_in_its_own_zone():
-    noon = 1_795_262_400.0  # 2026-11-21T12:00:00Z
-    assert next_look("0 3 * * *", "UTC", noon) - noon == 15 * 3600
-    assert next_look("0 3 * * *", "America/New_York", noon) - noon == 20 * 3600
-    assert json.dumps(next_look("*/5 * * * *", "UTC", noon + 1) - noon) == "300.0"
