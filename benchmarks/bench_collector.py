@@ -1,0 +1,149 @@
+"""The front door: durable acknowledgements a second, and how long they take, with `headrace up` running.
+
+    python benchmarks/bench_collector.py --seconds 10 --json
+
+Three loads, one after the other, by `wrk` (Debian: apt-get install wrk) on the same machine, whose share of the
+processors is counted in: single-event POSTs as fast as they are answered; the same, paced to half of `--half-of`
+requests a second; NDJSON bodies of 500 events. Events have about 400 bytes, seeded, each with an id of its own. Every
+answer is a 202 after an fsync. Meanwhile `up` ticks: bronze, silver, ledger. At the end it drains, the ledger must
+balance, and what was accepted must be no less than what was acknowledged.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import bench_tick
+import shop_events
+
+HERE = Path(__file__).parent
+EVENTS = 5_000
+BODY_EVENTS = 500
+SINGLE_CONNECTIONS = 64
+PACED_CONNECTIONS = 32
+BODY_CONNECTIONS = 8
+
+
+def main() -> None:
+    """Run the loads, check and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--half-of", type=int, default=5_000, help="the load whose half is paced, requests a second")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--work", type=Path, help="where to work (default: a temporary folder, removed at the end)")
+    given = parser.parse_args()
+    if shutil.which("wrk") is None:
+        raise SystemExit("this needs wrk: apt-get install wrk")
+    folder = Path(tempfile.mkdtemp(prefix="bench-collector-", dir=given.work))
+    try:
+        figures = bench(folder, given.seconds, given.half_of)
+    finally:
+        shutil.rmtree(folder)
+    if given.json:
+        print(json.dumps(figures, indent=2))
+    else:
+        for name, value in figures.items():
+            print(f"{name:32} {value}")
+
+
+def bench(folder: Path, seconds: int, half_of: int) -> dict[str, Any]:
+    """Return the figures."""
+    root = bench_tick.make_project(folder / "project", ["orders"])
+    payloads = folder / "events.jsonl"
+    batch = next(iter(shop_events.messages(EVENTS, seed=bench_tick.SEED, since="2026-11-21", spacing_micros=10_000)))
+    payloads.write_bytes(b"\n".join(batch.column("payload").to_pylist()) + b"\n")
+    up, url = start(root)
+    try:
+        load(url, payloads, 2, SINGLE_CONNECTIONS, 1, 0, 0)  # what is imported and opened at first
+        single = load(url, payloads, seconds, SINGLE_CONNECTIONS, 1, 0, 1)
+        pause = max(1, round(PACED_CONNECTIONS * 1000 / (half_of / 2) - single["p50_ms"] / 2))
+        paced = load(url, payloads, seconds, PACED_CONNECTIONS, 1, pause, 2)
+        bodies = load(url, payloads, seconds, BODY_CONNECTIONS, BODY_EVENTS, 0, 3)
+        drained = time.perf_counter()
+        up.send_signal(signal.SIGTERM)
+        up.communicate(timeout=600)
+        drained = time.perf_counter() - drained
+    finally:
+        up.kill()
+        up.wait()
+    acknowledged = single["requests"] + paced["requests"] + bodies["requests"] * BODY_EVENTS
+    ledger = check(root, acknowledged)
+    return {
+        "single_posts_per_second": round(single["requests"] / single["seconds"]),
+        "single_p50_ms": single["p50_ms"],
+        "single_p99_ms": single["p99_ms"],
+        "paced_posts_per_second": round(paced["requests"] / paced["seconds"]),
+        "paced_p50_ms": paced["p50_ms"],
+        "paced_p99_ms": paced["p99_ms"],
+        "ndjson_events_per_second": round(bodies["requests"] * BODY_EVENTS / bodies["seconds"]),
+        "ndjson_p99_ms": bodies["p99_ms"],
+        "failed": single["failed"] + paced["failed"] + bodies["failed"],
+        "acknowledged": acknowledged,
+        "accepted": ledger["accepted"],
+        "drain_seconds": round(drained, 2),
+        "load_average": round(os.getloadavg()[0], 1),
+        "cores": os.cpu_count(),
+    }
+
+
+def start(root: Path, *, collector: bool = True) -> tuple[subprocess.Popen[str], str]:
+    """Start `up`; return it and its collector's address, once that listens."""
+    environment = {**os.environ, "HEADRACE_COLLECTOR_PORT": "0", "HEADRACE_COLLECTOR_ENABLED": str(collector)}
+    up = subprocess.Popen(
+        [sys.executable, "-m", "headrace", "up", "--json", "--no-build", "--project", str(root)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    assert up.stdout is not None
+    for line in up.stdout:
+        children = json.loads(line).get("children")
+        if children is not None and not collector:
+            return up, ""
+        if children and children["collector"].get("listening"):
+            return up, str(children["collector"]["listening"])
+    raise SystemExit(f"up ended with {up.wait()}")
+
+
+def load(url: str, payloads: Path, seconds: int, connections: int, per_body: int, pause: int, run: int) -> Any:
+    """Run wrk; return what it measured."""
+    ran = subprocess.run(
+        [
+            *("wrk", "--threads", "1", "--connections", str(connections), "--duration", f"{seconds}s"),
+            *("--timeout", "30s", "--script", str(HERE / "collector.lua"), f"{url}/v1/events/orders"),
+            *("--", str(payloads), str(per_body), str(pause), str(run)),
+        ],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def check(root: Path, acknowledged: int) -> dict[str, int]:
+    """Stop where an acknowledged event is missing, or the ledger does not balance."""
+    from headrace.config.project import load_project
+    from headrace.runtime.status import status
+
+    found = status(load_project(root))["orders"]
+    if not found.balanced:
+        raise SystemExit(f"not balanced: {found.unbalanced}")
+    if found.lag:
+        raise SystemExit(f"{found.lag} messages were not drained")
+    if found.ledger["accepted"] < acknowledged:
+        raise SystemExit(f"{acknowledged} were acknowledged, {found.ledger['accepted']} accepted")
+    return dict(found.ledger)
+
+
+if __name__ == "__main__":
+    main()
