@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from granian.rsgi import ProtocolClosed, ProtocolError  # type: ignore[attr-defined]
@@ -18,7 +19,7 @@ from headrace.collector.counts import Counts
 from headrace.collector.lane import Acknowledged, Parcel
 from headrace.collector.look import Look
 from headrace.collector.problems import Refused, method_not_allowed, retry_after
-from headrace.collector.room import InFlight
+from headrace.collector.room import Held, InFlight
 from headrace.config.faults import did_you_mean
 from headrace.identity.tokens import Role
 from headrace.words import DATASET_ATTRIBUTE
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from headrace.config.source import Source
 
 SMALL_BYTES = 64 << 10  # above this, unpacking and splitting get a thread: the loop answers others meanwhile
+UNPACKERS = 2  # how many of these threads there are; each may hold many times a body's size
+WHOLE_BYTES = 256 << 10  # up to this, a body of known size is read in one step
 EVENTS = "/v1/events/"
 
 log = logging.getLogger(__name__)
@@ -50,6 +53,7 @@ class Collector:
         self.counts = Counts()
         self.in_flight = InFlight(project.collector)
         self.is_draining = False
+        self._unpackers = ThreadPoolExecutor(UNPACKERS, thread_name_prefix="unpack")
         self._look = Look(self, project, access, lanes)
         self._reading: dict[asyncio.Task[Any], float] = {}
 
@@ -98,18 +102,15 @@ class Collector:
         encoding = bodies.encoding_of(headers.get("content-encoding"))
         dataset = self._dataset(source, scope)
         size = bodies.length_of(headers.get("content-length"), self._limits)
-        taken = size or 0
-        self.in_flight.take(source.id, taken)
-        self.in_flight.requests += 1
+        held = self.in_flight.hold(source.id)
         try:
-            body = await self._read(proto, size)
+            body = await self._read(proto, size, held)
             if len(body) > SMALL_BYTES or encoding:
-                messages, plain = await asyncio.to_thread(self._messages, body, layout, encoding)
+                unpack = asyncio.get_running_loop().run_in_executor
+                messages, plain = await unpack(self._unpackers, self._messages, body, layout, encoding)
             else:
                 messages, plain = splitting.split(body, layout, self._limits), len(body)
-            if plain > taken:
-                self.in_flight.take(source.id, plain - taken)
-                taken = plain
+            held.take(plain - held.bytes)
             parent = trace.traceparent(headers.get("traceparent"))
             attributes = [("traceparent", parent), *dataset]
             acknowledged = Acknowledged(None, None)
@@ -118,8 +119,7 @@ class Collector:
                 self._lanes.of(source.topic).send(parcel)
                 acknowledged = await parcel.done
         finally:
-            self.in_flight.give(source.id, taken)
-            self.in_flight.requests -= 1
+            held.release()
         self.counts.accepted(source.id, len(messages), plain, time.perf_counter() - started)
         return Answer(
             202,
@@ -157,13 +157,17 @@ class Collector:
             )
         return [*attributes, (DATASET_ATTRIBUTE, name)]
 
-    async def _read(self, proto: Any, size: int | None) -> bytes:
+    async def _read(self, proto: Any, size: int | None, held: Held) -> bytes:
         """Return the body; `sweep` cancels this where the client is too slow."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a request is always answered in a task
         self._reading[task] = time.monotonic()
         try:
-            body: bytes = await (proto() if size is not None else bodies.read_body(proto, self._limits))
+            if size is None or size > WHOLE_BYTES:
+                body = await bodies.read_body(proto, self._limits, held.take)
+            else:
+                held.take(size)
+                body = await proto()
         finally:
             del self._reading[task]
         if size is not None and len(body) != size:

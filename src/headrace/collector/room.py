@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from headrace.collector.problems import Refused, retry_after
+from headrace.collector.problems import retry_after
 
 if TYPE_CHECKING:
     from headrace.config.collector import CollectorSpec
@@ -23,21 +23,46 @@ class InFlight:
         self.requests = 0
         self._by_source: Counter[str] = Counter()
 
-    def take(self, source: str, count: int) -> None:
-        """Take room for so many more bytes. Raises `Refused` (429) where there is none."""
-        mine = self._by_source[source]
-        if mine and mine + count > self._limits.max_waiting_bytes_per_source:
-            raise self._busy("source_busy", f"{mine:,} bytes of source {source!r} wait for their acknowledgement")
-        if mine and self.bytes + count > self._limits.max_waiting_bytes:
-            raise self._busy("busy", f"{self.bytes:,} bytes wait for their acknowledgement")
-        self._by_source[source] = mine + count
+    def hold(self, source: str) -> Held:
+        """Return what a request of this source holds: nothing yet."""
+        self.requests += 1
+        return Held(self, source)
+
+    def take(self, source: str, count: int, mine: int) -> None:
+        """Take room for so many more bytes, for a request that holds `mine`. Raises `Refused` (429) where is none."""
+        others = self._by_source[source] - mine
+        if others and others + mine + count > self._limits.max_waiting_bytes_per_source:
+            raise retry_after(
+                429, "source_busy", f"{others:,} bytes of source {source!r} wait for their acknowledgement"
+            )
+        if others and self.bytes + count > self._limits.max_waiting_bytes:
+            raise retry_after(429, "busy", f"{self.bytes:,} bytes wait for their acknowledgement")
+        self._by_source[source] += count
         self.bytes += count
 
     def give(self, source: str, count: int) -> None:
-        """Give it back."""
+        """Give it back, all that a request held."""
         self._by_source[source] -= count
         self.bytes -= count
+        self.requests -= 1
 
-    @staticmethod
-    def _busy(reason: str, what: str) -> Refused:
-        return retry_after(429, reason, what)
+
+class Held:
+    """What one request holds of the room."""
+
+    __slots__ = ("_room", "_source", "bytes")
+
+    def __init__(self, room: InFlight, source: str) -> None:
+        self._room = room
+        self._source = source
+        self.bytes = 0
+
+    def take(self, count: int) -> None:
+        """Take more of it. Raises `Refused` (429)."""
+        self._room.take(self._source, count, self.bytes)
+        self.bytes += count
+
+    def release(self) -> None:
+        """Give all of it back."""
+        self._room.give(self._source, self.bytes)
+        self.bytes = 0

@@ -94,6 +94,8 @@ def _is_lines(body: bytes) -> bool:
 
 
 def _lines(body: bytes, limits: CollectorSpec) -> list[bytes]:
+    if body.count(b"\n") > limits.max_events:  # asked first: each line becomes an object, many times its size
+        raise _too_many("lines", body.count(b"\n"), limits)
     lines = body.split(b"\n")
     if b"\r" in body:
         lines = [line.removesuffix(b"\r") for line in lines]
@@ -156,6 +158,8 @@ def _array(body: bytes, limits: CollectorSpec) -> list[bytes]:
             fix="send one array, or one event a line as application/x-ndjson",
         )
     commas = structure.commas(depth=1)
+    if len(commas) >= limits.max_events:
+        raise _too_many("events", len(commas) + 1, limits)
     starts = [1, *(comma + 1 for comma in commas)]
     ends = [*commas, end - 1]
     events = [text[start:stop].strip(BLANK) for start, stop in zip(starts, ends, strict=True)]
@@ -212,4 +216,14 @@ def _too_large(which: str, size: int, limits: CollectorSpec) -> Refused:
         f"{which} has {size:,} bytes, and an event may have {limits.max_event_bytes:,}",
         at=f"body, {which}",
         fix="send what is large elsewhere and a reference to it here, or raise `collector: {max_event_bytes: …}`",
+    )
+
+
+def _too_many(what: str, count: int, limits: CollectorSpec) -> Refused:
+    return Refused(
+        413,
+        "too_many_events",
+        f"the body has {count:,} {what}, and {limits.max_events:,} are taken",
+        at="body",
+        fix="send fewer events a request, or raise `collector: {max_events: …}` in headrace.yaml",
     )

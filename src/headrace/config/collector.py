@@ -54,6 +54,7 @@ class CollectorSpec(Spec):
         default=10 << 20, ge=1, le=1 << 30, description="How large a request's body may be, decompressed."
     )
     max_event_bytes: int = Field(default=1 << 20, ge=1, le=64 << 20, description="How large one event may be.")
+    max_events: int = Field(default=100_000, ge=1, description="How many events one request may hold.")
     max_depth: int = Field(
         default=100, ge=1, le=1000, description="How deep the objects and arrays of an event may nest."
     )

@@ -36,10 +36,16 @@ def test_the_limit_is_of_what_it_unpacks_to(encoding):
         assert (refused.value.status, refused.value.reason) == (413, "body_too_large")
 
 
-def test_very_many_members_are_refused():
+def test_a_wrong_checksum_is_noticed():
+    packed = bytearray(gzip.compress(b'{"id": "a"}'))
+    packed[-6] ^= 1
     with pytest.raises(Refused) as refused:
-        plain(gzip.compress(b"") * 100_000, "gzip", CollectorSpec())
-    assert "members" in refused.value.what
+        plain(bytes(packed), "gzip", LIMITS)
+    assert refused.value.reason == "damaged_body"
+
+
+def test_very_many_members_are_one_body():
+    assert plain(gzip.compress(b"{}\n") * 100_000, "gzip", LIMITS) == b"{}\n" * 100_000
 
 
 def test_headers_are_read_with_care():
