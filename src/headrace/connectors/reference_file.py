@@ -145,7 +145,14 @@ def _parquet(content: bytes, file: str) -> tuple[pa.Table, Mapping[str, str], Ca
             _within(0, size, file)
             batches.append(batch)
         table = pa.Table.from_batches(batches, schema=reader.schema_arrow)
-    except (pa.ArrowException, OSError) as problem:
+        table.validate(full=True)  # texts that are none would be found by the first who reads them
+    except (
+        pa.ArrowException,
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+    ) as problem:  # of whatever is in a damaged file
         raise InputError(f"the file is not Parquet: {problem}", at=file, fix="write it again") from None
     return table, {}, lambda _: None
 

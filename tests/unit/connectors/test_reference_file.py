@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import io
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from headrace.connectors import reference_file
 from headrace.connectors.reference_file import contract_type, read_reference
@@ -147,3 +150,38 @@ def test_what_is_too_large_is_refused_before_it_is_in_memory(tmp_path, monkeypat
     assert "3 rows, and a lookup has at most 2" in refused(tmp_path, "a.csv", "a\n1\n2\n3\n")[1]
     monkeypatch.setattr(reference_file, "MAX_FILE_BYTES", 4)
     assert "a lookup has at most 0 MiB" in refused(tmp_path, "a.csv", "a\n1\n2\n3\n")[1]
+
+
+def parquet():
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"a": [1, 2, None], "b": ["x", None, "y"], "c": [[1], None, []]}), sink)
+    return sink.getvalue()
+
+
+WHOLE = {
+    "a.csv": b'a,b,"c d"\n1,2,3\n"x,y",2024-01-01,\n"",,"q""q"\n',
+    "a.json": b'[{"a":1,"b":{"c":[1,2.5,null]}},{"a":"x"},{"b":null}]',
+    "a.ndjson": b'{"a":1}\n{"a":2.5,"z":[[],[1]]}\n',
+    "a.parquet": parquet(),
+}
+JUNK = [b"", b'"', b",", b"\n", b"\r", b"{", b"]", b"\0", b"\xff", b"\x96", b"1e999", b"\xef\xbb\xbf", b"9" * 20]
+KINDS = [None, pa.int64(), pa.string(), pa.bool_(), pa.time64("us"), pa.decimal128(38, 9), INSTANT]
+
+
+@given(
+    st.sampled_from(sorted(WHOLE)),
+    st.integers(0, 2000),
+    st.integers(0, 9),
+    st.sampled_from(JUNK),
+    st.sampled_from(KINDS),
+)
+@settings(max_examples=300)
+def test_a_damaged_file_is_read_or_refused_and_nothing_else(tmp_path_factory, name, at, length, junk, kind):
+    content = WHOLE[name]
+    at = min(at, len(content))
+    damaged = content[:at] + junk + content[at + length :]
+    try:
+        found = read(tmp_path_factory.getbasetemp(), name, damaged, {} if kind is None else {"a": kind})
+    except InputError:
+        return
+    assert all(found.at(row) for row in range(len(found.table)))
