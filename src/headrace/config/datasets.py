@@ -63,6 +63,7 @@ class Datasets:
         self._layers = layers
         self._lookups = Lookups(layers.seeds, layers.silver, origin)
         self._enriched: set[int] = set()
+        self._incomplete = False  # a lookup is missing or faulty: which columns there are is not known
         self.schema_files: list[str] = []
         self.seeds: dict[str, str] = {}
         self.faults: list[Fault] = []
@@ -251,6 +252,7 @@ class Datasets:
                 self.seeds.update([bound.seed])
             if bound.step is not None:
                 found.append(bound.step)
+            self._incomplete |= bound.step is None or bool(bound.step.missing)
         return tuple(found)
 
     def _is_for(self, step: EnrichSpec, columns: pa.Schema) -> bool:
@@ -273,17 +275,23 @@ class Datasets:
         ]
 
     def _applicable(self, columns: pa.Schema) -> tuple[RuleSpec, ...]:
-        """Return the rules whose field the dataset has; what is wrong with them otherwise is a fault."""
+        """Return the rules whose field the dataset has; what is wrong with them otherwise is a fault.
+
+        Where a lookup is missing, what a rule lacks may be in it: then a faulty rule is left out, and nothing said.
+        """
         found = [(key, rule) for key, rule in self._rules() if rule.field is None or _is_there(rule.field, columns)]
         rules = tuple(rule for _, rule in found)
         for fault in self._layers.rules.faults(rules, columns):
             key, rule = found[fault.rule]
+            if self._incomplete:
+                rules = tuple(each for each in rules if each != rule)
+                continue
             at = (*key, "check" if rule.is_expression else "field")
             self.faults.append(self._origin.error(at, f"the rule {rule.check}: {fault.message}", fault.fix))
         return rules
 
     def _unresolved_rules(self, datasets: list[Dataset]) -> None:
-        for key, rule in self._rules():
+        for key, rule in self._rules() if not self._incomplete else ():
             if datasets and not any(rule in dataset.rules for dataset in datasets):
                 field = rule.field or ""
                 columns = [name for dataset in datasets for name in dataset.columns().names]

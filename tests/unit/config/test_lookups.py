@@ -114,6 +114,16 @@ def test_a_lookup_that_is_not_there_is_a_warning_and_the_rest_loads(shop, enrich
     assert step.missing.startswith("connectors/orders.yaml:8: there is no lookup")
 
 
+@pytest.mark.parametrize("step", ["{lookup: gone, on: order_id}", "{lookup: countries, on: {customer.email: kode}}"])
+def test_rules_on_what_a_missing_lookup_would_add_are_not_blamed(shop, enriched, step):
+    rules = "{check: people > 1 and name <> ''}, {field: name, check: not_null}, {check: amount > 0}"
+    faults = enriched(step, f"    - data_quality: {{rules: [{rules}]}}\n")
+    assert [(each[0], each[2]) for each in faults] == [("error" if "kode" in step else "warning", 8)]
+    if "gone" in step:
+        (dataset,) = load_project(shop.root).source("orders").datasets
+        assert [rule.check for rule in dataset.rules] == ["amount > 0"]
+
+
 def test_the_digest_covers_the_seeds_that_are_looked_up(shop, enriched):
     enriched("{lookup: countries, on: {customer.email: code}}")
     before = load_project(shop.root).digest
