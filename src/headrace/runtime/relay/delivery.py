@@ -103,11 +103,17 @@ class Delivery(ABC):
 
     async def _idle(self, secs: float) -> None:
         """Wait until there may be new rows, or time is up, or the end."""
-        waits = [asyncio.ensure_future(each) for each in (self._stop.wait(), self._feed.more(self._seen, secs))]
+        waits = [
+            asyncio.ensure_future(each)
+            for each in (self._stop.wait(), self._feed.more(self._source, self._spec.name, self._seen, secs))
+        ]
         _, left = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for each in left:
             each.cancel()
         await asyncio.gather(*left, return_exceptions=True)
+
+    def _generation(self) -> int:
+        return self._feed.generation(self._source, self._spec.name)
 
     async def _noted(self, act: Callable[..., Result], *arguments: object) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._storing, act, *arguments)
@@ -165,8 +171,8 @@ class ToEndpoint(Delivery):
             self._held = await self._noted(self._store.held, self._source, self._spec.name)
             self._version = version
         enough = self._concurrency * self._max_events
-        if len(self._fresh) < enough and (self._fresh or self._seen != self._feed.generation):
-            seen = self._feed.generation
+        if len(self._fresh) < enough and (self._fresh or self._seen != self._generation()):
+            seen = self._generation()
             after = self._fresh[-1].seq if self._fresh else self._seq
             limit = max(READ_ROWS, 2 * enough)
             found = await self._feed.rows(self._source, self._spec, after, limit)
@@ -192,10 +198,10 @@ class ToTopic(Delivery):
         self._producer = f"relay-{self._store.epoch}-{self._source}-{self._spec.name}"
 
     async def _round(self) -> float:
-        if self._seen == self._feed.generation:
+        if self._seen == self._generation():
             await self._idle(IDLE_SECS)
             return 0.0
-        seen = self._feed.generation
+        seen = self._generation()
         rows = await self._feed.rows(self._source, self._spec, self._seq, TOPIC_ROWS)
         if not rows:
             self._seen = seen

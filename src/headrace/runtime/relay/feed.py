@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from headrace.connectors.push import GoldPushSpec
@@ -25,7 +25,11 @@ READ_BYTES = 8 << 20  # of data at once, but always a row
 
 
 class Feed:
-    """Reads the outbox for every push, in one thread; `wake` is set for those who wait when there may be more."""
+    """Reads the outbox for every push, in one thread, and tells each push when there may be more for it.
+
+    A push has a *generation*, which rises when something was committed for it, or another process noted something. One
+    query a commit finds whom it concerns, however many pushes there are.
+    """
 
     def __init__(self, state: Path, store: Store, storing: ThreadPoolExecutor) -> None:
         self._lake = state / "lake"
@@ -34,39 +38,55 @@ class Feed:
         self._reading = ThreadPoolExecutor(1, thread_name_prefix="outbox")
         self._held = ExitStack()
         self._reader: LakeReader | None = None
-        self._seen = (-1, -1, -1)
+        self._snapshot = -1
+        self._noted = (-1, -1)
         self._changed = asyncio.Event()
-        self.generation = 0
+        self._generation = 0
+        self._of_all = 0
+        self._of: dict[tuple[str, str], int] = {}
         self.problem = ""
 
     async def run(self) -> None:
         """Look for commits, and for what other processes noted, until cancelled."""
-        loop = asyncio.get_running_loop()
         while True:
             try:
-                snapshot = await loop.run_in_executor(self._reading, self._snapshot)
-                builds = await loop.run_in_executor(self._storing, self._store.last_build)
-                version = await loop.run_in_executor(self._storing, self._store.version)
+                await self._look()
                 self.problem = ""
+                pause = POLL_SECS
             except HeadraceError as problem:
                 self.problem = str(problem)
-                await asyncio.sleep(1.0)
-                continue
-            if (snapshot, builds, version) != self._seen:
-                self._seen = (snapshot, builds, version)
-                self.generation += 1
-                self._changed.set()
-                self._changed = asyncio.Event()
-            await asyncio.sleep(POLL_SECS)
+                pause = 1.0
+            await asyncio.sleep(pause)
 
-    async def more(self, seen: int, patience_secs: float | None) -> None:
-        """Return when there may be something new since generation `seen`, or when patience ends."""
-        if self.generation != seen:
+    async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        since = self._snapshot
+        snapshot, concerned = await loop.run_in_executor(self._reading, self._committed_since, since)
+        builds = await loop.run_in_executor(self._storing, self._store.last_build)
+        version = await loop.run_in_executor(self._storing, self._store.version)
+        if (builds, version) != self._noted:
+            concerned = None
+        elif snapshot == since:
             return
-        try:
-            await asyncio.wait_for(self._changed.wait(), patience_secs)
-        except TimeoutError:
-            return
+        self._snapshot, self._noted = snapshot, (builds, version)
+        self._generation += 1
+        if concerned is None:
+            self._of_all = self._generation
+        else:
+            self._of |= dict.fromkeys(concerned, self._generation)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def generation(self, source: str, push: str) -> int:
+        """Return a number that rises when there may be more for a push."""
+        return max(self._of_all, self._of.get((source, push), 0))
+
+    async def more(self, source: str, push: str, seen: int, patience_secs: float) -> None:
+        """Return when there may be more for a push than at generation `seen`, or when patience ends."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_secs):
+                while self.generation(source, push) == seen:
+                    await self._changed.wait()
 
     async def rows(self, source: str, push: TargetSpec, after: int, limit: int) -> list[Row]:
         """Return the next rows of a push. Raises `LakeError`."""
@@ -87,8 +107,20 @@ class Feed:
             raise LakeError("nothing was ever committed here", at=str(self._lake), fix="headrace up")
         return self._reader
 
-    def _snapshot(self) -> int:
-        return self._opened().snapshot()
+    def _committed_since(self, since: int) -> tuple[int, list[tuple[str, str]] | None]:
+        """Return the latest snapshot, and the pushes that got rows after `since`; None where nobody can tell."""
+        lake = self._opened()
+        snapshot = lake.snapshot()
+        if snapshot == since:
+            return snapshot, []
+        try:
+            rows = lake.rows(
+                "SELECT DISTINCT source, push FROM "
+                f"ducklake_table_insertions('lake', 'ops', 'outbox', {since + 1}, {snapshot})"
+            )
+        except LakeError:  # the first look, or snapshots that have expired meanwhile
+            return snapshot, None
+        return snapshot, [(row["source"], row["push"]) for row in rows]
 
     def _rows(self, source: str, push: str, after: int, limit: int) -> list[Row]:
         found = self._opened().rows(
