@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.cli.demo_report import missing_from_path, report
 from headrace.cli.options import AsJson
 from headrace.cli.output import Output
 
@@ -42,7 +43,6 @@ SEED = 7
 EVENTS = 20_000
 RATE = 50.0
 SCREEN_EVERY_SECS, LINE_EVERY_SECS, JSON_EVERY_SECS = 0.5, 5.0, 1.0
-SHOWN = ("accepted", "silver", "superseded", "duplicate", "quarantined")
 
 
 def run(
@@ -80,9 +80,9 @@ def run(
     if not as_json:
         output.line(f"A shop opens in {project.root}", "bold")
     with _steps(output) as told:
-        opened = open_shop(project, plan, told)
+        opened = open_shop(project, plan, told, build=once or not plan.opened)
     if once or opened.faults:
-        output.show(_document(opened), lambda: _show(output, project, opened))
+        output.show(_document(opened), lambda: report(output, project, opened))
         if as_json and folder is None:
             shutil.rmtree(place.parent)  # nobody was told where it is
         if opened.faults:
@@ -166,7 +166,7 @@ def _progress(glance: Glance, hours: OpenHours) -> dict[str, Any]:
 
 def _cd(project: Project) -> str:
     """Return how to get to the project in another terminal, with `headrace` at hand."""
-    path = f"; export PATH={shlex.quote(path)}:$PATH" if (path := _missing_from_path()) else ""
+    path = f"; export PATH={shlex.quote(path)}:$PATH" if (path := missing_from_path()) else ""
     return f"cd {_quoted(project.root)}{path}"
 
 
@@ -218,67 +218,3 @@ def _document(opened: Opened) -> dict[str, Any]:
         "gold_tables": opened.gold_tables,
         "seconds": opened.seconds,
     }
-
-
-def _show(output: Output, project: Project, opened: Opened) -> None:
-    output.line()
-    rows = [[name, *(each.ledger[fate] for fate in SHOWN)] for name, each in opened.sources.items()]
-    rows.append(["together", *(opened.ledger[fate] for fate in SHOWN)])
-    output.table(["source", *SHOWN], rows, right=SHOWN)
-    for fault in opened.faults:
-        output.line(fault, "red")
-    if opened.faults:
-        return
-    output.line("Every message has one fate, and each fate is what the shop knows that it sent.", "green")
-    output.line()
-    output.table(*_days(project))
-    output.line()
-    _things_to_try(output, project)
-
-
-def _days(project: Project) -> tuple[list[str], list[list[object]], list[str]]:
-    """Return the last days of the shop's summary, as a table."""
-    from headrace.warehouse.embedded import DbtWarehouse
-
-    columns = ["date_day", "sessions", "add_to_carts", "transactions", "revenue", "tickets_opened"]
-    sql = f"select {', '.join(columns)} from fct_daily_summary order by date_day desc limit 5"
-    with DbtWarehouse(project.state) as warehouse:
-        rows = warehouse.query(sql).rows.to_pylist()
-    return columns, [list(row.values()) for row in reversed(rows)], columns[1:]
-
-
-def _things_to_try(output: Output, project: Project) -> None:
-    """Print three things to try, as commands that work where they are copied to."""
-    from headrace.runtime.quarantine import listed
-
-    output.line("Three things to try:")
-    output.line()
-    output.line(f"  cd {_quoted(project.root)}")
-    if path := _missing_from_path():
-        output.line(f"  export PATH={shlex.quote(path)}:$PATH")
-    example = listed(project, code="not_null", limit=1)["messages"][0]["id"]
-    things = {
-        "Break a contract, and see the event wait in quarantine:": [
-            """echo '{"event_id": "evt_1", "event_type": "teleport"}' | headrace publish clickstream""",
-            "headrace build && headrace quarantine list --limit 1",
-        ],
-        "Let events stream in, pull the plug, start again: it adds up.": [
-            "headrace demo --dir . >demo.log & sleep 15; kill -9 $!",
-            "headrace build && headrace status",
-        ],
-        "Ask why an event was rejected:": [f"headrace quarantine show {example}"],
-    }
-    for what, commands in things.items():
-        output.line()
-        output.line(f"  {what}", "bold")
-        for command in commands:
-            output.line(f"  {command}")
-    output.line()
-    output.line("  headrace query --tables    lists what there is to query; README.md says more.")
-
-
-def _missing_from_path() -> str:
-    """Return the folder of our own `headrace`, where a shell would not find it."""
-    ours = Path(sys.executable).parent / "headrace"
-    found = shutil.which("headrace")
-    return "" if not ours.exists() or (found and Path(found).samefile(ours)) else str(ours.parent)

@@ -60,7 +60,7 @@ class Opened:
     """What became of the history. `faults` says, a sentence each, what is not as it must be."""
 
     sources: dict[str, SourceStatus]
-    report: BuildReport
+    report: BuildReport | None
     faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
 
@@ -74,38 +74,49 @@ class Opened:
 
     @property
     def gold_tables(self) -> dict[str, int]:
-        """How many rows each published table has."""
-        return {model.name: model.rows for model in self.report.models if model.rows is not None}
+        """How many rows each table has that was built."""
+        models = self.report.models if self.report else ()
+        return {model.name: model.rows for model in models if model.rows is not None}
 
 
-def open_shop(project: Project, plan: Plan, tell: Callable[[str], None] = lambda _: None) -> Opened:
+def open_shop(
+    project: Project, plan: Plan, tell: Callable[[str], None] = lambda _: None, *, build: bool = True
+) -> Opened:
     """Publish the history, commit it to silver, build and publish gold, and compare.
 
-    Whoever is killed amid this may call it again with the same plan: what was published is not published twice. `tell`
-    hears a sentence after each step.
+    Whoever is killed amid this may call it again with the same plan: what was published is not published twice. A shop
+    that was open before only takes in what waits, and with `build` makes gold anew. `tell` hears a sentence after each
+    step.
     """
     started = time.monotonic()
+    report = None
     with DbtWarehouse(project.state) as warehouse:
-        warehouse.warm()  # dbt takes seconds to start: meanwhile, the shop sends
-        messages = [] if plan.opened else _send(project, plan)
-        tell(f"{len(messages):,} messages, two weeks of a shop, are published: durable")
+        if build:
+            warehouse.warm()  # dbt takes seconds to start: meanwhile, the shop sends
+        messages: list[Message] = []
+        if not plan.opened:
+            messages = send_history(project, plan)
+            tell(f"{len(messages):,} messages, two weeks of a shop, are published: durable")
         building.bring_in(project)
         sources = status(project)
-        tell("silver has them, and the ledger knows what became of each")
-        report = building.build_once(project, warehouse)
-    if report.published:
+        tell("silver has them, and the ledger knows what became of each" if messages else "silver has what waited")
+        if build:
+            report = building.build_once(project, warehouse)
+    faults = [fault for each in sources.values() for fault in each.unbalanced]
+    if report is not None:
+        faults += [f"{failure.kind} {failure.name}: {failure.message}" for failure in report.failures]
+    if report is not None and report.published:
         tables, tests = len(report.published.tables), len(report.tests)
         tell(f"gold is published as {report.published.build}: {tables} tables, {tests} tests passed")
-    faults = [fault for each in sources.values() for fault in each.unbalanced]
-    faults += [f"{failure.kind} {failure.name}: {failure.message}" for failure in report.failures]
     if not plan.opened:
         faults += unlike(project, sources, messages)
-        if not faults:
+        if not faults and report is not None:
             remember(project.state, replace(plan, opened=True))
     return Opened(sources, report, faults, round(time.monotonic() - started, 3))
 
 
-def _send(project: Project, plan: Plan) -> list[Message]:
+def send_history(project: Project, plan: Plan) -> list[Message]:
+    """Send the history to where each source has its events from; return it. What was sent before is not sent again."""
     messages = plan.shop().history()
     with closing(SqliteBus(open_state(project.state) / "bus")) as bus:
         for source in SOURCES:
