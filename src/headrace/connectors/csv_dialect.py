@@ -28,6 +28,7 @@ _ENCODINGS = (
     *("cp932", "euc_jp", "gb18030", "big5", "euc_kr"),
 )
 _MARKS = (
+    (codecs.BOM_UTF8, UTF8),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -115,8 +116,9 @@ def encoding_of(block: bytes) -> str:
         return UTF8
     text = block.decode(UTF8, "replace")
     wrong = text.count("\ufffd") - block.count("\ufffd".encode())
-    if sum(map(text.count, set(re.findall(r"[^\x00-\x7f\ufffd]", text)))) >= 10 * wrong:
-        return UTF8  # broken lines in a file of UTF-8: decode names each of them
+    # In other encodings bytes hardly ever happen to be characters of UTF-8: these are broken lines, for decode to name.
+    if len(re.findall(r"[^\x00-\x7f\ufffd]", text)) >= wrong:
+        return UTF8
     from charset_normalizer import from_bytes
 
     lines = b"\n".join(line for line in block.split(b"\n") if not line.isascii())[:ENCODING_SAMPLE_BYTES]

@@ -104,6 +104,8 @@ def test_the_encoding_is_seen(text, encoding, expected):
 
 def test_a_few_broken_lines_leave_a_file_utf8():
     assert encoding_of("é\n".encode() * 50 + b"\xff\n") == "utf-8"
+    assert encoding_of("größe\n".encode() + b"caf\xe9\n") == "utf-8"
+    assert encoding_of(b"\xef\xbb\xbfid\ncaf\xe9\n") == "utf-8", "a byte order mark says so"
     assert encoding_of("37\ufffd36'\n".encode()) == "utf-8", "what another program could not read is a character too"
     assert encoding_of(("é" * 50).encode()[:-1]) == "utf-8", "a character that the block cuts"
 
