@@ -63,7 +63,7 @@ bench: $(READY) ## topic to committed silver, in events per second
 	$(BIN)/python benchmarks/bench_tick.py --events 1000000 $(ARGS)
 
 docs: $(READY) ## links, coverage of verbs and settings, and the examples of README, run
-	$(BIN)/python -m pytest --no-header tests/unit/test_docs.py tests/unit/test_docs_reference.py tests/services/test_docs_tour.py $(ARGS)
+	$(BIN)/python -m pytest --no-header tests/unit/test_docs.py tests/unit/test_docs_reference.py tests/services/test_docs_tour.py tests/services/test_docs_pages.py $(ARGS)
 
 lock: ## compile requirements/*.txt anew, with the newest versions that pyproject.toml allows (needs uv)
 	@test -n "$(UV)" || { echo "make lock needs uv" >&2; exit 2; }

@@ -1,13 +1,25 @@
-"""Transcripts in the pages, typed as they stand.
+"""The pages of docs, typed as they stand: what is a command, what is its output, and what is not to be run.
 
-A `console` block is a transcript: `$ ` starts a command, what follows is its output, `...` stands for any lines. What
-differs from run to run (times, rates, dates, message ids) may differ. `$ headrace up` runs on until the page is
-through, as in a terminal of its own; what a page types at port 8080 goes to its collector, wherever that listens. A
-block below `<!-- file: NAME -->` is written to that file when its turn comes.
+In README, `docs/quickstart.md` and `docs/howto/*.md` every fenced block has a language:
+
+- ``console`` is a transcript: `$ ` starts a command, what follows is its output. `...` as a line stands for any lines,
+  within a line for any text. What differs from run to run (times, rates, message ids) may differ.
+- ``sh`` is commands, a line each; each must succeed, and what it prints is not compared.
+- anything else (``yaml``, ``text``, ``json``, …) is not run. After `<!-- file: PATH -->` it is written to that file,
+  after `<!-- add to: PATH -->` to its end.
+- `<!-- not run: REASON -->` before a block of commands says why it is not run.
+- `<!-- run: COMMAND -->` is run, and not shown: what the page takes for granted.
+
+`headrace up` runs in the background until the page ends; the collector listens on a free port, and commands that name
+`localhost:8080` are sent there.
 """
+
+from __future__ import annotations
 
 import os
 import re
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,8 +27,9 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
+from headrace.runtime import control
 
+ROOT = Path(__file__).parents[1]
 VARIES = (
     (r"\d[\d,]*/s", "N/s"),
     (r"\b\d+\.\d\b", "#.#"),
@@ -27,114 +40,151 @@ VARIES = (
     (r'"request_id":"[0-9a-f]+"', '"request_id":"ID"'),
     (r"[ ]+", " "),
 )
+_PART = re.compile(
+    r"^<!-- (?P<what>file|add to|run|not run): (?P<value>.*?) -->$|^```(?P<language>\w*)\n(?P<body>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 class Step(NamedTuple):
+    """A command of a page; `output` is None where it is not shown, and must only succeed."""
+
     command: str
-    output: list[str]
-    file: str = ""  # what to write into the file that `command` names
+    output: list[str] | None
 
 
-def steps(page):
-    found = []
-    blocks = r"^(?:<!-- file: (\S+) -->\n```\w*|```console)\n(.*?)^```$"
-    for file, block in re.findall(blocks, page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
-        if file:
-            found.append(Step(file, [], block))
+class Write(NamedTuple):
+    """A file that a page has its reader write."""
+
+    path: str
+    text: str
+    mode: str = "w"
+
+
+def steps(page: Path) -> list[Step | Write]:
+    """Return what a page has its reader do, in order."""
+    found: list[Step | Write] = []
+    note, value = "", ""
+    for part in _PART.finditer(page.read_text(encoding="utf-8")):
+        if part["what"] == "run":
+            found.append(Step(part["value"], None))
             continue
-        for line in block.splitlines():
-            if line.startswith("$ "):
-                found.append(Step(line[2:], []))
-            else:
-                found[-1].output.append(line)
+        if part["what"]:
+            note, value = part["what"], part["value"]
+            continue
+        language, body = part["language"], part["body"]
+        if note in {"file", "add to"}:
+            found.append(Write(value, body, "w" if note == "file" else "a"))
+        elif note != "not run" and language == "console":
+            found += _transcript(body)
+        elif note != "not run" and language == "sh":
+            found += [Step(line, None) for line in body.splitlines() if line and not line.startswith("#")]
+        note, value = "", ""
     return found
 
 
-def plain(line):
+def unmarked(page: Path) -> list[str]:
+    """Return the blocks of a page that do not say what they are."""
+    return [part["body"] for part in _PART.finditer(page.read_text(encoding="utf-8")) if part["language"] == ""]
+
+
+def _transcript(body: str) -> list[Step]:
+    found: list[Step] = []
+    for line in body.splitlines():
+        if line.startswith("$ "):
+            found.append(Step(line[2:], []))
+        else:
+            found[-1].output.append(line)
+    return found
+
+
+def plain(line: str) -> str:
     for pattern, word in VARIES:
         line = re.sub(pattern, word, line)
     return line.strip()
 
 
-def matches(printed, expected):
-    """Say whether lines are as expected, `...` standing for any number of them."""
+def matches(printed: list[str], expected: list[str]) -> bool:
+    """Say whether lines are as expected, `...` standing for any number of them, or for any text within one."""
     if not expected:
         return not printed
     if expected[0] == "...":
         return any(matches(printed[skipped:], expected[1:]) for skipped in range(len(printed) + 1))
-    return bool(printed) and alike(plain(printed[0]), plain(expected[0])) and matches(printed[1:], expected[1:])
-
-
-def alike(printed, expected):
-    """Say whether a line is as expected; one that ends in `...` may go on."""
-    return printed.startswith(expected.removesuffix("...")) if expected.endswith("...") else printed == expected
+    pattern = re.escape(plain(expected[0])).replace(re.escape("..."), ".*")
+    return bool(printed) and bool(re.fullmatch(pattern, plain(printed[0]))) and matches(printed[1:], expected[1:])
 
 
 class Shell:
-    """A shell in a folder of its own, with the package under test first on its PATH. `close` ends what it started."""
+    """A shell in a folder of its own, with the package under test first on its PATH. `cd` and `export` are kept."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.port = free_port()
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         self.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        self.port = free_port()
         self.environ["HEADRACE_COLLECTOR_PORT"] = str(self.port)
-        self._running = []
+        self._kept = folder / ".shell"
+        self._up: list[subprocess.Popen] = []
 
-    def run(self, command):
-        if command.startswith("cd "):
-            self.folder = (self.folder / command[3:]).resolve()
-            return ""
-        if command == "headrace up":
+    def run(self, command: str) -> str:
+        """Return what a command prints; its exit code is `self.code` afterwards."""
+        command = command.replace("localhost:8080", f"localhost:{self.port}")
+        if re.match(r"headrace up\b", command):
             return self._start(command)
+        script = f"exec 2>&1\n{command}\ncode=$?\n(pwd; env -0) > '{self._kept}'\nexit $code\n"
         done = subprocess.run(
-            ["/bin/sh", "-c", f"exec 2>&1\n{self._here(command)}"],
-            cwd=self.folder, env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, check=False,
+            ["/bin/sh", "-c", script], cwd=self.folder, env=self.environ,
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
         )  # fmt: skip
-        return done.stdout.decode()
+        self.code = done.returncode
+        if self._kept.exists():
+            where, _, environ = self._kept.read_text().partition("\n")
+            self.folder = Path(where)
+            self.environ = dict(each.split("=", 1) for each in environ.split("\0") if "=" in each)
+            self._kept.unlink()
+        return done.stdout.decode().replace(f":{self.port}", ":8080")
 
-    def take(self, step):
-        """Run a step, or write its file; return the lines that were printed."""
-        if step.file:
-            (self.folder / step.command).write_text(step.file, encoding="utf-8")
-            return []
-        return self.run(step.command).splitlines()
+    def write(self, path: str, text: str, mode: str) -> None:
+        (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
+        with (self.folder / path).open(mode) as file:
+            file.write(text)
 
-    def close(self):
-        for process in self._running:
-            process.terminate()
-        for process in self._running:
-            process.wait(60)
+    def close(self) -> None:
+        """End what runs in the background, in order."""
+        for each in self._up:
+            each.send_signal(signal.SIGINT)
+        for each in self._up:
+            assert each.wait(60) == 0, "`headrace up` failed"
 
-    def _here(self, command):
-        return command.replace("localhost:8080", f"127.0.0.1:{self.port}")
-
-    def _start(self, command):
-        """Start what does not end, and return what it said until it listens."""
-        log = self.folder / ".headrace-up.log"
-        with log.open("wb") as output:
-            self._running.append(
-                subprocess.Popen(
-                    command.split(), cwd=self.folder, env=self.environ,
-                    stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                )
+    def _start(self, command: str) -> str:
+        log = self.folder / ".up.log"
+        with log.open("w") as out:
+            up = subprocess.Popen(
+                ["/bin/sh", "-c", f"exec {command}"], cwd=self.folder, env=self.environ,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
-        deadline = time.monotonic() + 120
-        while not listens(self.port):
-            assert self._running[-1].poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
+        self._up.append(up)
+        self.code = 0
+        while not self._is_ready():
+            assert up.poll() is None, log.read_text()
             time.sleep(0.1)
         return log.read_text()
 
+    def _is_ready(self) -> bool:
+        answer = control.ask(self.folder / ".headrace" / "local", {"verb": "progress"})
+        return answer is not None and all("listening" in child for child in answer["children"].values() if
+                                          child is answer["children"].get("collector"))  # fmt: skip
 
-def free_port():
-    with socket.socket() as some:
-        some.bind(("127.0.0.1", 0))
-        return some.getsockname()[1]
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
 
 
-def listens(port):
-    try:
-        return httpx.get(f"http://127.0.0.1:{port}/ready", timeout=5).is_success
-    except httpx.HTTPError:
-        return False
+def missing_programs(page: Path) -> list[str]:
+    """Return the programs beside ours that a page's commands need, and this machine lacks."""
+    commands = " ".join(step.command for step in steps(page) if isinstance(step, Step))
+    return [
+        each for each in ("curl", "openssl", "gzip") if re.search(rf"\b{each}\b", commands) and not shutil.which(each)
+    ]

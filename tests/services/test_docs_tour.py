@@ -39,6 +39,8 @@ def test_a_transcript_that_is_wrong_is_noticed():
     assert not matches(["one", "two"], ["one"])
     assert matches(["one", "two", "three"], ["one", "...", "three"])
     assert not matches(["one", "two"], ["...", "three"])
+    assert matches(["published b2: 12 tables"], ["published b2: ..."])
+    assert not matches(["published b3: 12 tables"], ["published b2: ..."])
 
 
 def shapes():
