@@ -137,7 +137,7 @@ def _check(source: Watched, found: Found, file: BinaryIO) -> Generator[None, Non
     for batch in source.messages(found.path, _rewound(file), notes.append):
         rows += batch.num_rows
         yield
-    return Checked(digest.hexdigest(), rows, tuple(notes))
+    return Checked(digest.hexdigest(), rows, tuple(note.removeprefix(f"{found.path}: ") for note in notes))
 
 
 def _publish(

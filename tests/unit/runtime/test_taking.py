@@ -232,6 +232,14 @@ def test_rows_that_nobody_can_decode_are_messages(shop):
     assert shop.payloads() == [b"1,2", b"1,2,3", b"", b'"open', b"\xff,5", *["éèà,6".encode()] * 9]
 
 
+def test_what_was_guessed_of_a_file_is_told(shop):
+    shop.write("a.csv", "id;town\n1;Köln\n".encode("cp1252"))
+    shop.scan()
+    (entry,) = shop.entries()
+    assert (entry.state, entry.message) == ("done", "read as cp1252, since it is not UTF-8")
+    assert shop.payloads() == ["1;Köln".encode()]
+
+
 def test_a_file_that_changes_while_it_is_read_is_read_again(shop, monkeypatch):
     monkeypatch.setattr(records, "BATCH_ROWS", 5)
     shop.write("a.jsonl", lines(0, 20))
