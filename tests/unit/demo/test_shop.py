@@ -5,6 +5,7 @@ import itertools
 import json
 from collections import Counter, defaultdict
 from importlib.resources import files
+from pathlib import Path
 
 import jsonschema
 import pytest
@@ -211,3 +212,12 @@ def test_every_column_of_its_models_is_described(tmp_path):
         for model in (*document.get("models", ()), *document.get("seeds", ())):
             assert model["description"], model["name"]
             assert all(column.get("description") for column in model["columns"]), model["name"]
+
+
+def test_readme_says_what_the_demo_has():
+    from headrace.cli.demo import EVENTS, SEED
+
+    counts = fates(Shop(SEED, UNTIL, EVENTS).history()).values()
+    broken = sum(each["quarantined"] for each in counts)
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    assert f"a shop: {EVENTS:,} events in, {broken} broken ones set aside" in readme
