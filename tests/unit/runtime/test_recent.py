@@ -207,8 +207,25 @@ def test_a_full_page_is_not_taken_for_the_end(tmp_path):
         return good(project, "orders", page, cursor)
 
     for events in follow(project.state / "lake", read, START, lambda: len(told) >= 50, page=7):
+        assert events, "it waited for a commit though not all was told"
         told.extend(each["seq"] for each in events)
     assert told == list(range(50))
+
+
+def test_a_lake_that_took_the_place_of_another_is_read_from_its_start(tmp_path):
+    catalog, asked = tmp_path / "catalog.db", []
+    catalog.write_bytes(b"one")
+
+    def read(cursor, page):
+        asked.append(cursor)
+        if len(asked) == 1:
+            (tmp_path / "other").write_bytes(b"other")
+            (tmp_path / "other").replace(catalog)
+        return {"cursor": 10, "events": []}
+
+    for _ in follow(tmp_path, read, 5, lambda: len(asked) == 2):
+        pass
+    assert asked == [5, START]
 
 
 def until(true):

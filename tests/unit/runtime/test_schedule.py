@@ -143,6 +143,17 @@ def test_never_twice_for_a_slot_and_never_missed_for_ever(tmp_path_factory, sche
     assert all(attempt <= retries + 1 for _, attempt in taken)
 
 
+def test_a_slot_that_had_nothing_to_do_stays_taken(tmp_path):
+    history, one = JobHistory(tmp_path), job()
+    history.know([one.name], START)
+    now = START + 5 * MINUTE
+    (run,) = due(now, {one.name: one}, history.past())
+    history.end(history.begin(one.name, run, now), "nothing", "", now)
+    assert history.runs() == []
+    assert due(now, {one.name: one}, history.past()) == []
+    assert history.begin(one.name, run, now) is None  # another process that had decided before
+
+
 def test_the_history_is_bounded_and_tells_the_newest_first(tmp_path):
     history = JobHistory(tmp_path)
     history.know(["build", "expiry"], START)
