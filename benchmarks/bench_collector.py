@@ -66,7 +66,7 @@ def bench(folder: Path, seconds: int, half_of: int) -> dict[str, Any]:
     try:
         load(url, payloads, 2, SINGLE_CONNECTIONS, 1, 0, 0)  # what is imported and opened at first
         single = load(url, payloads, seconds, SINGLE_CONNECTIONS, 1, 0, 1)
-        pause = max(1, round(PACED_CONNECTIONS * 1000 / (half_of / 2) - single["p50_ms"] / 2))
+        pause = paced_pause(url, payloads, half_of / 2)
         paced = load(url, payloads, seconds, PACED_CONNECTIONS, 1, pause, 2)
         bodies = load(url, payloads, seconds, BODY_CONNECTIONS, BODY_EVENTS, 0, 3)
         drained = time.perf_counter()
@@ -94,6 +94,16 @@ def bench(folder: Path, seconds: int, half_of: int) -> dict[str, Any]:
         "load_average": round(os.getloadavg()[0], 1),
         "cores": os.cpu_count(),
     }
+
+
+def paced_pause(url: str, payloads: Path, rate: float) -> int:
+    """Return how long each connection must rest for about this many requests a second, by a short trial."""
+    round_ms = PACED_CONNECTIONS * 1000 / rate
+    trial = max(1, round(round_ms / 2))
+    found = load(url, payloads, 2, PACED_CONNECTIONS, 1, trial, 4)
+    took_ms = PACED_CONNECTIONS * 1000 * found["seconds"] / found["requests"]
+    rest_ms = trial + round_ms - float(took_ms)
+    return max(1, int(rest_ms + 0.5))
 
 
 def start(root: Path, *, collector: bool = True) -> tuple[subprocess.Popen[str], str]:
