@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from typing import TYPE_CHECKING
@@ -17,9 +18,17 @@ class FileLock:
     """Held from construction to `release`; never survives its process, however that ends."""
 
     def __init__(self, path: Path, *, what: str, fix: str) -> None:
-        """Take the lock, or raise `BusyError`; `{process}` in `what` and `fix` is the holder's process id."""
-        make_folder(path.parent)
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        """Take the lock, or raise `BusyError`; `{process}` in `what` and `fix` is the holder's process id.
+
+        Raises `SpaceError` or `LakeError` where the disk has no file for it.
+        """
+        try:
+            make_folder(path.parent)
+            self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as problem:
+            from headrace.lake.parquet import disk_error  # loads Arrow, which most who lock never need
+
+            raise disk_error(problem, str(path)) from problem
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as problem:
@@ -27,8 +36,9 @@ class FileLock:
             os.close(self._handle)
             what, fix = (text.replace("{process}", holder) for text in (what, fix))
             raise BusyError(what, at=str(path), fix=fix) from problem
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, str(os.getpid()).encode(), 0)
+        with contextlib.suppress(OSError):  # who holds it is only told; a full disk must not keep it held for ever
+            os.ftruncate(self._handle, 0)
+            os.pwrite(self._handle, str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
         """Let others take it."""

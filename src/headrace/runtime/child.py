@@ -69,11 +69,14 @@ class Child:
         failures = 0
         while not self._stopping.is_set():
             started = time.monotonic()
-            code = self._live()
+            try:
+                code = self._live()
+                reason = self.said.get("problem") or f"it ended with code {code}; see {self._log}"
+            except Exception as problem:  # noqa: BLE001 - the edge of this thread: no disk, no memory, no process
+                reason = f"it could not be started: {problem}"
             if self._stopping.is_set():
                 return
             failures = 1 if time.monotonic() - started > SETTLED_SECS else failures + 1
-            reason = self.said.get("problem") or f"it ended with code {code}; see {self._log}"
             self.problem = str(reason)
             pause = min(RETRY_LAST_SECS, RETRY_FIRST_SECS * 2 ** min(failures - 1, 10))
             self._stopping.wait(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
@@ -89,7 +92,8 @@ class Child:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 # Ctrl-C is for the parent, which then ends this child.
                 start_new_session=True,
             )

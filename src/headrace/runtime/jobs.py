@@ -46,6 +46,8 @@ class Jobs:
     ) -> None:
         self.jobs = jobs
         self.history = history
+        self.problem = ""
+        """Why no run starts, if none does: a full disk, say."""
         self._actions = actions
         self._clock = clock
         self._stop = threading.Event()
@@ -60,8 +62,9 @@ class Jobs:
                     self.history.know(self.jobs, self._clock())
                     known = True
                 self.start_due()
-            except HeadraceError:  # a disk that is full for a moment: nothing was claimed, so nothing is missed
-                pass
+                self.problem = ""
+            except Exception as problem:  # noqa: BLE001 - the edge of this thread: nothing was claimed, none is missed
+                self.problem = str(problem)
             self._stop.wait(LOOK_SECS)
 
     def start_due(self) -> None:
@@ -107,13 +110,18 @@ class Jobs:
             lock = self.history.lock(job.name)
         except BusyError:
             return  # it runs elsewhere, or goes on after its time was up: the slot waits
+        except HeadraceError as problem:
+            self.problem = str(problem)
+            return
+        number = None
         try:
             number = self.history.begin(job.name, run, self._clock())
-        except HeadraceError:
-            number = None  # a full disk, say: the slot waits
-        if number is None:
-            lock.release()
-        else:
+        except HeadraceError as problem:  # a full disk, say: the slot waits
+            self.problem = str(problem)
+        finally:
+            if number is None:
+                lock.release()
+        if number is not None:
             self._done(job, number, lock)
 
     def _done(self, job: Job, number: int, lock: FileLock) -> Outcome:

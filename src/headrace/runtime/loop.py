@@ -207,16 +207,20 @@ class Loop:
         except ExternalError as problem:
             self._failed(name, problem)
             return None
+        except Exception as problem:  # noqa: BLE001 - a bug met by one source's data must not stop the others
+            self._failed(name, problem, self._health[name].limit or self._sources[name].batch_rows)
+            return None
         self._health[name].taken_at = now
         return batch
 
-    def _void(self, names: Set[str]) -> None:
-        """Drop what is prepared of sources that are to be taken up again: it lies after what failed."""
-        dropped = [self._preparing.pop(name) for name in names & self._preparing.keys()]
-        wait(dropped)
-        self._discard(each.result() for each in dropped if each.exception() is None)
-        self._discard(each for each in self._ready if each.source in names)
-        self._ready = [each for each in self._ready if each.source not in names]
+    def _void(self, name: str) -> None:
+        """Drop what is prepared of a source that is to be taken up again: it would be taken twice, or after a gap."""
+        preparing = self._preparing.pop(name, None)
+        if preparing is not None:
+            wait([preparing])
+            self._discard([] if preparing.exception() else [preparing.result()])
+        self._discard(each for each in self._ready if each.source == name)
+        self._ready = [each for each in self._ready if each.source != name]
 
     def _discard(self, batches: Iterable[Prepared | None]) -> None:
         self._lake.discard([file for each in batches if each is not None for file in each.files])
@@ -252,7 +256,6 @@ class Loop:
             failed = committing.result()
         except SpaceError as problem:
             failed = {each.source: problem for each in in_flight}
-        self._void(failed.keys())
         for each in in_flight:
             count = each.next_seq - each.first_seq
             if each.source in failed:
@@ -267,6 +270,7 @@ class Loop:
 
     def _failed(self, name: str, problem: Exception, count: int = 0) -> None:
         """Note a failure, set the source back to what is committed, and let it rest: longer each time, with jitter."""
+        self._void(name)
         health = self._health[name]
         health.failures += 1
         health.problem = str(problem)

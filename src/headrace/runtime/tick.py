@@ -134,8 +134,10 @@ class Tick:
         staging = self._stager.submit(self._stage_bronze, name, messages, batch_id)
         try:
             decided = self._pipelines[name](messages, seen.tables)
-        finally:
-            files = staging.result()
+        except BaseException:
+            self._lake.discard(Staging([], [staging]).given_up())
+            raise
+        files = staging.result()
         self._next_seq[name] = first + len(fresh)
         self._next_offset[name].update({each.partition: each.next_offset for each in stretches})
         oldest = pc.min(fresh.column("ingest_time")).as_py()

@@ -131,6 +131,11 @@ class Up:
             "children": {each.name: {**each.said, "pid": each.pid, "problem": each.problem} for each in self.children},
         }
 
+    @property
+    def jobs_problem(self) -> str:
+        """Why no job starts, if none does."""
+        return self._jobs.problem
+
     def stop(self) -> None:
         """Drain and end; a second call ends at once: what is not committed yet stays on the bus."""
         if self._stop.is_set():
@@ -231,6 +236,8 @@ def line(up: Up, started: float) -> str:
         parts.append(f"gold: {gold.problem[:60]}")
     if progress.upkeep:
         parts.append(f"upkeep: {progress.upkeep[:60]}")
+    if up.jobs_problem:
+        parts.append(f"jobs: {up.jobs_problem[:60]}")
     parts += [str(child.said["listening"]) for child in up.children if not child.problem and "listening" in child.said]
     parts += [f"{child.name}: {child.problem[:60]}" for child in up.children if child.problem]
     for source, problem in progress.failing.items():

@@ -84,6 +84,29 @@ def test_the_reason_that_a_child_gives_for_its_end_is_its_problem(child):
     until(lambda: one.problem == "port 8080 is taken")
 
 
+def test_a_child_that_cannot_be_started_is_tried_again(child, tmp_path):
+    one = child(LISTENS, str(tmp_path / "end"))
+    (tmp_path / "logs").write_text("no folder")
+    one.start()
+    until(lambda: "could not be started" in one.problem)
+    (tmp_path / "logs").unlink()
+    until(lambda: one.said and not one.problem)
+
+
+def test_what_is_not_text_is_not_listened_to(child):
+    one = child(
+        r"""
+        import sys, time
+        from headrace.runtime.child import say
+        sys.stdout.buffer.write(b"\xff\xfe not text\n")
+        say(listening="here")
+        time.sleep(60)
+        """
+    )
+    one.start()
+    until(lambda: one.said == {"listening": "here"})
+
+
 def test_a_child_that_does_not_listen_is_killed(child):
     one = child(
         """

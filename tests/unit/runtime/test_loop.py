@@ -195,3 +195,66 @@ def test_a_damaged_topic_keeps_no_other_source_from_starting(tmp_path):
         loop.close()
     assert loop.progress.failing.keys() == {"refunds"}
     assert loop.progress.messages == 2
+
+
+def test_a_source_that_fails_while_its_batch_waits_for_the_writer_is_not_taken_twice(tmp_path):
+    # `drain` asks every source's lag; an answer that fails sets the source back, and what was prepared of it is void.
+    project = project_of(tmp_path, "first", "second")
+
+    class Slow(DuckLake):
+        go_on = threading.Event()
+
+        def commit(self, changes):
+            if any(change.source == "first" for change in changes):
+                self.go_on.wait(30)
+            return super().commit(changes)
+
+    class Away(SqliteBus):
+        away = False
+
+        def lag(self, topic, name):
+            if topic == "second" and self.away:
+                self.away = False
+                raise BusError("away")
+            return super().lag(topic, name)
+
+    bus = Away(project.state / "bus")
+    for name in project.sources:
+        bus.publish(name, messages(orders(0, 3)))
+    loop = loop_over(project, bus, Slow)
+    loop.step({"first"})
+    loop.step({"second"})
+    assert [each.source for each in loop._ready] == ["second"]
+    bus.away = True
+    Slow.go_on.set()
+    loop.drain()
+    until(loop, lambda: loop.progress.messages >= 6)
+    loop.close()
+    bus.close()
+    assert totals(project) == {name: {"accepted": 3, "silver": 3} for name in project.sources}
+    found = rows(project, "SELECT source, count(*)::INT AS n FROM lake.bronze.messages GROUP BY ALL ORDER BY ALL")
+    assert found == [{"source": "first", "n": 3}, {"source": "second", "n": 3}]
+
+
+def test_a_bug_while_a_source_is_prepared_fails_that_source_alone(tmp_path):
+    project = project_of(tmp_path, "broken", "whole")
+    with sqlite_bus(project) as bus:
+        for name in project.sources:
+            bus.publish(name, messages(orders(0, 8)))
+        loop = loop_over(project, bus)
+        prepare, limits = loop._tick.prepare, []
+
+        def failing(name, limit=0):
+            if name == "broken" and len(limits) < 3:
+                limits.append(limit)
+                raise KeyError("a bug")
+            return prepare(name, limit)
+
+        loop._tick.prepare = failing
+        loop.drain()
+        assert "a bug" in loop.progress.failing["broken"]
+        until(loop, lambda: loop.progress.messages >= 16)
+        loop.close()
+    assert limits[0] == 0
+    assert 0 < limits[2] < limits[1]
+    assert totals(project) == {name: {"accepted": 8, "silver": 8} for name in project.sources}
