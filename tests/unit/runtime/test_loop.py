@@ -228,7 +228,8 @@ def test_a_source_that_fails_while_its_batch_waits_for_the_writer_is_not_taken_t
     bus.away = True
     Slow.go_on.set()
     loop.drain()
-    until(loop, lambda: loop.progress.messages >= 6)
+    until(loop, lambda: loop.progress.messages >= 6 and not loop.progress.failing)
+    loop.drain()
     loop.close()
     bus.close()
     assert totals(project) == {name: {"accepted": 3, "silver": 3} for name in project.sources}
