@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class InFlight:
     """The bytes of bodies that are being read or wait for their acknowledgement, by source. Of the event loop only.
 
-    A source that has nothing on its way may always send one request, however small the limits are.
+    However small the limits are: one request of a source passes that of its source, and one that is alone both.
     """
 
     def __init__(self, limits: CollectorSpec) -> None:
@@ -35,7 +35,7 @@ class InFlight:
             raise retry_after(
                 429, "source_busy", f"{others:,} bytes of source {source!r} wait for their acknowledgement"
             )
-        if others and self.bytes + count > self._limits.max_waiting_bytes:
+        if self.bytes > mine and self.bytes + count > self._limits.max_waiting_bytes:
             raise retry_after(429, "busy", f"{self.bytes:,} bytes wait for their acknowledgement")
         self._by_source[source] += count
         self.bytes += count
