@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -39,6 +40,7 @@ class Look:
         self._access = access
         self._lanes = lanes
         self._reading = 0
+        self._readers = ThreadPoolExecutor(RECENT_AT_ONCE, thread_name_prefix="recent")
 
     async def __call__(self, scope: Any, path: str, request_id: str) -> Answer:
         """Answer one of them. Raises `Refused`."""
@@ -93,7 +95,8 @@ class Look:
             raise retry_after(429, "busy", f"{self._reading} others look at what came in last")
         self._reading += 1
         try:
-            return await asyncio.to_thread(recent, self._project, kind, source, query)
+            of = (self._project, kind, source, query)
+            return await asyncio.get_running_loop().run_in_executor(self._readers, recent, *of)
         except ConfigError as problem:
             raise Refused(404, "unknown_source", problem.message, at="path", fix=problem.fix) from problem
         except ExternalError as problem:
