@@ -99,7 +99,7 @@ def _lines(body: bytes, limits: CollectorSpec) -> list[bytes]:
     lines = body.split(b"\n")
     if b"\r" in body:
         lines = [line.removesuffix(b"\r") for line in lines]
-    lines = [line for line in lines if line and not line.isspace()]
+    lines = [line for line in lines if line.strip(BLANK)]  # not isspace: that knows more blanks than JSON does
     longest = max(map(len, lines))
     if longest > limits.max_event_bytes:
         at = next(number for number, line in enumerate(lines, 1) if len(line) > limits.max_event_bytes)

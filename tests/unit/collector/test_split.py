@@ -93,6 +93,12 @@ def test_an_event_that_is_no_good_harms_no_neighbour(body, events):
     assert split(body, "json", LIMITS) == events
 
 
+@pytest.mark.parametrize("blank", [b"\v", b"\f", b"\x1c", b"\xc2\x85"])
+def test_what_only_others_call_blank_is_a_bad_event_and_no_end_of_ours(blank):
+    assert split(blank, "lines", LIMITS) == [blank]
+    assert split(b'{"a": 1}\n' + blank + b"\n \t\n", "lines", LIMITS) == [b'{"a": 1}', blank]
+
+
 def test_types_say_how_a_body_is_laid_out():
     assert layout_of("application/json; charset=UTF-8") == "json"
     assert layout_of("application/vnd.shop+json") == "json"
