@@ -232,14 +232,38 @@ class PushesSpec(Spec):
         return self
 
 
+_CARRIES_IPV4 = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96")))
+"""Networks whose last 32 bits are an IPv4 address: compatible, translated (SIIT), and that of NAT64."""
+_NOT_PUBLIC = tuple(map(ipaddress.IPv6Network, ("fec0::/10", "64:ff9b:1::/48")))
+"""What `is_global` takes for public in some Pythons: site-local addresses, and the NAT64 of one network."""
+
+
 def refused_address(host: str, networks: tuple[str, ...]) -> bool:
-    """Whether an address is one that no push may reach: private, link-local and the like, and in no listed network."""
+    """Whether an address is one that no push may reach: private, link-local and the like, and in no listed network.
+
+    An IPv6 address that leads to an IPv4 address (NAT64, 6to4, Teredo, and others) is refused where either of them is.
+    """
     try:
         address: Any = ipaddress.ip_address(host)
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    address = mapped or address
-    if any(address in ipaddress.ip_network(each) for each in networks):
-        return False
-    return not address.is_global or address.is_multicast
+    address = getattr(address, "ipv4_mapped", None) or address  # the very same to a socket
+    allowed = [ipaddress.ip_network(each) for each in networks]
+    return any(
+        not any(each in network for network in allowed) and not _is_public(each)
+        for each in (address, *_carried(address))
+    )
+
+
+def _is_public(address: Any) -> bool:
+    return address.is_global and not address.is_multicast and not any(address in each for each in _NOT_PUBLIC)
+
+
+def _carried(address: Any) -> list[ipaddress.IPv4Address]:
+    """Return the IPv4 addresses that an IPv6 address leads to."""
+    if address.version == 4 or address.is_loopback or address.is_unspecified:  # ::1 and :: carry nothing
+        return []
+    found = [address.sixtofour, *(address.teredo or ())]
+    if any(address in each for each in _CARRIES_IPV4):
+        found.append(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF))
+    return [each for each in found if each is not None]

@@ -21,7 +21,8 @@ def event_json_sql(fields: Iterable[pa.Field], alias: str, required: Set[str] = 
     """Return a SQL expression for the JSON text of rows called `alias`, with these columns in their order.
 
     A column that is null is left out, at every depth, but for the `required` ones: so that what is sent meets the
-    contract that it met. Times are ISO 8601, instants in UTC with a Z, bytes base64; JSON text stands as it is.
+    contract that it met. Times are ISO 8601, instants in UTC with a Z, bytes base64; JSON text stands as it is. NaN and
+    infinity, for which JSON has no word, count as null.
     """
     return _object((field, column_sql(alias, field.name), field.name in required) for field in fields)
 
@@ -54,4 +55,6 @@ def _text(field: pa.Field, value: str, depth: int = 0) -> str:
         return f"('\"' || strftime(make_timestamp(epoch_us({value})), {literal(shape)}) || '\"')"
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         return f"('\"' || to_base64({value}) || '\"')"
+    if pa.types.is_floating(kind):
+        return f"CASE WHEN isfinite({value}) THEN CAST(to_json({value}) AS VARCHAR) END"
     return f"CAST(to_json({value}) AS VARCHAR)"

@@ -3,9 +3,11 @@
 import base64
 import datetime as dt
 import json
+import math
 from decimal import Decimal
 
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -78,6 +80,41 @@ def test_every_type_is_written_as_others_read_it():
 def test_nulls_are_left_out_but_where_they_are_required():
     assert texts([{}]) == ["{}"]
     assert texts([{}], required={"paid", "customer"}) == ['{"paid":null,"customer":null}']
+
+
+def strictly(text):
+    """Read JSON as the RFC has it: Python's reader takes NaN and Infinity too."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+@given(st.lists(st.floats(), max_size=4), st.floats(width=32))
+def test_a_number_that_json_has_no_word_for_is_null(many, one):
+    inner = pa.struct([("x", pa.float64())])
+    schema = pa.schema(
+        [
+            ("double", pa.float64()),
+            ("single", pa.float32()),
+            ("required", pa.float64()),
+            ("many", pa.list_(pa.float64())),
+            ("inner", inner),
+            ("inners", pa.list_(inner)),
+        ]
+    )
+    row = {"double": one, "single": one, "required": one, "many": many, "inner": {"x": one}}
+    (text,) = texts([row | {"inners": [{"x": each} for each in many]}], schema, {"required"})
+    said = {"x": one} if math.isfinite(one) else {}
+    assert strictly(text) == {
+        **({"double": one} if said else {}),
+        **({"single": pytest.approx(one)} if said else {}),
+        "required": one if said else None,
+        "many": [each if math.isfinite(each) else None for each in many],
+        "inner": said,
+        "inners": [{"x": each} if math.isfinite(each) else {} for each in many],
+    }
 
 
 names = st.text(min_size=1, max_size=5)
