@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 MAX_MEMBERS = 100_000
 IGNORED = (".", "_")  # __MACOSX, among others
+BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""How members may be packed: for others, zipfile decompresses whatever it read at once, however much comes out."""
 
 
 class Member(NamedTuple):
@@ -28,7 +30,8 @@ def members(file: BinaryIO, name: str, bounds: Bounds) -> Iterator[Member]:
     """Yield the files of an archive in its own order; each is closed when the next is asked for.
 
     Folders, and members whose path has a part that starts with `.` or `_`, are no files. Raises `InputError` where the
-    archive is damaged, encrypted, or unfolds beyond its bounds, the latter before its first member.
+    archive is damaged, encrypted, packed in a way that no bound holds for, or unfolds beyond its bounds, the last two
+    before its first member.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -50,7 +53,15 @@ def _ignored(path: str) -> bool:
 
 
 def _hold(wanted: list[zipfile.ZipInfo], name: str, bounds: Bounds) -> None:
-    # zipfile never gives more of a member than its directory says, and then checks its checksum.
+    for info in wanted:
+        if info.compress_type not in BOUNDED:
+            kind = zipfile.compressor_names.get(info.compress_type, str(info.compress_type))
+            raise InputError(
+                f"the member is packed as {kind}, and only deflated and stored ones are taken",
+                at=f"{name}/{info.filename}",
+                fix="make the archive anew with deflate, as zip does where it is told nothing else",
+            )
+    # Of these, zipfile never unpacks more of a member than its directory says, and then checks its checksum.
     size, packed = sum(info.file_size for info in wanted), sum(info.compress_size for info in wanted)
     if len(wanted) > MAX_MEMBERS:
         raise InputError(f"the archive has more than {MAX_MEMBERS:,} files", at=name, fix="deliver several archives")

@@ -77,6 +77,22 @@ def test_a_damaged_archive_is_told(tmp_path, damage):
     assert "a.zip" in told.value.at
 
 
+@pytest.mark.parametrize("packed", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_that_no_bound_holds_for_are_refused_before_any_is_unpacked(tmp_path, packed):
+    path = archive(tmp_path / "a.zip", **{"a.jsonl": b"1\n"})
+    with zipfile.ZipFile(path, "a", packed) as out:
+        out.writestr("deep/bomb.jsonl", b"0" * MIB)
+    data = bytearray(path.read_bytes())
+    at = data.rindex(b"PK\x01\x02")
+    data[at + 24 : at + 28] = (100).to_bytes(4, "little")  # the directory lies: what it says is far within any bound
+    path.write_bytes(data)
+    taken = read_messages(path, name="a.zip", bounds=Bounds(unpacked_bytes=1000))
+    with pytest.raises(InputError, match="only deflated and stored") as told:
+        next(taken)
+    assert told.value.at == "a.zip/deep/bomb.jsonl"
+    assert told.value.fix
+
+
 @pytest.mark.parametrize("suffix", ["gz", "bz2", "zst", "zip"])
 def test_a_bomb_is_refused_before_it_unfolds(tmp_path, suffix):
     zeros = b"0" * (100 * MIB)
