@@ -46,7 +46,7 @@ def scan(source: Watched, manifest: Manifest, bus: Bus, clock: Callable[[], floa
     listing = list(source.place.listing())
     known = manifest.current(source.id)
     for found in listing:
-        match decide(known.get(found.path), found, clock(), source.settle_secs, source.settings):
+        match decide(known.get(found.path), found, clock(), source.settle_secs, source.settings(found.path)):
             case Step.NOTE | Step.AGAIN:
                 manifest.note(source.id, found, clock())
             case Step.REFUSE:
@@ -60,7 +60,10 @@ def scan(source: Watched, manifest: Manifest, bus: Bus, clock: Callable[[], floa
     fresh = manifest.current(source.id)
     for found in listing:
         mine = fresh.get(found.path)
-        if mine is not None and decide(mine, found, clock(), source.settle_secs, source.settings) is Step.TAKE:
+        if (
+            mine is not None
+            and decide(mine, found, clock(), source.settle_secs, source.settings(found.path)) is Step.TAKE
+        ):
             ready.append((found, mine))
     manifest.scanned(source.id, clock())
     trouble: ExternalError | None = None
@@ -111,8 +114,9 @@ def _begin(
     checked = yield from _check(source, found, file)
     if not source.place.is_same(found, file):
         return None
-    entry = entry._replace(settings=source.settings)
-    told = {"digest": checked.digest, "rows": checked.rows, "settings": source.settings, "fix": ""}
+    settings = source.settings(found.path)
+    entry = entry._replace(settings=settings)
+    told = {"digest": checked.digest, "rows": checked.rows, "settings": settings, "fix": ""}
     twin = manifest.twin(entry, checked.digest)
     if twin is None:
         return manifest.change(
@@ -145,7 +149,7 @@ def _publish(
     clock: Callable[[], float],
 ) -> Iterator[None]:  # fmt: skip
     assert entry.digest is not None  # noqa: S101 - known since it was checked
-    producer = source.producer(entry.digest)
+    producer = source.producer(entry.digest, found.path)
     taken, noted = 0, clock()
     try:
         messages = source.messages(found.path, _rewound(file), lambda _: None)
@@ -175,13 +179,16 @@ def _rewound(file: BinaryIO) -> BinaryIO:
 def _fail(source: Watched, entry: Entry, error: HeadraceError, manifest: Manifest, clock: Callable[[], float]) -> None:
     message = f"{error.at}: {error.message}" if error.at and error.at != entry.path else error.message
     fix = error.fix.replace("--format", "ingestion.format:")
-    manifest.change(entry, state="failed", message=message, fix=fix, settings=source.settings, ended=clock())
+    manifest.change(
+        entry, state="failed", message=message, fix=fix, settings=source.settings(entry.path), ended=clock()
+    )
 
 
 def _refuse(source: Watched, found: Found, manifest: Manifest, clock: Callable[[], float]) -> None:
     manifest.note(source.id, found, clock())
     entry = manifest.current(source.id)[found.path]
-    manifest.change(entry, state="failed", message=found.fault, settings=source.settings, ended=clock())
+    settings = source.settings(found.path)
+    manifest.change(entry, state="failed", message=found.fault, settings=settings, ended=clock())
 
 
 def _gone(entry: Entry, manifest: Manifest, clock: Callable[[], float]) -> None:

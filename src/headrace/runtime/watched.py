@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ COMPRESSIONS = {"none": "", "zip": "zip", **NAMES}
 
 @dataclass(frozen=True)
 class Watched:
-    """One source of watched files. `settings` stand for how a file is read: others would number its rows otherwise."""
+    """One source of watched files. `reading` is all that decides, beside its table, what messages a file gives."""
 
     id: str
     topic: str
@@ -46,7 +47,7 @@ class Watched:
     settle_secs: float
     schedule: str | None
     timezone: str
-    settings: str
+    reading: tuple[object, ...]
 
     def messages(self, path: str, file: BinaryIO, note: Callable[[str], None]) -> Iterator[pa.RecordBatch]:
         """Yield the messages of a file of this source; see `read_messages`."""
@@ -55,28 +56,46 @@ class Watched:
             name=path,
             format=self.format,
             compression=self.compression,
-            attributes=self._table(path),
+            attributes=self._attributes(path),
             usual=self.usual,
             csv=self.said,
             bounds=self.bounds,
             note=note,
         )
 
-    def producer(self, digest: str) -> str:
-        """Return the name under which the topic counts the messages of a file with this digest."""
-        return f"file:{self.id}:{digest}:{self.settings}"
+    def settings(self, path: str) -> str:
+        """Return what stands for how a file is read: with others, the same bytes are other messages.
 
-    def _table(self, path: str) -> dict[str, str]:
+        The table is part of it, since messages name theirs: the other tables of the source are not.
+        """
+        table = self._table(path)
+        return _standing_for((*self.reading, self.tables if table is None else (table,)))
+
+    def producer(self, digest: str, path: str) -> str:
+        """Return the name under which the topic counts the messages of a file with this digest at this path."""
+        return f"file:{self.id}:{digest}:{self.settings(path)}"
+
+    def _table(self, path: str) -> str | None:
+        """Return the table whose folder a file lies in, None where it lies in none."""
+        table, slash, _ = path.partition("/")
+        return table if slash and table in self.tables else None
+
+    def _attributes(self, path: str) -> dict[str, str]:
         if not self.tables:
             return {}
-        table, slash, _ = path.partition("/")
-        if slash and table in self.tables:
+        table = self._table(path)
+        if table is not None:
             return {DATASET_ATTRIBUTE: table}
         raise InputError(
             "the file lies in no folder of a table",
             at=path,
             fix=f"move it into one: {', '.join(f'{name}/' for name in self.tables)}",
         )
+
+
+@functools.lru_cache(maxsize=4096)  # asked for each file of a folder, at each look
+def _standing_for(reading: tuple[object, ...]) -> str:
+    return hashlib.sha256(json.dumps(reading).encode()).hexdigest()[:12]
 
 
 def watched(project: Project) -> tuple[dict[str, Watched], dict[str, HeadraceError]]:
@@ -102,8 +121,6 @@ def _watched(source: Source, project: Project) -> Watched:
     said = said_by(source.csv)
     told = spec.compression
     compression = None if told is None or told in OWN_COMPRESSION else COMPRESSIONS[told]
-    tables = tuple(table.name for table in spec.tables)
-    reading = [spec.format, compression, source.message_format, said, tables]
     return Watched(
         id=source.id,
         topic=source.topic,
@@ -113,10 +130,10 @@ def _watched(source: Source, project: Project) -> Watched:
         usual=source.message_format,
         said=said,
         bounds=Bounds(spec.files.max_unpacked_bytes, spec.files.max_unpacked_ratio),
-        tables=tables,
+        tables=tuple(table.name for table in spec.tables),
         every_secs=spec.files.every.total_seconds(),
         settle_secs=spec.files.settle.total_seconds(),
         schedule=spec.schedule,
         timezone=source.settings.timezone,
-        settings=hashlib.sha256(json.dumps(reading).encode()).hexdigest()[:12],
+        reading=(spec.format, compression, source.message_format, said),
     )

@@ -386,6 +386,40 @@ def test_a_source_with_tables_has_a_folder_for_each(shop):
     assert shop.files()["b.jsonl"][0] == "failed"
 
 
+def test_the_same_bytes_in_the_folder_of_another_table_are_other_messages(shop):
+    shop.say("tables: [users, items]")
+    path = shop.write("users/a.jsonl", lines(0, 2))
+    shop.write("users/copy.jsonl", lines(0, 2), at=LONG_AGO + 1)
+    shop.scan()
+    shop.write("items/same.jsonl", lines(0, 2))
+    shop.scan()
+    (shop.landing / "items").mkdir(exist_ok=True)
+    moved = shop.write("users/wrong.jsonl", lines(5, 6))
+    shop.scan()
+    moved.rename(shop.landing / "items/right.jsonl")
+    shop.scan()
+    shop.say("tables: [items, users, orders]")
+    path.rename(shop.landing / "users/renamed.jsonl")
+    shop.scan()
+    shop.scan()
+    got = [(row["attributes"]["dataset"], row["payload"]) for row in shop.topic()]
+    assert got == [
+        *[("users", line) for line in lines(0, 2).splitlines()],
+        *[("items", line) for line in lines(0, 2).splitlines()],
+        ("users", b'{"n":5}'),
+        ("items", b'{"n":5}'),
+    ]
+    assert {state for state, *_ in shop.files().values()} == {"done"}
+
+
+def test_the_name_a_file_is_counted_by_stays_as_it_was(shop):
+    """What a released version took is known by these names: another one would take it all again."""
+    path = "users/a.jsonl"
+    assert shop.sources["orders"].producer("d", path) == "file:orders:d:c7e04c2601b4"
+    shop.say("tables: [users]")
+    assert shop.sources["orders"].producer("d", path) == "file:orders:d:eb95e09d7b90"
+
+
 def test_json_files_of_a_csv_source_say_what_they_are(shop):
     shop.say("message_format: csv")
     shop.write("a.csv", b"n\n1\n")

@@ -88,7 +88,10 @@ class Manifest:
         return self._entries(f"{where} ORDER BY id", parameters)
 
     def twin(self, entry: Entry, digest: str) -> Entry | None:
-        """Return a file of the same source and bytes that was taken whole, under whatever name, or None."""
+        """Return a file of the same source, bytes and settings that was taken whole, under whatever name, or None.
+
+        The settings stand for the file's table too: in another one, the same bytes are other messages.
+        """
         found = self._entries(
             "WHERE source = ? AND digest = ? AND settings = ? AND id <> ? AND rows = taken AND ended IS NOT NULL "
             "AND state IN ('done', 'superseded') ORDER BY path <> ?, id LIMIT 1",
