@@ -17,6 +17,7 @@ MAX_MEMBERS = 100_000
 IGNORED = (".", "_")  # __MACOSX, among others
 BOUNDED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """How members may be packed: for others, zipfile decompresses whatever it read at once, however much comes out."""
+_KINDS = {zipfile.ZIP_BZIP2: "bzip2", zipfile.ZIP_LZMA: "lzma", 93: "zstd", 95: "xz"}
 
 
 class Member(NamedTuple):
@@ -55,7 +56,7 @@ def _ignored(path: str) -> bool:
 def _hold(wanted: list[zipfile.ZipInfo], name: str, bounds: Bounds) -> None:
     for info in wanted:
         if info.compress_type not in BOUNDED:
-            kind = zipfile.compressor_names.get(info.compress_type, str(info.compress_type))
+            kind = _KINDS.get(info.compress_type, f"method {info.compress_type}")
             raise InputError(
                 f"the member is packed as {kind}, and only deflated and stored ones are taken",
                 at=f"{name}/{info.filename}",
