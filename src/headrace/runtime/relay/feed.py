@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from headrace.connectors.push import GoldPushSpec
@@ -14,6 +14,7 @@ from headrace.runtime.relay.rounds import Row, rows_of
 from headrace.runtime.relay.store import KINDS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from headrace.connectors.push import TargetSpec
@@ -100,34 +101,50 @@ class Feed:
         self._reading.submit(self._held.close).result()
         self._reading.shutdown()
 
-    def _opened(self) -> LakeReader:
-        if self._reader is None:
-            self._reader = self._held.enter_context(open_reader(self._lake))
-        if self._reader is None:
-            raise LakeError("nothing was ever committed here", at=str(self._lake), fix="headrace up")
-        return self._reader
+    @contextmanager
+    def _reading_lake(self) -> Iterator[LakeReader]:
+        """Have the lake open. What fails may be the connection itself, for good: the next time opens it anew."""
+        try:
+            if self._reader is None:
+                self._reader = self._held.enter_context(open_reader(self._lake))
+            if self._reader is None:
+                raise LakeError("nothing was ever committed here", at=str(self._lake), fix="headrace up")
+            yield self._reader
+        except LakeError:
+            self._reader = None
+            self._held.close()
+            raise
 
     def _committed_since(self, since: int) -> tuple[int, list[tuple[str, str]] | None]:
         """Return the latest snapshot, and the pushes that got rows after `since`; None where nobody can tell."""
-        lake = self._opened()
-        snapshot = lake.snapshot()
-        if snapshot == since:
-            return snapshot, []
-        try:
-            rows = lake.rows(
-                "SELECT DISTINCT source, push FROM "
-                f"ducklake_table_insertions('lake', 'ops', 'outbox', {since + 1}, {snapshot})"
-            )
-        except LakeError:  # the first look, or snapshots that have expired meanwhile
-            return snapshot, None
+        with self._reading_lake() as lake:
+            snapshot = lake.snapshot()
+            if snapshot == since:
+                return snapshot, []
+            try:
+                rows = lake.rows(
+                    "SELECT DISTINCT source, push FROM "
+                    f"ducklake_table_insertions('lake', 'ops', 'outbox', {since + 1}, {snapshot})"
+                )
+            except LakeError:  # the first look, or snapshots that have expired meanwhile
+                return snapshot, None
         return snapshot, [(row["source"], row["push"]) for row in rows]
 
     def _rows(self, source: str, push: str, after: int, limit: int) -> list[Row]:
-        found = self._opened().rows(
-            f"SELECT {', '.join(f'{chr(34)}{name}{chr(34)}' for name in Row._fields)} FROM (FROM lake.ops.outbox "
-            "WHERE source = ? AND push = ? AND seq > ? ORDER BY seq LIMIT ?) "
-            f"QUALIFY sum(strlen(data)) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) <= {READ_BYTES} "
-            "OR row_number() OVER (ORDER BY seq) = 1 ORDER BY seq",
-            [source, push, after, limit],
-        )
+        """Return rows up to `READ_BYTES`. How far that is, sizes alone tell: no more data than that is ever held."""
+        with self._reading_lake() as lake:
+            (upto,) = lake.rows(
+                "SELECT max(seq) AS seq FROM (FROM (SELECT seq, strlen(data) AS bytes FROM lake.ops.outbox "
+                "WHERE source = ? AND push = ? AND seq > ? ORDER BY seq LIMIT ?) "
+                f"QUALIFY sum(bytes) OVER (ORDER BY seq ROWS UNBOUNDED PRECEDING) <= {READ_BYTES} "
+                "OR row_number() OVER (ORDER BY seq) = 1)",
+                [source, push, after, limit],
+            )
+            if upto["seq"] is None:
+                return []
+            found = lake.rows(
+                f"SELECT {', '.join(f'{chr(34)}{name}{chr(34)}' for name in Row._fields)} FROM lake.ops.outbox "
+                "WHERE source = ? AND push = ? AND seq > ? AND seq <= ? ORDER BY seq",
+                [source, push, after, upto["seq"]],
+            )
         return rows_of(found)
