@@ -349,7 +349,6 @@ def test_a_full_disk_without_another_is_a_503_and_heals_by_itself(disk):
 
 
 def test_a_segment_that_was_published_before_a_crash_is_not_published_again(tmp_path):
-    from headrace.bus.base import Once
     from headrace.collector.spool import Room, Spool
     from living import messages
 
@@ -360,7 +359,7 @@ def test_a_segment_that_was_published_before_a_crash_is_not_published_again(tmp_
     (spool._folder / "0000000000000009-half.draft").write_bytes(b"half")
     with sqlite_bus(project) as bus:
         segment, batch = spool.oldest()
-        bus.publish("orders", batch, once=Once(segment.producer, 0))  # and now it dies
+        bus.publish("orders", batch, once=segment.once)  # and now it dies
     with collecting(project):
         wait_until(lambda: not list(project.state.glob("spool/orders/*")))
     assert [json.loads(payload)["id"] for payload, _ in taken(project)] == ["o0", "o1", "o2"]

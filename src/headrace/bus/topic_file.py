@@ -115,11 +115,13 @@ class TopicFile:
                 sync(path.parent)
 
     def is_current(self) -> bool:
-        """Say whether the file at the path is still the one that was opened."""
+        """Say whether the file at the path is still the one that was opened, as far as can be seen."""
         try:
             return self.path.stat().st_ino == self._inode
-        except OSError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
+        except OSError:  # it cannot be looked at now: no sign that it is gone, nor what was committed to it
+            return True
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
 import time
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,14 +16,14 @@ import pyarrow as pa
 
 from headrace.bus.base import Once
 from headrace.collector.problems import Refused, retry_after
-from headrace.errors import HeadraceError
+from headrace.errors import HeadraceError, InputError
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Sequence
 
     from headrace.bus.base import Bus, Published
-    from headrace.collector.spool import Spool
+    from headrace.collector.spool import Segment, Spool
 
 GROUP_BYTES = 8 << 20
 GROUP_MESSAGES = 50_000
@@ -65,6 +67,10 @@ class Lane:
 
     One thread takes all that waits, publishes it in one transaction, and answers. Where the bus fails, it goes to the
     spool instead, and so does all that follows until the spool has been published, oldest first.
+
+    A bus may fail after it took the messages, and its answer got lost. So the lane numbers what it publishes: from the
+    spool it goes out under the same numbers, and is dropped where it was taken. After a failure nobody knows which
+    number is expected next, so the lane goes on as another producer: nothing else ever comes under numbers once tried.
     """
 
     def __init__(self, bus: Bus, topic: str, spool: Spool | None, loop: asyncio.AbstractEventLoop) -> None:
@@ -74,6 +80,7 @@ class Lane:
         self._spool = spool
         self._loop = loop
         self._queue: queue.SimpleQueue[Parcel | None] = queue.SimpleQueue()
+        self._next: Once | None = None  # as whom the next publish goes out; None: as a new producer
         self._failures = 0
         self._retry_at = 0.0
         self._thread = threading.Thread(target=self._run, name=f"lane-{topic}", daemon=True)
@@ -99,11 +106,17 @@ class Lane:
     def _run(self) -> None:
         closing = False
         while not closing:
-            parcels, closing = self._waiting()
-            if parcels:
-                self._settle(parcels)
-            elif self.spooled_segments:
-                self._replay()
+            try:
+                parcels, closing = self._waiting()
+                if parcels:
+                    self._settle(parcels)
+                elif self.spooled_segments:
+                    self._replay()
+            except Exception as problem:  # the edge of this thread: without it, nobody would ever be answered again
+                log.exception("lane %s", self.topic)
+                self._failed(problem)
+        if self._spool is not None:
+            self._spool.tidy()
 
     def _waiting(self) -> tuple[list[Parcel], bool]:
         """Return all that waits, up to a limit, and whether that is the last; wait for the first."""
@@ -134,34 +147,39 @@ class Lane:
             answers: Sequence[Acknowledged] | Refused = self._made_durable(parcels)
         except Refused as refused:
             answers = refused
-        except Exception:  # the edge of this thread: whatever happened, nobody waits for ever
+        except Exception:  # whatever happened, nobody waits for ever
             log.exception("lane %s", self.topic)
             answers = Refused(500, "internal", "the events could not be taken, by a bug of Headrace", fix="report it")
-        self._loop.call_soon_threadsafe(_answer, parcels, answers)
+        with contextlib.suppress(RuntimeError):  # the loop has closed: nobody is left to answer
+            self._loop.call_soon_threadsafe(_answer, parcels, answers)
 
     def _made_durable(self, parcels: list[Parcel]) -> Sequence[Acknowledged]:
         started = time.perf_counter()
         batch = batch_of(parcels)
+        tried = None
         if not self.spooled_segments or self._replay():
+            once, self._next = self._next or Once(f"lane-{uuid.uuid4().hex}", 0), None
             try:
-                published = self._bus.publish(self.topic, batch)
+                published = self._bus.publish(self.topic, batch, once=once)
             except HeadraceError as problem:
                 self._failed(problem)
+                tried = once if not isinstance(problem, InputError) else None  # with that one, nothing was taken
             else:
+                self._next = once._replace(first=once.first + batch.num_rows)
                 self._failures = 0
                 self.tally.problem = ""
                 self.tally.commits += 1
                 self.tally.commit_secs += time.perf_counter() - started
                 return acknowledged(parcels, published)
-        self._keep(batch)
+        self._keep(batch, tried)
         return [Acknowledged(None, None)] * len(parcels)
 
-    def _keep(self, batch: pa.RecordBatch) -> None:
+    def _keep(self, batch: pa.RecordBatch, tried: Once | None) -> None:
         """Put messages into the spool. Raises `Refused` (503) where that fails too."""
         if self._spool is None:
             raise _unavailable(f"the bus cannot take events: {self.tally.problem}")
         try:
-            self._spool.put(batch)
+            self._spool.put(batch, tried)
         except HeadraceError as problem:
             raise _unavailable(f"neither the bus nor the spool can take events: {problem.message}") from problem
         self.tally.spooled_messages += batch.num_rows
@@ -179,19 +197,31 @@ class Lane:
                     self.tally.problem = ""
                     return True
                 segment, batch = waiting
-                published = self._bus.publish(self.topic, batch, once=Once(segment.producer, 0))
+                published = self._publish_again(segment, batch)
                 self._spool.drop(segment)
-            except (HeadraceError, OSError) as problem:
+            except Exception as problem:  # whatever it is: what comes in meanwhile can go to the spool
+                if not isinstance(problem, (HeadraceError, OSError)):
+                    log.exception("lane %s: the spool", self.topic)
                 self._failed(problem)
                 return False
             self.tally.replayed_messages += published.messages
 
+    def _publish_again(self, segment: Segment, batch: pa.RecordBatch) -> Published:
+        try:
+            return self._bus.publish(self.topic, batch, once=segment.once)
+        except InputError:
+            if not segment.once.first:
+                raise
+            # The topic is an older copy: it lacks what was numbered before these messages, and these too.
+            return self._bus.publish(self.topic, batch, once=Once(segment.path.stem, 0))
+
     def _failed(self, problem: Exception) -> None:
         self._failures += 1
         self._retry_at = time.monotonic() + min(RETRY_LAST_SECS, RETRY_FIRST_SECS * 2 ** min(self._failures - 1, 10))
-        if str(problem) != self.tally.problem:
-            log.warning("lane %s: %s", self.topic, problem)
-        self.tally.problem = str(problem)
+        what = str(problem) or type(problem).__name__
+        if what != self.tally.problem:
+            log.warning("lane %s: %s", self.topic, what)
+        self.tally.problem = what
 
 
 def batch_of(parcels: Sequence[Parcel]) -> pa.RecordBatch:
@@ -230,4 +260,4 @@ def _answer(parcels: Sequence[Parcel], answers: Sequence[Acknowledged] | Refused
 
 
 def _unavailable(what: str) -> Refused:
-    return retry_after(503, "unavailable", f"{what}; nothing of this request was taken", secs=2)
+    return retry_after(503, "unavailable", f"{what}; this request is not acknowledged", secs=2)

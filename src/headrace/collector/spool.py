@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
-from headrace.bus.base import topic_named
+from headrace.bus.base import Once, topic_named
 from headrace.disk import make_folder, sync
 from headrace.errors import BusError, InputError, SpaceError
 
@@ -26,10 +26,15 @@ _MAGIC = b"HRSPOOL1"
 
 
 class Segment(NamedTuple):
-    """Some messages of one topic, in a file of their own; `producer` numbers them from 0 on, on that topic only."""
+    """Some messages of one topic, in a file of their own; its name tells how they are numbered, on that topic only."""
 
     path: Path
-    producer: str
+
+    @property
+    def once(self) -> Once:
+        """The numbers under which they are published, whenever that is tried."""
+        producer, _, first = self.path.stem.partition("-")[2].rpartition("-")
+        return Once(producer, int(first))
 
 
 class Room:
@@ -65,13 +70,14 @@ class Spool:
         self._folder = folder / topic_named(topic)
         self._room = room
         self._segments: list[Segment] = []
+        self._refused: dict[Path, int] = {}
         self._next = 0
         if self._folder.is_dir():
             for path in sorted(self._folder.iterdir()):
                 if path.suffix == DRAFT:
                     path.unlink()
                 elif path.suffix == SUFFIX:
-                    self._segments.append(Segment(path, f"spool-{path.stem.partition('-')[2]}"))
+                    self._segments.append(Segment(path))
                     self._next = int(path.stem.partition("-")[0]) + 1
                     room.take(_on_disk(path.stat().st_size))
 
@@ -79,8 +85,12 @@ class Spool:
         """How many segments wait."""
         return len(self._segments)
 
-    def put(self, batch: pa.RecordBatch) -> None:
-        """Keep messages, durably when this returns. `SpaceError` where they do not fit, `BusError` where it fails."""
+    def put(self, batch: pa.RecordBatch, tried: Once | None = None) -> None:
+        """Keep messages, durably when this returns. `SpaceError` where they do not fit, `BusError` where it fails.
+
+        `tried` are the numbers under which a bus may have taken them already: they keep these. Others get new ones.
+        """
+        self.tidy()
         sink = pa.BufferOutputStream()
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
@@ -93,8 +103,10 @@ class Spool:
                 at=str(self._folder),
                 fix="free what keeps the bus from taking events, or raise `collector: {spool_max_bytes: …}`",
             )
-        path = self._folder / f"{self._next:016d}-{uuid.uuid4().hex}{SUFFIX}"
+        once = tried or Once(f"spool-{uuid.uuid4().hex}", 0)
+        path = self._folder / f"{self._next:016d}-{once.producer}-{once.first}{SUFFIX}"
         draft = path.with_suffix(DRAFT)
+        is_named = False
         try:
             make_folder(self._folder)
             with draft.open("wb") as file:
@@ -102,18 +114,29 @@ class Spool:
                 file.write(data)
             sync(draft)
             draft.replace(path)
+            is_named = True
             sync(self._folder)
         except OSError as problem:
-            self._room.give(size)
-            with contextlib.suppress(OSError):
-                draft.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)  # it was refused: it must not be published after all
+            if is_named:
+                self._refused[path] = size
+                self.tidy()
+            else:
+                self._room.give(size)
+                with contextlib.suppress(OSError):
+                    draft.unlink(missing_ok=True)
             if problem.errno in {28, 122}:  # ENOSPC, EDQUOT
                 raise SpaceError("the disk of the spool is full", at=str(self._folder)) from problem
             raise BusError(f"the spool cannot be written: {problem.strerror}", at=str(self._folder)) from problem
-        self._segments.append(Segment(path, f"spool-{path.stem.partition('-')[2]}"))
+        self._segments.append(Segment(path))
         self._next += 1
+
+    def tidy(self) -> None:
+        """Take away what was refused and could not be taken away then: the next process would publish it."""
+        for path, size in list(self._refused.items()):
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+                del self._refused[path]
+                self._room.give(size)
 
     def oldest(self) -> tuple[Segment, pa.RecordBatch] | None:
         """Return the segment that came first, with its messages; None where none waits.
@@ -167,7 +190,10 @@ def _read(data: bytes) -> pa.RecordBatch | None:
     body = data[_HEAD.size :]
     if magic != _MAGIC or len(body) != length or zlib.crc32(body) != checksum:
         return None
-    return pa.ipc.open_stream(body).read_next_batch()
+    try:
+        return pa.ipc.open_stream(body).read_next_batch()
+    except (pa.ArrowInvalid, OSError, StopIteration):  # whole, and yet nothing that we wrote
+        return None
 
 
 def _on_disk(size: int) -> int:

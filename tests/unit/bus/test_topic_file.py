@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from headrace.bus.topic_file import TopicFile, topic_path
+from headrace.errors import BusError
 
 
 @pytest.fixture
@@ -65,4 +66,30 @@ def test_a_transaction_that_fails_leaves_nothing(path):
         fail()
     with file.reading() as connection:
         assert connection.execute("SELECT next_offset FROM topic").fetchone() == (0,)
+    file.close()
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_commit_counts_though_its_file_cannot_be_looked_at_but_not_when_it_is_gone(tmp_path, is_gone):
+    folder = tmp_path / "bus"
+    path = topic_path(folder, "orders")
+    TopicFile.make(path, "orders")
+    file = TopicFile(path, "orders", 0)
+
+    def take() -> None:
+        with file.writing() as connection:
+            connection.execute("UPDATE topic SET next_offset = 9")
+            folder.rename(tmp_path / "moved")
+            if not is_gone:
+                folder.symlink_to(folder)  # a loop: an error to look at
+
+    if is_gone:
+        with pytest.raises(BusError, match="removed"):
+            take()
+    else:
+        take()
+        assert file.is_current()
+        with file.reading() as connection:
+            assert connection.execute("SELECT next_offset FROM topic").fetchone() == (9,)
+        folder.unlink()
     file.close()

@@ -1,14 +1,20 @@
 """A lane: what waits shares a commit, and when the bus fails nothing is lost, doubled or out of order."""
 
 import asyncio
+import contextlib
 import json
+import sqlite3
+import struct
 import threading
+import zlib
+from pathlib import Path
 
 import pytest
 
-from headrace.bus.base import Once, Subscription
+from headrace.bus.base import Subscription
 from headrace.bus.memory import MemoryBus
 from headrace.bus.sqlite import SqliteBus
+from headrace.collector import spool as spooling
 from headrace.collector.lane import Lane, Parcel
 from headrace.collector.problems import Refused
 from headrace.collector.spool import Room, Spool, topics_in
@@ -17,19 +23,23 @@ from living import messages
 
 
 class FailingBus:
-    """A bus that fails while `problem` is set, and counts what it is asked."""
+    """A bus that fails while `problem` is set, after it took the messages if `too_late`; counts what it is asked."""
 
     def __init__(self, inner):
         self.inner, self.problem, self.publishes = inner, None, 0
+        self.too_late = False
         self.gate = threading.Event()
         self.gate.set()
 
     def publish(self, topic, batch, once=None):
         self.gate.wait(10)
         self.publishes += 1
+        if self.problem is not None and not self.too_late:
+            raise self.problem
+        published = self.inner.publish(topic, batch, once)
         if self.problem is not None:
             raise self.problem
-        return self.inner.publish(topic, batch, once)
+        return published
 
 
 @pytest.fixture
@@ -137,6 +147,114 @@ def test_a_bug_answers_everybody_and_the_lane_goes_on(bus):
     assert on_the_bus(bus) == [2]
 
 
+async def until_empty(lane):
+    while lane.spooled_segments:
+        await asyncio.sleep(0.01)
+
+
+def end(lane):
+    lane.close()
+    lane.join()
+
+
+def test_what_the_bus_took_before_it_failed_is_not_taken_again_from_the_spool(bus, tmp_path):
+    async def run():
+        lane = Lane(bus, "orders", Spool(tmp_path / "spool", "orders", Room(1 << 20)), asyncio.get_running_loop())
+        assert (await send(lane, parcel(1)))[0].last_message_id.endswith("-0")
+        bus.problem, bus.too_late = BusError("the answer got lost"), True
+        assert await send(lane, parcel(2, 3), parcel(4)) == [(None, None)] * 2
+        bus.problem = None
+        await until_empty(lane)
+        assert (await send(lane, parcel(5)))[0].last_message_id.endswith("-4")
+        assert (lane.tally.spooled_messages, lane.tally.problem) == (3, "")
+        end(lane)
+
+    asyncio.run(run())
+    assert on_the_bus(bus) == [1, 2, 3, 4, 5]
+
+
+def test_nothing_else_comes_under_the_numbers_of_what_was_refused_and_yet_taken(bus):
+    async def run():
+        lane = Lane(bus, "orders", None, asyncio.get_running_loop())
+        await send(lane, parcel(1))
+        for number, problem in ((2, BusError("the answer got lost")), (4, MemoryError())):
+            bus.problem, bus.too_late = problem, True
+            assert (await send(lane, parcel(number)))[0].status in {500, 503}
+            bus.problem = None
+            assert (await send(lane, parcel(number + 1)))[0].first_message_id
+        bus.problem, bus.too_late = BusError("gone"), False
+        assert (await send(lane, parcel(99)))[0].status == 503
+        bus.problem = None  # and its numbers leave no gap
+        assert (await send(lane, parcel(6)))[0].first_message_id
+        end(lane)
+
+    asyncio.run(run())
+    assert on_the_bus(bus) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("is_down", [False, True])
+def test_an_older_copy_of_the_topic_does_not_hold_up_the_lane(bus, tmp_path, is_down):
+    path, older = tmp_path / "bus/orders.db", tmp_path / "older.db"
+
+    async def run():
+        lane = Lane(bus, "orders", Spool(tmp_path / "spool", "orders", Room(1 << 20)), asyncio.get_running_loop())
+        await send(lane, parcel(1))
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"VACUUM INTO '{older}'")
+        await send(lane, parcel(2))
+        if is_down:
+            bus.problem = BusError("gone")
+            await send(lane, parcel(3))
+        bus.inner.close()
+        for each in path.parent.glob("orders.db*"):
+            each.unlink()
+        older.rename(path)
+        bus.problem = None
+        await send(lane, parcel(4))
+        await until_empty(lane)
+        assert (await send(lane, parcel(5)))[0].first_message_id
+        end(lane)
+
+    asyncio.run(run())
+    assert on_the_bus(bus) == ([1, 3, 4, 5] if is_down else [1, 4, 5])
+
+
+def test_a_bug_in_publishing_the_spool_leaves_the_lane_to_take_more(bus, tmp_path):
+    async def run():
+        lane = Lane(bus, "orders", Spool(tmp_path / "spool", "orders", Room(1 << 20)), asyncio.get_running_loop())
+        bus.problem = BusError("gone")
+        await send(lane, parcel(1))
+        bus.problem = MemoryError()
+        while lane.tally.problem != "MemoryError":
+            await asyncio.sleep(0.01)
+        assert await send(lane, parcel(2)) == [(None, None)]
+        bus.problem = None
+        await until_empty(lane)
+        end(lane)
+
+    asyncio.run(run())
+    assert on_the_bus(bus) == [1, 2]
+
+
+def test_a_lane_goes_on_when_nobody_is_left_to_answer(bus):
+    loop = asyncio.new_event_loop()
+
+    async def of(number):
+        return parcel(number)
+
+    first, second = (loop.run_until_complete(of(number)) for number in (1, 2))
+    lane = Lane(bus, "orders", None, loop)
+    bus.gate.clear()
+    lane.send(first)
+    while not lane._queue.empty():
+        pass
+    loop.close()
+    lane.send(second)
+    bus.gate.set()
+    end(lane)
+    assert on_the_bus(bus) == [1, 2]
+
+
 def test_a_client_that_went_away_does_not_harm_the_others(bus):
     async def run():
         lane = Lane(bus, "orders", None, asyncio.get_running_loop())
@@ -189,8 +307,47 @@ def test_segments_survive_and_what_is_damaged_is_set_aside(tmp_path, bus):
         except InputError as problem:
             damaged += "damaged" in str(problem)
             continue
-        bus.inner.publish("orders", batch, once=Once(segment.producer, 0))
+        bus.inner.publish("orders", batch, once=segment.once)
         found.append(json.loads(batch.column("payload")[0].as_py())["n"])
         again.drop(segment)
     assert (found, damaged, room.taken) == ([0, 2], 1, 0)
     assert [each.suffix for each in tmp_path.glob("orders/*")] == [".damaged"]
+
+
+def test_a_segment_that_is_whole_and_no_batch_is_set_aside(tmp_path):
+    spool = Spool(tmp_path, "orders", Room(1 << 20))
+    spool.put(messages([{"n": 1}]))
+    (path,) = tmp_path.glob("orders/*.segment")
+    for data in (b"no Arrow at all", b""):
+        path.write_bytes(struct.pack(">8sIQ", b"HRSPOOL1", zlib.crc32(data), len(data)) + data)
+        again = Spool(tmp_path, "orders", Room(1 << 20))
+        with pytest.raises(InputError, match="damaged"):
+            again.oldest()
+        assert again.oldest() is None
+
+
+def test_what_was_refused_does_not_come_back_though_it_could_not_be_removed(tmp_path, monkeypatch):
+    room = Room(1 << 20)
+    spool = Spool(tmp_path, "orders", room)
+    spool.put(messages([{"n": 1}]))
+
+    def fail(path, **_):
+        if path.suffix != spooling.DRAFT:
+            raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(spooling, "sync", fail)
+        broken.setattr(Path, "unlink", fail)
+        for _ in range(2):
+            with pytest.raises(BusError, match="cannot be written"):
+                spool.put(messages([{"n": 2}]))
+    assert (len(spool), room.taken) == (1, 3 * 4096)  # they still lie there
+    spool.put(messages([{"n": 3}]))
+    assert (len(spool), room.taken) == (2, 2 * 4096)
+    again = Spool(tmp_path, "orders", Room(1 << 20))
+    assert len(again) == 2
+    found = []
+    while (waiting := again.oldest()) is not None:
+        found.append(json.loads(waiting[1].column("payload")[0].as_py())["n"])
+        again.drop(waiting[0])
+    assert found == [1, 3]
