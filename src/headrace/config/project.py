@@ -21,6 +21,7 @@ from headrace.config.seeds import Seeds
 from headrace.config.settings import Settings, layered, said_by_environ
 from headrace.config.source import Read, Source, read_source
 from headrace.config.validation import Origin, validated
+from headrace.connectors.batch_file.places import STATE_FOLDER
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             root=root,
             name=spec.name,
             environment=name,
-            state=root / ".headrace" / name,
+            state=root / STATE_FOLDER / name,
             bindings=MappingProxyType(bindings),
             sources=MappingProxyType({source.id: source for source in sources}),
             settings=settings,

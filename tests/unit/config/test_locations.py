@@ -45,6 +45,29 @@ def test_nothing_outside_is_a_place(tmp_path, location):
     assert "bindings" in told.value.fix
 
 
+@pytest.mark.parametrize("location", [".headrace", ".headrace/local", "./landing/../.headrace/", "state", "gs://zone/"])
+def test_our_own_state_is_no_place(tmp_path, location):
+    (tmp_path / ".headrace/local").mkdir(parents=True)
+    (tmp_path / "state").symlink_to(".headrace/local")
+    with pytest.raises(ConfigError, match="own state"):
+        place_of(location, tmp_path, {"gs://zone/": ".headrace/local", "state": "state"})
+
+
+def test_a_location_that_became_a_link_within_the_project_is_none(tmp_path):
+    (tmp_path / "private").mkdir()
+    (tmp_path / "landing").symlink_to("private")
+    (tmp_path / "up").symlink_to(".")
+    for location in ("landing/", "landing/in", "up/private"):
+        with pytest.raises(ConfigError, match="leads out of the project") as told:
+            place_of(location, tmp_path, {})
+        assert "bindings" in told.value.fix
+    assert isinstance(place_of("landing/", tmp_path, {"landing/": "./private"}), Folder)
+    (tmp_path.parent / f"{tmp_path.name}-link").symlink_to(tmp_path)
+    through = tmp_path.parent / f"{tmp_path.name}-link"
+    for location in ("private", str(through / "private"), str(tmp_path / "private"), f"file://{tmp_path}/private"):
+        assert isinstance(place_of(location, through, {}), Folder)
+
+
 def test_a_folder_elsewhere_is_a_place_where_a_binding_names_it(tmp_path):
     project, drop = tmp_path / "project", tmp_path / "drop"
     (drop / "in").mkdir(parents=True)

@@ -334,6 +334,31 @@ def test_a_link_out_of_the_project_is_never_read(shop):
     assert "leads out" in entry.message
 
 
+@pytest.mark.parametrize("more", ["", "bindings: {other/: ./}"])
+def test_a_link_to_what_else_the_project_holds_is_never_read(shop, more):
+    (shop.root / "headrace.yaml").write_text(f"name: lab\n{more}\n")
+    shop.say("")
+    shop.scan()
+    state = shop.project.state
+    (state / "tokens.json").write_bytes(b'{"secret":1}\n')
+    (shop.landing / "tokens.json").symlink_to(state / "tokens.json")
+    (shop.landing / "deep").symlink_to(f"../.headrace/{state.name}", target_is_directory=True)
+    if not more:
+        (shop.root / "private").mkdir()
+        (shop.root / "private/p.jsonl").write_bytes(b'{"secret":2}\n')
+        (shop.landing / "p.jsonl").symlink_to("../private/p.jsonl")
+        (shop.landing / "private").symlink_to("../private", target_is_directory=True)
+    shop.write("a.jsonl", lines(0, 1))
+    (shop.landing / "b.jsonl").symlink_to("a.jsonl")
+    shop.scan()
+    shop.scan()
+    assert shop.payloads() == [b'{"n":0}']
+    assert {path: state for path, (state, *_) in shop.files().items()} == {
+        **dict.fromkeys(["tokens.json", "deep", *([] if more else ["p.jsonl", "private"])], "failed"),
+        **dict.fromkeys(["a.jsonl", "b.jsonl"], "done"),
+    }
+
+
 def test_objects_of_a_bucket_are_taken(tmp_path):
     store = fsspec.filesystem("memory")
     store.pipe("/taking/in/a.jsonl.gz", gzip.compress(lines(0, 5)))

@@ -25,6 +25,8 @@ STORES = {  # scheme -> what to install
     "memory": "headrace",
 }
 COPY_BYTES = 8 << 20
+STATE_FOLDER = ".headrace"
+"""Where a project's own state lies: tokens and other secrets among it, so that no link may lead there."""
 
 
 class Place(Protocol):
@@ -50,19 +52,23 @@ class Place(Protocol):
 
 
 class Folder:
-    """A folder and all below it. A link is followed only to what lies within the `roots`."""
+    """A folder and all below it. A link is followed only to what lies within the `roots`, and never to a state.
 
-    def __init__(self, folder: Path, roots: Sequence[Path], name: str) -> None:
+    Whoever may put a file there is not trusted to read what else the project, or `closed`, holds.
+    """
+
+    def __init__(self, folder: Path, roots: Sequence[Path], name: str, closed: Path | None = None) -> None:
         self.name = name
         self._folder = folder
         self._roots = tuple(root.resolve() for root in roots)
+        self._closed = closed
 
     def listing(self) -> Iterator[Found]:
         """Yield every regular file below the folder; links that lead out, or to no file, are found with a fault."""
         if not self._folder.is_dir():
             raise InputError("the folder does not exist", at=self.name, fix=f"mkdir -p {self._folder}")
         if not self._is_inside(self._folder):
-            raise InputError("the folder is a link that leads out of the project", at=self.name, fix="bind it")
+            raise InputError("the folder is a link that leads out of its place", at=self.name, fix="bind it")
         yield from self._below(self._folder, "", {self._folder.resolve()})
 
     def _below(self, folder: Path, prefix: str, passed: set[Path]) -> Iterator[Found]:
@@ -83,7 +89,7 @@ class Folder:
                 yield Found(_text(path), 0, "", None, "the name is not UTF-8: rename it")
                 continue
             if entry.is_symlink() and not self._is_inside(Path(entry.path)):
-                yield Found(path, 0, "", None, "it is a link that leads out of the project: copy the file here")
+                yield Found(path, 0, "", None, "it is a link that leads out of the source's folder: copy the file here")
                 continue
             with contextlib.suppress(FileNotFoundError):  # removed since it was listed
                 if entry.is_dir():
@@ -118,7 +124,11 @@ class Folder:
 
     def _is_inside(self, path: Path) -> bool:
         real = path.resolve()
-        return any(real.is_relative_to(root) for root in self._roots)
+        if self._closed is not None and real.is_relative_to(self._closed):
+            return False
+        return any(
+            real.is_relative_to(root) and STATE_FOLDER not in real.relative_to(root).parts for root in self._roots
+        )
 
 
 class Bucket:
