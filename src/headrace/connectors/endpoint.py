@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import re
 import socket
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urlsplit
 
 import httpx
 
 from headrace.connectors.push import is_loopback, refused_address, url_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from headrace.connectors.push import PushesSpec
 
@@ -22,6 +24,8 @@ REFUSED = frozenset({400, 413, 415, 422})
 """What an endpoint answers that will never take this request; all else may heal."""
 
 LONGEST_RETRY_AFTER_SECS = 3600.0
+_PROBLEM_CHARACTERS = 200
+_WORD = 3  # what is longer may be a secret
 _READ_BYTES = 1 << 16  # of an answer, so that the connection can be used again; nothing of it is kept
 
 
@@ -51,8 +55,13 @@ class Endpoint:
         transport = _Guarded(inner, rules.networks)
         self._client = httpx.AsyncClient(transport=transport, timeout=timeout_secs, follow_redirects=False)
 
-    async def send(self, url: str, body: bytes, headers: Mapping[str, str], hide: Sequence[str] = ()) -> Answer:
-        """POST a body once. Never raises for what the endpoint does; `hide` are secrets that no problem may show."""
+    async def send(
+        self, url: str, body: bytes, headers: Mapping[str, str], hide: Sequence[str] = (), *, secret_url: bool = False
+    ) -> Answer:
+        """POST a body once. Never raises for what the endpoint does.
+
+        No problem shows the URL, what is in `hide`, or, of a URL that is a secret, its host or any other part of it.
+        """
         if wrong := self._not_allowed(url):
             return Answer("failed", wrong)
         try:
@@ -62,7 +71,8 @@ class Endpoint:
         except TimeoutError:
             return Answer("failed", f"no answer within {self._timeout_secs:g} s")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as problem:
-            return Answer("failed", _hidden(_said(problem), (url, *hide)))
+            secrets = (url, *hide, *(_parts(url) if secret_url else ()))
+            return Answer("failed", _hidden(_said(problem), secrets)[:_PROBLEM_CHARACTERS])
         return answer_of(response.status_code, response.headers.get("retry-after", ""), dt.datetime.now(dt.UTC))
 
     async def close(self) -> None:
@@ -73,7 +83,10 @@ class Endpoint:
         """Return why a URL may not be sent to; a file was checked when it loaded, a secret is only known now."""
         if wrong := url_fault(url):
             return f"the endpoint's URL cannot be used: {wrong}"
-        parts = httpx.URL(url)
+        try:
+            parts = httpx.URL(url)
+        except httpx.InvalidURL:  # it says which host, and that may be the secret
+            return "the endpoint's URL cannot be used: it is not a URL: write such as https://example.org/hook"
         if parts.scheme == "http" and not is_loopback(parts.host) and parts.host not in self._rules.plain_http:
             return "the endpoint would be sent to without TLS, and headrace.yaml does not list it under push.plain_http"
         return ""
@@ -119,18 +132,29 @@ def _said(problem: BaseException) -> str:
         case _Refused():
             return str(problem)
         case httpx.ConnectError():
-            return f"no connection: {problem}"[:200]
+            return f"no connection: {problem}"
         case httpx.RemoteProtocolError() | httpx.ReadError() | httpx.WriteError():
             return "the endpoint closed the connection amid the request"
         case _:
             return f"the request failed: {type(problem).__name__}"
 
 
-def _hidden(text: str, secrets: Sequence[str]) -> str:
-    for each in secrets:
-        if each:
-            text = text.replace(each, "***")
-    return text
+def _hidden(text: str, secrets: Iterable[str]) -> str:
+    """Return a text without secrets, in whatever case it has them; the longest go first, which may hold others."""
+    found = sorted({each for each in secrets if each}, key=len, reverse=True)
+    return re.sub("|".join(map(re.escape, found)), "***", text, flags=re.IGNORECASE) if found else text
+
+
+def _parts(url: str) -> list[str]:
+    """Return what a library may name of a URL that it cannot reach: host, path and query, and each part of these.
+
+    Parts of three characters and less are not among them: they would hide words of any sentence, and are no secret.
+    """
+    parts, seen = urlsplit(url), httpx.URL(url)
+    hosts = [parts.netloc, parts.hostname or "", seen.host, seen.raw_host.decode("ascii")]
+    whole = [parts.path, seen.path, parts.query, f"{parts.path}?{parts.query}"]
+    words = [word for text in whole for word in re.split(r"[/&=?]", text)]
+    return [*hosts, *(each for text in (*whole, *words) for each in (text, unquote(text)) if len(each) > _WORD)]
 
 
 class _Refused(httpx.ConnectError):

@@ -80,11 +80,11 @@ def server(answer, context=None):
 RULES = PushesSpec()
 
 
-def sent(url, rules=RULES, timeout=5.0, hide=()):
+def sent(url, rules=RULES, timeout=5.0, hide=(), secret_url=False):
     async def send():
         endpoint = Endpoint(rules, timeout, 2)
         try:
-            return await endpoint.send(url, b"{}", {"content-type": "application/json"}, hide)
+            return await endpoint.send(url, b"{}", {"content-type": "application/json"}, hide, secret_url=secret_url)
         finally:
             await endpoint.close()
 
@@ -192,6 +192,49 @@ def test_secrets_do_not_show_in_a_problem():
     assert "no ***" in answer.problem
 
 
+def test_a_secret_is_hidden_before_a_problem_is_cut(monkeypatch):
+    long = "c4n4ry" * 40
+
+    async def unknown(self, *_, **__):
+        raise OSError(-2, "x" * 100 + long)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", unknown)
+    answer = sent("https://hook.example.org/", hide=[long])
+    assert answer.problem.endswith("x***)")
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", unknown)
+    assert len(sent("https://hook.example.org/").problem) == 200
+
+
+@pytest.mark.parametrize(
+    ("url", "named"),
+    [
+        ("https://C4n4ry-Host.example.org:8443/", "no such host: c4n4ry-host.example.org"),
+        ("https://c4n4ry-hôst.example.org/", "xn--c4n4ry-hst-ybb.example.org"),
+        ("https://c4n4ry-hôst.example.org/", "c4n4ry-hôst.example.org"),
+        ("https://example.org/hooks/c4n4ry-path", "cannot POST /hooks/c4n4ry-path"),
+        ("https://example.org/hooks/c4n4ry%2Dpath/x", "in c4n4ry-path"),
+        ("https://example.org/?token=c4n4ry%20token&x=1", "the token c4n4ry token, or token=c4n4ry%20token"),
+    ],
+)
+def test_no_part_of_a_secret_url_shows(url, named, monkeypatch):
+    async def talkative(self, *_, **__):
+        raise OSError(-2, named)
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", talkative)
+    answer = sent(url, secret_url=True)
+    assert answer.problem.startswith("no connection")
+    assert "***" in answer.problem
+    assert "c4n4ry" not in answer.problem.lower()
+
+
+@pytest.mark.parametrize("host", ["c4n4ry-é..example.org", "xn--c4n4ry-☃", "c4n4ry-é\u2028.example.org"])
+def test_a_host_that_is_none_is_a_failure_that_does_not_name_it(host):
+    answer = sent(f"https://{host}/", secret_url=True)
+    assert answer.verdict == "failed"
+    assert "not a URL" in answer.problem
+    assert "c4n4ry" not in answer.problem
+
+
 def certificate(folder, name):
     """Make an authority of the test's own, and a certificate of a server's name."""
     run = lambda *arguments: subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True)  # noqa: E731
@@ -227,8 +270,11 @@ def test_a_certificate_must_be_of_the_name_though_the_address_is_connected_to(tm
         unknown = sent(f"https://hook.example.org:{port}/", rules)
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
         wrong_name = sent(f"https://other.example.org:{port}/", rules)
+        hidden = sent(f"https://other.example.org:{port}/", rules, secret_url=True)
         right = sent(f"https://hook.example.org:{port}/", rules)
     assert "CERTIFICATE_VERIFY_FAILED" in unknown.problem
     assert "CERTIFICATE_VERIFY_FAILED" in wrong_name.problem
+    assert "not valid for 'other.example.org'" in wrong_name.problem
+    assert "not valid for '***'" in hidden.problem
     assert right.verdict == "delivered"
     assert hosts == [f"hook.example.org:{port}"]

@@ -55,7 +55,7 @@ class Webhook:
         }
         if len(rows) == 1 and rows[0].trace_id:
             headers["traceparent"] = bodies.traceparent(rows[0])
-        return await self._endpoint.send(url, body, headers, hide=values)
+        return await self._endpoint.send(url, body, headers, hide=values, secret_url=is_reference(push.to or ""))
 
     async def close(self) -> None:
         """Close the connections."""
