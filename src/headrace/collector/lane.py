@@ -163,7 +163,7 @@ class Lane:
                 published = self._bus.publish(self.topic, batch, once=once)
             except HeadraceError as problem:
                 self._failed(problem)
-                tried = once if not isinstance(problem, InputError) else None  # with that one, nothing was taken
+                tried = once
             else:
                 self._next = once._replace(first=once.first + batch.num_rows)
                 self._failures = 0

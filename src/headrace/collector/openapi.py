@@ -60,7 +60,7 @@ def _document() -> dict[str, Any]:
             "responses": {
                 "Problem": {"description": "It was refused, and nothing was taken.", "content": _problem()},
                 "Retry": {
-                    "description": "Not now, and nothing was taken: send it again later.",
+                    "description": "Not now, and nothing is promised of it: send it again later.",
                     "headers": {"Retry-After": {"required": True, "schema": {"type": "string", "pattern": "^[0-9]+$"}}},
                     "content": _problem(),
                 },
