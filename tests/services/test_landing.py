@@ -30,6 +30,14 @@ from headrace.runtime import landing
 landing.main()
 """
 
+# A store's library that waits forever in a thread of its own, which the interpreter waits for when it ends.
+HUNG = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from fsspec.implementations.memory import MemoryFileSystem
+MemoryFileSystem.find = lambda *_, **__: ThreadPoolExecutor().submit(threading.Event().wait).result()
+"""
+
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
@@ -160,6 +168,22 @@ def test_it_ends_when_its_parent_does_and_says_what_it_took(shop):
     assert process.wait(30) == 0
     process.stdout.close()
     process.stderr.close()
+
+
+def test_a_store_that_never_answers_does_not_keep_it_from_its_end(shop):
+    (shop / "connectors/orders.yaml").write_text(
+        "source_id: orders\npattern: batch_file\nlocation: memory://hung/in/\nfiles: {every: 50ms, settle: 0s}\n"
+    )
+    dropped(shop / "landing/clicks/a.jsonl", 3)
+    process = started(shop, "-c", HUNG + LANDING, str(shop), "local")
+    try:
+        said: dict[str, Any] = {}
+        while said.get("files", {}).get("clicks", {}).get("done") != 1:
+            said = json.loads(process.stdout.readline())
+        assert ended(process, signal.SIGTERM) == 0
+    finally:
+        process.kill()
+    assert len(on_topic(shop, "clicks")) == 3
 
 
 def test_a_file_that_is_still_written_is_taken_when_it_is_whole(shop):

@@ -1,7 +1,8 @@
 """Landing: watches the folders of a project's sources, and takes what lands there. A child process of `up`.
 
 Each source has a thread of its own, so that neither a huge file nor a store that does not answer keeps the files of
-another waiting; they take turns at the steps of work, a few at a time. Run as `python -m headrace.runtime.landing
+another waiting; they take turns at the steps of work, a few at a time, and nobody has a turn while a store is asked.
+Run as `python -m headrace.runtime.landing
 PROJECT ENVIRONMENT`.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
+import os
 import signal
 import sys
 import threading
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 STEPS_AT_ONCE = 2
 SAID_EVERY_SECS = 1.0
+END_SECS = 5.0  # how long the end waits for steps under way; `up` waits longer for its children
 RETRY_FIRST_SECS, RETRY_LAST_SECS = 1.0, 60.0
 LISTING_SHARE = 10  # a look that takes long is followed by a pause of so many times its length
 
@@ -51,10 +54,13 @@ class Landing:
         self._stop = stop or threading.Event()
         self._turns = threading.Semaphore(STEPS_AT_ONCE)
 
-    def run(self, told: Callable[[], None] = lambda: None) -> None:
-        """Watch until stopped; `told` is called about once a second."""
+    def run(self, told: Callable[[], None] = lambda: None) -> bool:
+        """Watch until stopped; `told` is called about once a second. Return whether every source came to its end.
+
+        One whose store does not answer is left after END_SECS, as a kill would leave it.
+        """
         threads = [
-            threading.Thread(target=self._watch, args=(source,), name=f"land-{source.id}")
+            threading.Thread(target=self._watch, args=(source,), name=f"land-{source.id}", daemon=True)
             for source in self.sources.values()
         ]
         for thread in threads:
@@ -62,9 +68,11 @@ class Landing:
         while not self._stop.is_set():
             told()
             self._stop.wait(SAID_EVERY_SECS)
+        deadline = time.monotonic() + END_SECS
         for thread in threads:
-            thread.join()
+            thread.join(max(0.0, deadline - time.monotonic()))
         told()
+        return not any(thread.is_alive() for thread in threads)
 
     def scan(self, source: Watched) -> None:
         """Take every file of a source that is there, also what has yet to lie still for its time; see `taking.scan`.
@@ -101,12 +109,21 @@ class Landing:
                 pause = min(RETRY_LAST_SECS, pause * 2)
 
     def _steps(self, source: Watched) -> None:
-        steps = scan(source, self.manifest, self._bus)
+        steps = scan(source, self.manifest, self._bus, aside=self._aside)
         with contextlib.closing(steps):  # type: ignore[type-var]
             while not self._stop.is_set():
                 with self._turns:
                     if next(steps, steps) is steps:
                         return
+
+    @contextlib.contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Give up the turn that this thread has until what it waits for is there."""
+        self._turns.release()
+        try:
+            yield
+        finally:
+            self._turns.acquire()
 
     def _is_due(self, source: Watched) -> bool:
         if source.schedule is None:
@@ -162,8 +179,10 @@ def main() -> None:
             said = now
             say(**now)
 
-    landing.run(told)
+    ended = landing.run(told)
     landing.close()
+    if not ended:
+        os._exit(0)  # the interpreter would wait for the threads that a store's library has of its own
 
 
 if __name__ == "__main__":

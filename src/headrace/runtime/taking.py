@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from headrace.bus.base import Once
@@ -19,6 +20,7 @@ from headrace.errors import BusError, ExternalError, HeadraceError, SpaceError, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
+    from contextlib import AbstractContextManager
 
     from headrace.bus.base import Bus
     from headrace.connectors.batch_file.manifest import Entry, Manifest
@@ -36,14 +38,22 @@ class Checked(NamedTuple):
     notes: tuple[str, ...]
 
 
-def scan(source: Watched, manifest: Manifest, bus: Bus, clock: Callable[[], float] = time.time) -> Iterator[None]:
+def scan(
+    source: Watched,
+    manifest: Manifest,
+    bus: Bus,
+    clock: Callable[[], float] = time.time,
+    aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[None]:
     """Look once at a source's files and take those that are ready, oldest first; yields after every step of work.
 
     It may be left at any yield, and by `kill -9` anywhere: the next scan goes on. A file that cannot be read fails
-    alone, and one that a store does not give is left for later. Raises `InputError` where the place cannot be listed,
-    and `ExternalError` where a store, the bus or the disk must heal first.
+    alone, and one that a store does not give is left for later. What a store is asked for, and may never give, is asked
+    within `aside`, so that whoever steps through scans by turns can give up a turn for as long. Raises `InputError`
+    where the place cannot be listed, and `ExternalError` where a store, the bus or the disk must heal first.
     """
-    listing = list(source.place.listing())
+    with aside():
+        listing = list(source.place.listing())
     known = manifest.current(source.id)
     for found in listing:
         match decide(known.get(found.path), found, clock(), source.settle_secs, source.settings(found.path)):
@@ -69,7 +79,7 @@ def scan(source: Watched, manifest: Manifest, bus: Bus, clock: Callable[[], floa
     trouble: ExternalError | None = None
     for found, entry in sorted(ready, key=_turn):
         try:
-            yield from take(source, found, entry, manifest, bus, clock)
+            yield from take(source, found, entry, manifest, bus, clock, aside)
         except (BusError, SpaceError):
             raise  # of no file in particular: the others would fare no better
         except ExternalError as error:
@@ -80,11 +90,13 @@ def scan(source: Watched, manifest: Manifest, bus: Bus, clock: Callable[[], floa
 
 
 def take(
-    source: Watched, found: Found, entry: Entry, manifest: Manifest, bus: Bus, clock: Callable[[], float] = time.time
-) -> Iterator[None]:
+    source: Watched, found: Found, entry: Entry, manifest: Manifest, bus: Bus,
+    clock: Callable[[], float] = time.time, aside: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Iterator[None]:  # fmt: skip
     """Take one file, or go on taking it; see `scan`."""
     try:
-        file = source.place.open(found)
+        with aside():
+            file = source.place.open(found)
         if file is None:
             return  # another one lies there by now: the next look sees it
         with file:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 from contextlib import contextmanager
 
+import pytest
+
 from headrace.config.project import load_project
 from headrace.runtime.children import children
-from headrace.runtime.landing import Landing, is_due
+from headrace.runtime.landing import STEPS_AT_ONCE, Landing, is_due
 from headrace.schedule import Schedule
 
 
@@ -80,6 +83,73 @@ def test_the_trouble_of_one_source_is_told_and_is_nobody_elses(tmp_path):
         assert "does not exist" in landing.problems["clicks"]
         (tmp_path / "landing/clicks").mkdir()
         until(lambda: not landing.problems)
+
+
+class Hung:
+    """A place whose store does not answer what it is asked by `method`, until it does."""
+
+    def __init__(self, place, method: str):
+        self._place, self._method = place, method
+        self.asked, self.answer = threading.Event(), threading.Event()
+
+    def __getattr__(self, name: str):
+        def hanging(*arguments):
+            self.asked.set()
+            self.answer.wait()
+            return getattr(self._place, name)(*arguments)
+
+        return hanging if name == self._method else getattr(self._place, name)
+
+
+def hang(landing, method: str, *names: str) -> list[Hung]:
+    places = [Hung(landing.sources[name].place, method) for name in names]
+    for name, place in zip(names, places, strict=True):
+        landing.sources[name] = dataclasses.replace(landing.sources[name], place=place)
+    return places
+
+
+@pytest.mark.parametrize("method", ["listing", "open"])
+def test_stores_that_do_not_answer_keep_no_other_source_waiting(tmp_path, method):
+    names = [f"hung{number}" for number in range(STEPS_AT_ONCE + 1)]
+    stop = threading.Event()
+    landing = Landing(project(tmp_path, orders="", **dict.fromkeys(names, "")), stop)
+    places = hang(landing, method, *names)
+    thread = threading.Thread(target=landing.run)
+    thread.start()
+    try:
+        until(lambda: all(place.asked.is_set() for place in places))
+        (tmp_path / "landing/orders/b.jsonl").write_text('{"n":2}\n')
+        until(lambda: done(landing, "orders") == 2)
+        assert all(done(landing, name) == 0 for name in names)
+        for place in places:
+            place.answer.set()
+        until(lambda: all(done(landing, name) == 1 for name in names))
+    finally:
+        stop.set()
+        for place in places:
+            place.answer.set()
+        thread.join()
+        landing.close()
+
+
+def test_the_end_waits_for_no_store(tmp_path, monkeypatch):
+    monkeypatch.setattr("headrace.runtime.landing.END_SECS", 0.1)
+    stop = threading.Event()
+    landing = Landing(project(tmp_path, orders=""), stop)
+    (place,) = hang(landing, "listing", "orders")
+    ends: list[bool] = []
+    thread = threading.Thread(target=lambda: ends.append(landing.run()))
+    thread.start()
+    try:
+        assert place.asked.wait(30)
+        stop.set()
+        thread.join(30)
+        assert ends == [False]
+    finally:
+        place.answer.set()
+        thread.join()
+        until(lambda: not any(each.name == "land-orders" for each in threading.enumerate()))
+        landing.close()
 
 
 def test_a_place_that_may_not_be_watched_is_a_problem_from_the_start(tmp_path):
