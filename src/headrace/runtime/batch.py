@@ -164,9 +164,13 @@ def position_rows(prepared: Prepared) -> pa.Table:
 
 
 def batch_rows(
-    prepared: Prepared, deployment: str, touched: set[tuple[str, dt.date]], committed_at: dt.datetime
+    prepared: Prepared,
+    deployment: str,
+    touched: set[tuple[str, dt.date]],
+    committed_at: dt.datetime,
+    noticed: Counter[str],
 ) -> pa.Table:
-    """Return the row that says what a batch ran under and what it touched."""
+    """Return the row that says what a batch ran under and what it touched; `noticed` is warned of beside its stages."""
     row = {
         "batch_id": prepared.batch_id,
         "source": prepared.source,
@@ -175,7 +179,7 @@ def batch_rows(
         "first_seq": prepared.first_seq,
         "next_seq": prepared.next_seq,
         "contracts": sorted((dataset, version) for dataset, version in prepared.decided.arrived if dataset),
-        "warned": sorted(prepared.decided.warned.items()),
+        "warned": sorted((prepared.decided.warned + noticed).items()),
         "touched": [{"dataset": dataset, "event_date": date} for dataset, date in sorted(touched)],
         "oldest_ingest_time": prepared.oldest_ingest_time,
         "committed_at": committed_at,

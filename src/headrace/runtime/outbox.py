@@ -3,6 +3,9 @@
 One row per push and version that became silver: of several versions of a key in one batch the winner, and of later
 batches each that takes the place of the one before. What was superseded when it arrived, and redeliveries, are not
 pushed; neither is anything that a rebuild or a replay decides again.
+
+A push never keeps a batch from its commit. What a push does not send though it may have been meant, since its `where`
+cannot be computed or since a bug of ours fails on it, is counted among the batch's warnings.
 """
 
 from __future__ import annotations
@@ -10,6 +13,10 @@ from __future__ import annotations
 import datetime as dt
 import json
 import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -19,6 +26,7 @@ from headrace import words
 from headrace.config.pushes import applicable
 from headrace.contracts.contract import JSON_MARK
 from headrace.contracts.types import literal
+from headrace.errors import SpaceError
 from headrace.lake import tables
 from headrace.stages.event_json import event_json_sql
 from headrace.stages.key import ALIAS, key_columns
@@ -26,7 +34,7 @@ from headrace.stages.sql import SqlKernel
 from headrace.words import Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from headrace.config.source import Source
     from headrace.connectors.push import PushSpec
@@ -35,8 +43,23 @@ if TYPE_CHECKING:
     from headrace.stages.dataset import Dataset
     from headrace.stages.select import Select
 
+Choose = Callable[[pa.Table], tuple[pa.Table, int]]
+"""Turns rows of silver or of the quarantine into rows of the outbox; and how many it cannot tell of."""
+
 FORGET_EVERY_SECS = 600.0
 _ENVELOPE = (*words.ENVELOPE, words.EVENT_DATE)
+
+
+@dataclass
+class Tries:
+    """How often the rows of a push may still be halved: one that fails on every row must not hold up its source."""
+
+    left: int = 100
+
+    def another(self) -> bool:
+        """Take one of them; return whether there was one."""
+        self.left -= 1
+        return self.left >= 0
 
 
 class Outbox:
@@ -48,44 +71,82 @@ class Outbox:
         self._pushes = [(push, applicable(push, source.datasets)) for push in source.spec.serving.push]
         self._kernel = SqlKernel()
 
-    def __call__(self, merges: Merges, committed_at: dt.datetime) -> pa.Table | None:
-        """Return the rows that a batch adds, by push and in the order of `seq`; None where there are none."""
-        prepared, inserted, quarantine = merges.prepared, merges.inserted, merges.quarantine
-        parts: list[pa.Table] = []
-        for push, selects in self._pushes:
-            mine: list[pa.Table] = []
-            if push.on == "silver":
-                mine = [self._events(selects[name], name, rows) for name, rows in inserted.items() if name in selects]
-            elif push.on == "quarantined" and quarantine:
-                mine = [self._failures(selects[""], pa.concat_tables(quarantine))]
-            elif push.on == "batch":
-                mine = [self._completion(merges, committed_at)]
-            if sum(map(len, mine)):
-                parts.append(self._addressed(push, pa.concat_tables(mine), prepared, committed_at))
-        return pa.concat_tables(parts) if parts else None
+    def __call__(self, merges: Merges, committed_at: dt.datetime) -> tuple[pa.Table | None, Counter[str]]:
+        """Return the rows that a batch adds, by push and in the order of `seq`, and what there is to warn of.
 
-    def _events(self, select: Select, name: str, rows: pa.Table) -> pa.Table:
+        None where there are no rows. What is raised while a push chooses is warned of, but for a full disk.
+        """
+        parts: list[pa.Table] = []
+        warned: Counter[str] = Counter()
+        for push, selects in self._pushes:
+            tries = Tries()
+            mine = [
+                found
+                for choose, rows in self._choices(push, selects, merges, committed_at)
+                for found in self._chosen(push, choose, rows, tries, warned)
+            ]
+            if mine:
+                parts.append(self._addressed(push, pa.concat_tables(mine), merges.prepared, committed_at))
+        return (pa.concat_tables(parts) if parts else None), warned
+
+    def _choices(
+        self, push: PushSpec, selects: Mapping[str, Select], merges: Merges, committed_at: dt.datetime
+    ) -> list[tuple[Choose, pa.Table]]:
+        """Return what a push looks at, and how it chooses from that."""
+        match push.on:
+            case "silver":
+                inserted = merges.inserted.items()
+                return [
+                    (partial(self._events, selects[name], name), rows) for name, rows in inserted if name in selects
+                ]
+            case "quarantined":
+                quarantine = merges.quarantine
+                return [(partial(self._failures, selects[""]), pa.concat_tables(quarantine))] if quarantine else []
+            case _:
+                one = pa.table({"batch_id": [merges.prepared.batch_id]})
+                return [(lambda _: (self._completion(merges, committed_at), 0), one)]
+
+    def _chosen(
+        self, push: PushSpec, choose: Choose, rows: pa.Table, tries: Tries, warned: Counter[str]
+    ) -> list[pa.Table]:
+        """Return what a push chooses; where that fails by a bug of ours, of all but the rows that it fails on."""
+        try:
+            found, undecided = choose(rows)
+        except SpaceError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - a push must not keep its source's batch from the commit
+            if len(rows) > 1 and tries.another():
+                half = len(rows) // 2
+                halves = (rows.slice(0, half), rows.slice(half))
+                return [each for part in halves for each in self._chosen(push, choose, part, tries, warned)]
+            warned[f"push_failed: {push.name}: not sent, headrace failed on it ({type(problem).__name__})"] += len(rows)
+            return []
+        if undecided:
+            warned[f"push_undecided: {push.name}: not sent, its `where` cannot be computed"] += undecided
+        return [found] if len(found) else []
+
+    def _events(self, select: Select, name: str, rows: pa.Table) -> tuple[pa.Table, int]:
         dataset = self._datasets[name]
-        (batch,) = rows.combine_chunks().to_batches() or [None]
-        if batch is None or not len(chosen := batch.filter(select(batch))):
-            return _NONE
+        chosen, undecided = _selected(select, rows)
+        if not len(chosen):
+            return _NONE, undecided
         sql = (
             f'SELECT "{words.SEQ}" AS seq, "{words.EVENT_ID}" AS id, \'silver\' AS kind, {literal(name)} AS dataset, '
             f'{_key_sql(dataset)} AS "key", "{words.EVENT_TIME}" AS at, "{words.TRACE_ID}" AS trace_id, '
             f"{_data_sql(dataset, rows.schema)} AS data FROM rows {ALIAS}"
         )
-        return self._kernel.run(sql, rows=chosen).cast(_NONE.schema)
+        return self._kernel.run(sql, rows=chosen).cast(_NONE.schema), undecided
 
-    def _failures(self, select: Select, rows: pa.Table) -> pa.Table:
-        (batch,) = rows.combine_chunks().to_batches() or [None]
-        if batch is None or not len(chosen := batch.filter(select(batch))):
-            return _NONE
+    def _failures(self, select: Select, rows: pa.Table) -> tuple[pa.Table, int]:
+        chosen, undecided = _selected(select, rows)
+        if not len(chosen):
+            return _NONE, undecided
         fields = [field for field in tables.QUARANTINE.columns if field.name not in {"batch_id", "status"}]
         sql = (
             "SELECT seq, id, 'quarantined' AS kind, dataset, id AS \"key\", ingest_time AS at, "
             f"NULL::VARCHAR AS trace_id, {event_json_sql(fields, 'r')} AS data FROM rows r"
         )
-        return self._kernel.run(sql, rows=chosen).cast(_NONE.schema)
+        return self._kernel.run(sql, rows=chosen).cast(_NONE.schema), undecided
 
     def _completion(self, merges: Merges, committed_at: dt.datetime) -> pa.Table:
         prepared, tally = merges.prepared, merges.tally
@@ -133,9 +194,9 @@ class Outbox:
         return pa.table(columns, schema=tables.OUTBOX.columns)
 
 
-def outboxes(sources: Mapping[str, Source]) -> dict[str, Outbox]:
+def outboxes(sources: Mapping[str, Source], make: Callable[[Source], Outbox] = Outbox) -> dict[str, Outbox]:
     """Return the outbox of every source that has a push."""
-    return {name: Outbox(source) for name, source in sources.items() if source.spec.serving.push}
+    return {name: make(source) for name, source in sources.items() if source.spec.serving.push}
 
 
 class Forgetting:
@@ -164,6 +225,15 @@ class Forgetting:
 _NONE = pa.schema(
     [field for field in tables.OUTBOX.columns if field.name not in {"source", "push", "batch_id", "committed_at"}]
 ).empty_table()
+
+
+def _selected(select: Select, rows: pa.Table) -> tuple[pa.RecordBatch, int]:
+    """Return the rows that are selected, and how many cannot be told of."""
+    if not len(rows):
+        return pa.RecordBatch.from_pylist([], schema=rows.schema), 0
+    (batch,) = rows.combine_chunks().to_batches()
+    chosen, undecided = select(batch)
+    return batch.filter(chosen), undecided
 
 
 def _key_sql(dataset: Dataset) -> str:

@@ -12,6 +12,7 @@ files that no snapshot names: the next start seeks the bus to the committed posi
 from __future__ import annotations
 
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -24,7 +25,7 @@ from headrace.errors import BusError, HeadraceError, LakeError, SpaceError
 from headrace.lake import tables
 from headrace.lake.base import Change, Removal
 from headrace.runtime import batch as rows
-from headrace.runtime.outbox import outboxes
+from headrace.runtime.outbox import Outbox, outboxes
 from headrace.runtime.pipeline import Pipeline, refusal
 from headrace.runtime.references import SourceReferences
 from headrace.runtime.staging import Staging
@@ -68,6 +69,7 @@ class Tick:
         *,
         pipeline: Callable[[Source], Pipeline] = Pipeline,
         merge: Callable[[Dataset], Merge] = Merge,
+        outbox: Callable[[Source], Outbox] = Outbox,
     ) -> None:
         self._bus = bus
         self._lake = lake
@@ -78,7 +80,7 @@ class Tick:
         self._merge_of = {
             dataset.name: (dataset, merge(dataset)) for source in sources.values() for dataset in source.datasets
         }
-        self._outboxes = outboxes(sources)
+        self._outboxes = outboxes(sources, outbox)
         self._references = {name: SourceReferences(source, lake) for name, source in sources.items()}
         self._stager = ThreadPoolExecutor(2, thread_name_prefix="stage")  # one for bronze, one for silver
         self._next_seq: dict[str, int] = {}
@@ -237,17 +239,18 @@ class Tick:
         if prepared.decided.filtered:
             merges.tally.move("", "", Fate.FILTERED, prepared.decided.filtered)
         now = self._clock()
+        outbox = self._outboxes.get(prepared.source)
+        waiting, noticed = outbox(merges, now) if outbox is not None else (None, Counter())
         ops = {
             tables.POSITIONS.name: rows.position_rows(prepared),
-            tables.BATCHES.name: rows.batch_rows(prepared, self._deployment, touched, now),
+            tables.BATCHES.name: rows.batch_rows(prepared, self._deployment, touched, now, noticed),
             tables.LEDGER.name: merges.tally.rows(prepared.batch_id, prepared.source),
         }
         if merges.quarantine:
             ops[tables.QUARANTINE.name] = rows.quarantine_of(prepared.batch_id, merges.quarantine)
         if merges.lost:
             ops[tables.SUPERSEDED.name] = pa.concat_tables(merges.lost)
-        outbox = self._outboxes.get(prepared.source)
-        if outbox is not None and (waiting := outbox(merges, now)) is not None:
+        if waiting is not None:
             ops[tables.OUTBOX.name] = waiting
         return Change(prepared.source, tuple(files), tuple(merges.removals), ops)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from headrace.contracts.contract import is_json
 from headrace.errors import ConfigError
 from headrace.stages import paths
-from headrace.stages.expression import PASSES, compile_expression
+from headrace.stages.expression import ERRS, PASSES, Expression, compile_expression
 from headrace.stages.sql import SqlKernel
 
 if TYPE_CHECKING:
@@ -23,13 +23,20 @@ Value = str | bool | int | float | None | dt.date | dt.datetime
 """What a field is compared with: a scalar of YAML."""
 
 
+class Selected(NamedTuple):
+    """Which rows are selected; `undecided` are those that are not since the expression cannot be computed for them."""
+
+    rows: pa.Array
+    undecided: int
+
+
 class Select:
     """Finds the rows whose fields have the wanted values and for which an expression is true.
 
     A filter maps a path (`status`, `customer.country`, `items[].sku`) to a value or several; all of its fields must
     match. A path through a list matches where any element does; null matches a field without a value. The expression is
-    that of a quality rule, but where it is null, or cannot be computed, the row is not selected. Without either, every
-    row is. Belongs to one thread.
+    that of a quality rule, but where it is null, or cannot be computed, the row is not selected; the latter rows are
+    counted. Without either, every row is. Belongs to one thread.
     """
 
     def __init__(
@@ -42,20 +49,35 @@ class Select:
         """
         self._wanted = [wanted(schema, path, values) for path, values in filter_.items()]
         self._kernel = SqlKernel(isolate_errors=True)
+        self._where: tuple[Expression, Expression] | None = None
         if where is not None:
-            compile_expression(where, schema, self._kernel)  # its faults are said of what was written
-        # A rule passes where it is null; to be selected is to be true.
-        self._where = None if where is None else compile_expression(f"coalesce(({where}), false)", schema, self._kernel)
+            plain = compile_expression(where, schema, self._kernel)  # its faults are said of what was written
+            # A rule passes where it is null; to be selected is to be true.
+            self._where = plain, compile_expression(f"coalesce(({where}), false)", schema, self._kernel)
 
-    def __call__(self, batch: pa.RecordBatch) -> pa.Array:
-        """Return, per row, whether it is selected."""
+    def __call__(self, batch: pa.RecordBatch) -> Selected:
+        """Return, per row, whether it is selected, and how many rows were not since it cannot be told."""
         selected = np.ones(len(batch), dtype=bool)
         for path, values in self._wanted:
             selected &= _matching(batch, path, values)
-        if self._where is not None:
-            verdicts = self._where.verdicts(self._kernel, batch)
-            selected &= verdicts.to_numpy(zero_copy_only=False) == PASSES
-        return pa.array(selected)
+        if self._where is None:
+            return Selected(pa.array(selected), 0)
+        plain, truth = self._where
+        asked = np.flatnonzero(selected)
+        verdicts = self._verdicts(plain, batch, asked)
+        passed = asked[verdicts == PASSES]
+        selected[:] = False
+        selected[passed] = self._verdicts(truth, batch, passed) == PASSES
+        return Selected(pa.array(selected), int(np.count_nonzero(verdicts == ERRS)))
+
+    def _verdicts(self, expression: Expression, batch: pa.RecordBatch, rows: np.ndarray) -> np.ndarray:
+        """Return the verdicts on some rows."""
+        if not len(rows):
+            return np.zeros(0, dtype=np.int8)
+        needed = batch.select(list(expression.columns)) if expression.columns else batch
+        chosen = needed if len(rows) == len(batch) else needed.take(pa.array(rows))
+        verdicts: np.ndarray = expression.verdicts(self._kernel, chosen).to_numpy(zero_copy_only=False)
+        return verdicts
 
 
 def wanted(schema: pa.Schema, path: str, values: Value | tuple[Value, ...]) -> tuple[paths.Path, pa.Array]:

@@ -93,3 +93,19 @@ def test_failures_are_sent_as_the_quarantine_has_them(tmp_path):
     ]
     assert found[1]["data"]["path"] == "$.id"
     assert "batch_id" not in found[0]["data"]
+
+
+def test_events_that_a_push_cannot_tell_of_are_warned_of(tmp_path):
+    more = (
+        "  bronze_to_silver: []\nserving:\n  push:\n"
+        "  - {name: large, where: cast(status as integer) > 5, topic: large}\n"
+        "  - {name: odd, on: quarantined, where: 1 / (length(stage) - 6) > 0, topic: odd}\n"
+    )
+    events = [{"id": each, "note": None, "status": each} for each in ("4", "7", "x", "y")]
+    found = sent(tmp_path, more, [*events, b"{broken"])
+    assert [(row["push"], row["data"]["id"]) for row in found] == [("large", "7")]
+    (batch,) = rows(load_project(tmp_path), "SELECT warned FROM lake.ops.batches")
+    assert batch["warned"] == {
+        "push_undecided: large: not sent, its `where` cannot be computed": 2,
+        "push_undecided: odd: not sent, its `where` cannot be computed": 1,
+    }

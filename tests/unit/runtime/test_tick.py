@@ -4,15 +4,30 @@ from __future__ import annotations
 
 import pytest
 
+from headrace.config.project import load_project
 from headrace.errors import BusError, LakeError, SpaceError
 from headrace.lake import tables
 from headrace.lake.ducklake import DuckLake
 from headrace.runtime.deployment import now
+from headrace.runtime.outbox import Outbox
 from headrace.runtime.pipeline import Pipeline, stages_of
 from headrace.runtime.tick import Tick
 from headrace.stages.base import Outcome
 from headrace.stages.merge import Merge
-from living import ORDERS, codes, messages, orders, project_of, rows, silver, sqlite_bus, ticking, totals
+from living import (
+    KEYED,
+    ORDERS,
+    codes,
+    messages,
+    orders,
+    project_of,
+    rows,
+    silver,
+    sqlite_bus,
+    ticking,
+    totals,
+    write_source,
+)
 
 
 class Poisoned:
@@ -34,6 +49,22 @@ class PoisonedMerge(Merge):
         if "o5" in batch.column("id").to_pylist():
             raise ZeroDivisionError("cannot stand o5")
         return super().contend(batch, hashes, maybe_stored)
+
+
+class PoisonedOutbox(Outbox):
+    """An outbox in which one push fails on some events, and another on all of them."""
+
+    tried = 0
+
+    def _events(self, select, name, chosen):
+        found, undecided = super()._events(select, name, chosen)
+        ids = set(chosen["id"].to_pylist())
+        if select is self._pushes[0][1][name] and ids & {"o5", "o700"}:
+            raise ZeroDivisionError("cannot stand these")
+        if select is self._pushes[1][1][name]:
+            PoisonedOutbox.tried += 1
+            raise MemoryError
+        return found, undecided
 
 
 def no_rejections():
@@ -91,6 +122,28 @@ def test_a_merge_that_fails_on_one_message_quarantines_that_one(tmp_path):
     assert totals(project) == {"orders": {"accepted": 24, "silver": 19, "duplicate": 2, "quarantined": 3}}
     assert codes(project) == {"internal/ZeroDivisionError": 2, "decode/invalid_json": 1}
     assert "o5" not in ids(project)
+
+
+def test_a_push_that_fails_is_warned_of_and_keeps_nobody_from_the_commit(tmp_path):
+    pushes = "serving:\n  push:\n" + "".join(f"  - {{name: {name}, topic: x}}\n" for name in ("some", "all", "none"))
+    write_source(tmp_path, "orders", more=KEYED + pushes)
+    project = load_project(tmp_path)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (_, lake):
+        bus.publish("orders", messages(orders(0, 1000)))
+        tick = tick_with(project, lake, bus, outbox=PoisonedOutbox)
+        assert not tick.commit([tick.prepare("orders")])
+    assert totals(project) == {"orders": {"accepted": 1000, "silver": 1000}}
+    (batch,) = rows(project, "SELECT warned FROM lake.ops.batches")
+    assert batch["warned"] == {
+        "push_failed: some: not sent, headrace failed on it (ZeroDivisionError)": 2,
+        "push_failed: all: not sent, headrace failed on it (MemoryError)": 1000,
+    }
+    waiting = rows(project, "SELECT push, list(seq ORDER BY seq) AS seqs FROM lake.ops.outbox GROUP BY 1 ORDER BY 1")
+    assert {row["push"]: row["seqs"] for row in waiting} == {
+        "none": list(range(1000)),
+        "some": [seq for seq in range(1000) if seq not in {5, 700}],
+    }
+    assert PoisonedOutbox.tried < 1000, "a push that fails on all is not tried with each"
 
 
 @pytest.mark.parametrize("lost", ["bronze.messages", "silver.orders"])

@@ -38,7 +38,7 @@ ROWS = [
 
 def chosen(filter_, where=None):
     batch = pa.RecordBatch.from_pylist(ROWS, schema=SCHEMA)
-    return [i for i, is_in in enumerate(Select(SCHEMA, filter_, where)(batch).to_pylist()) if is_in]
+    return [i for i, is_in in enumerate(Select(SCHEMA, filter_, where)(batch).rows.to_pylist()) if is_in]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,26 @@ def test_an_expression_must_be_true_and_not_only_not_false():
 
 
 @pytest.mark.parametrize(
+    ("filter_", "where", "rows", "undecided"),
+    [
+        ({}, "count / 0 > 1", [], 5),
+        ({"count": 1}, "count / 0 > 1", [], 1),
+        ({}, "count / 0 > 1 or paid", [0], 4),
+        ({}, "cast(status as integer) > 1", [], 2),
+        ({"status": "ok"}, "cast(status as integer) > 1", [], 1),
+        ({"status": None}, "cast(status as integer) > 1", [], 0),
+        ({}, "amount > 1", [0], 0),
+        ({}, "true", [0, 1, 2, 3, 4], 0),
+        ({"status": "nobody"}, "count / 0 > 1", [], 0),
+    ],
+)
+def test_rows_that_an_expression_cannot_be_computed_for_are_counted(filter_, where, rows, undecided):
+    selected = Select(SCHEMA, filter_, where)(pa.RecordBatch.from_pylist(ROWS, schema=SCHEMA))
+    assert selected.rows.to_pylist() == [i in rows for i in range(len(ROWS))]
+    assert selected.undecided == undecided
+
+
+@pytest.mark.parametrize(
     ("filter_", "where", "said"),
     [
         ({"statuss": "x"}, None, "did you mean 'status'"),
@@ -109,8 +129,8 @@ values = st.one_of(st.none(), st.sampled_from(["a", "b", "c"]))
 def test_select_is_membership(rows, wanted):
     schema = pa.schema([("one", pa.string()), ("many", pa.list_(pa.string()))])
     batch = pa.RecordBatch.from_pylist([{"one": one, "many": many} for one, many in rows], schema=schema)
-    assert Select(schema, {"one": tuple(wanted)})(batch).to_pylist() == [one in wanted for one, _ in rows]
-    any_of = Select(schema, {"many[]": tuple(wanted)})(batch).to_pylist()
+    assert Select(schema, {"one": tuple(wanted)})(batch).rows.to_pylist() == [one in wanted for one, _ in rows]
+    any_of = Select(schema, {"many[]": tuple(wanted)})(batch).rows.to_pylist()
     assert any_of == [any(each in wanted for each in many) for _, many in rows]
 
 
@@ -119,11 +139,11 @@ def test_batch_borders_do_not_matter(numbers, cut):
     schema = pa.schema([("n", pa.int64())])
     batch = pa.RecordBatch.from_pylist([{"n": n} for n in numbers], schema=schema)
     select = Select(schema, {"n": (1, 2)}, "n > 1")
-    halves = [*select(batch[:cut]).to_pylist(), *select(batch[cut:]).to_pylist()]
-    assert halves == select(batch).to_pylist() == [n == 2 for n in numbers]
+    halves = [*select(batch[:cut]).rows.to_pylist(), *select(batch[cut:]).rows.to_pylist()]
+    assert halves == select(batch).rows.to_pylist() == [n == 2 for n in numbers]
 
 
 def test_a_number_that_is_not_is_no_value():
     schema = pa.schema([("x", pa.float64())])
     batch = pa.RecordBatch.from_pylist([{"x": math.nan}, {"x": 1.0}], schema=schema)
-    assert Select(schema, {"x": 1.0})(batch).to_pylist() == [False, True]
+    assert Select(schema, {"x": 1.0})(batch).rows.to_pylist() == [False, True]
