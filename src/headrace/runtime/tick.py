@@ -76,7 +76,8 @@ class Tick:
         self._sources = sources
         self._deployment = deployment
         self._clock = clock
-        self._pipelines = {name: pipeline(source) for name, source in sources.items()}
+        self._pipeline = pipeline
+        self._pipelines: dict[str, Pipeline] = {}  # compiled when first needed: a start with many sources is short
         self._merge_of = {
             dataset.name: (dataset, merge(dataset)) for source in sources.values() for dataset in source.datasets
         }
@@ -135,6 +136,8 @@ class Tick:
         # Bronze is as it came, so it is written while the stages look at it.
         staging = self._stager.submit(self._stage_bronze, name, messages, batch_id)
         try:
+            if name not in self._pipelines:
+                self._pipelines[name] = self._pipeline(source)
             decided = self._pipelines[name](messages, seen.tables)
         except BaseException:
             self._lake.discard(Staging([], [staging]).given_up())
