@@ -20,6 +20,7 @@ from headrace.words import Fate
 if TYPE_CHECKING:
     import datetime as dt
 
+    from headrace.bus.base import Lag
     from headrace.config.project import Project
     from headrace.lake.reader import LakeReader
 
@@ -48,11 +49,13 @@ class Glances:
         project, at = self._project, now()
         answer = control.ask(project.state, {"verb": "progress"}) or {}
         problem = ""
+        waits = {name: self._waits(name) for name in project.sources}  # before the lake: see `_waits`
         try:
             ledgers, batches = self._committed(at)
         except LakeError as trouble:  # `up` is making the lake, or it was removed: the next glance opens it again
             self._held.close()
             self._lake, ledgers, batches, problem = None, {}, {}, str(trouble)
+        failing = answer.get("failing", {})
         return {
             "project": project.name,
             "environment": project.environment,
@@ -60,7 +63,7 @@ class Glances:
             "running": bool(answer),
             "problem": problem,
             "sources": {
-                name: self._source(name, at, ledgers.get(name, {}), batches.get(name, {}), answer)
+                name: self._source(at, waits[name], ledgers.get(name, {}), batches.get(name, {}), failing.get(name, ""))
                 for name in project.sources
             },
             "gold": {name: answer.get(name) for name in ("gold", "building", "gold_problem")},
@@ -68,21 +71,31 @@ class Glances:
             "children": answer.get("children", {}),
         }
 
-    def _source(
-        self, name: str, at: dt.datetime, ledger: dict[str, Any], batches: dict[str, Any], answer: dict[str, Any]
-    ) -> dict[str, Any]:
-        problem = answer.get("failing", {}).get(name, "")
-        lag, waits = None, None
+    def _waits(self, source: str) -> Lag | HeadraceError:
+        """Return what waits for a source. Who asks this first, and the lake then, misses no message in between."""
         try:
-            found = self._bus.lag(self._project.sources[name].topic, subscription(name))
-            lag, waits = found.messages, found.oldest
+            return self._bus.lag(self._project.sources[source].topic, subscription(source))
         except HeadraceError as trouble:
-            problem = problem or str(trouble)
+            return trouble
+
+    def _source(
+        self,
+        at: dt.datetime,
+        waits: Lag | HeadraceError,
+        ledger: dict[str, Any],
+        batches: dict[str, Any],
+        problem: str,
+    ) -> dict[str, Any]:
+        lag, oldest = None, None
+        if isinstance(waits, HeadraceError):
+            problem = problem or str(waits)
+        else:
+            lag, oldest = waits.messages, waits.oldest
         last = batches.get("last_commit")
         return {
             "rate": (batches.get("messages") or 0) / RATE_SECS,
             "lag": lag,
-            "waiting_secs": round(max((at - waits).total_seconds(), 0.0), 3) if waits else 0.0,
+            "waiting_secs": round(max((at - oldest).total_seconds(), 0.0), 3) if oldest else 0.0,
             "freshness_secs": batches.get("freshness_secs"),
             "last_commit": last.isoformat() if last else None,
             "ledger": {count: ledger.get(count, 0) for count in _COUNTS},
@@ -95,11 +108,11 @@ class Glances:
         if self._lake is None:
             return {}, {}
         sums = ", ".join(f'sum("{count}")::BIGINT AS "{count}"' for count in _COUNTS)
-        ledgers = self._lake.rows(f"SELECT source, {sums} FROM lake.ops.ledger GROUP BY ALL")
         lately = f"committed_at > TIMESTAMPTZ '{at.isoformat()}' - INTERVAL {RATE_SECS} SECONDS"
         batches = self._lake.rows(
             f"SELECT source, max(committed_at) AS last_commit, sum(next_seq - first_seq) FILTER ({lately})::BIGINT AS "
             f"messages, round(max(epoch(committed_at - oldest_ingest_time)) FILTER ({lately}), 3) AS freshness_secs "
             "FROM lake.ops.batches GROUP BY ALL"
         )
+        ledgers = self._lake.rows(f"SELECT source, {sums} FROM lake.ops.ledger GROUP BY ALL")
         return {row["source"]: row for row in ledgers}, {row["source"]: row for row in batches}

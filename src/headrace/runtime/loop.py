@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 RETRY_FIRST_SECS, RETRY_LAST_SECS = 0.5, 30.0
 UPKEEP_EVERY_SECS = 30.0
 UPKEEP_BUDGET_SECS = 0.5
-SOURCES_PER_COMMIT = 10  # enough to be worth a commit; more would only wait for each other
+SOURCES_PER_COMMIT = 20  # enough to be worth a commit; more would only wait for each other
 SIDE_BY_SIDE = 2  # more would only hold more memory: the writer and the thread of bronze work beside them
 
 

@@ -13,6 +13,7 @@ from headrace.runtime.tick import subscription
 from headrace.words import SCHEMA_VERSION, Fate
 
 if TYPE_CHECKING:
+    from headrace.bus.base import Lag
     from headrace.config.project import Project
     from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
@@ -39,10 +40,12 @@ class SourceStatus:
 
 def status(project: Project) -> dict[str, SourceStatus]:
     """Return the status of every source, read from the files: with a running `up` or without."""
-    with open_reader(project.state / "lake") as lake, closing(SqliteBus(project.state / "bus")) as bus:
+    with closing(SqliteBus(project.state / "bus")) as bus:  # before the lake: what is committed meanwhile is in both
+        waits = {name: bus.lag(source.topic, subscription(name)) for name, source in project.sources.items()}
+    with open_reader(project.state / "lake") as lake:
         if lake is not None:
             lake.pin()  # what is counted in several queries must be of one commit
-        return {name: _source(source, lake, bus) for name, source in project.sources.items()}
+        return {name: _source(source, lake, waits[name]) for name, source in project.sources.items()}
 
 
 def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
     return {"sources": sources}
 
 
-def _source(source: Source, lake: LakeReader | None, bus: SqliteBus) -> SourceStatus:
+def _source(source: Source, lake: LakeReader | None, waits: Lag) -> SourceStatus:
     contracts = {dataset.name: dataset.contract.version for dataset in source.datasets}
     ledger = dict.fromkeys(("accepted", *Fate), 0)
     faults: list[str] = []
@@ -76,7 +79,6 @@ def _source(source: Source, lake: LakeReader | None, bus: SqliteBus) -> SourceSt
             [source.id],
         )[0]
         warned = _warned(lake, source.id)
-    waits = bus.lag(source.topic, subscription(source.id))
     age = (dt.datetime.now(dt.UTC) - waits.oldest).total_seconds() if waits.oldest else 0.0
     return SourceStatus(
         ledger={str(name): count for name, count in ledger.items()},
