@@ -143,7 +143,7 @@ def load(url: str, payloads: Path, seconds: int, connections: int, per_body: int
 def check(root: Path, acknowledged: int) -> dict[str, int]:
     """Stop where an acknowledged event is missing, or the ledger does not balance."""
     from headrace.config.project import load_project
-    from headrace.runtime.status import status
+    from headrace.runtime.views.status import status
 
     found = status(load_project(root))["orders"]
     if not found.balanced:

@@ -253,7 +253,7 @@ def peak_memory_mib() -> float:
 def check(root: Path, expected: dict[str, int]) -> None:
     """Stop where the lake does not hold what the generator made."""
     from headrace.config.project import load_project
-    from headrace.runtime.status import status
+    from headrace.runtime.views.status import status
 
     existing: dict[str, int] = {}
     statuses = status(load_project(root)).values()

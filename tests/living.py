@@ -15,7 +15,7 @@ from headrace.config.project import load_project
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import open_reader
 from headrace.runtime.deployment import deploy
-from headrace.runtime.status import status
+from headrace.runtime.views.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

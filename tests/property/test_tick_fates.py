@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from headrace.errors import LakeError
 from headrace.lake.ducklake import DuckLake
 from headrace.runtime.deployment import now
-from headrace.runtime.status import status
 from headrace.runtime.tick import Tick
+from headrace.runtime.views.status import status
 from living import messages, project_of, rows, sqlite_bus
 
 EXAMPLES = max(12, settings().max_examples // 4)  # each is a few commits

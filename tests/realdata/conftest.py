@@ -18,9 +18,9 @@ from headrace.config.project import Project, load_project
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import open_reader
 from headrace.runtime.deployment import deploy
-from headrace.runtime.landing import Landing
+from headrace.runtime.landing.watch import Landing
 from headrace.runtime.loop import Loop
-from headrace.runtime.status import status
+from headrace.runtime.views.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

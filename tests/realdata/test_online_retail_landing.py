@@ -19,7 +19,7 @@ import pytest
 from headrace.config.project import load_project
 from headrace.connectors.batch_file.manifest import Manifest
 from headrace.lake.reader import open_reader
-from headrace.runtime.status import status
+from headrace.runtime.views.status import status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ from headrace.cli.main import main
 from headrace.config.project import load_project
 from headrace.demo.shop import Shop, fates
 from headrace.runtime import building
-from headrace.runtime.landing import Landing
+from headrace.runtime.landing.watch import Landing
 
 EVENTS = 2_000
 

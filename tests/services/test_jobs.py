@@ -15,9 +15,9 @@ from headrace.config.jobs import Job
 from headrace.config.project import load_project
 from headrace.errors import BusyError
 from headrace.runtime import control
-from headrace.runtime.freshness import Age, stale
-from headrace.runtime.job_history import JobHistory
-from headrace.runtime.jobs import Jobs, Outcome
+from headrace.runtime.jobs.freshness import Age, stale
+from headrace.runtime.jobs.history import JobHistory
+from headrace.runtime.jobs.scheduler import Jobs, Outcome
 from headrace.runtime.up import Up
 from headrace.schedule import Schedule
 from living import Clock, lived, messages, orders, project_of, sqlite_bus
@@ -240,7 +240,7 @@ def test_a_run_whose_process_is_killed_is_interrupted_and_its_slot_is_tried_agai
     clock = Clock()
     script = (
         "import sys, time, datetime as dt\nfrom pathlib import Path\n"
-        "from headrace.runtime.job_history import JobHistory\nfrom headrace.runtime.schedule import Run\n"
+        "from headrace.runtime.jobs.history import JobHistory\nfrom headrace.runtime.jobs.slots import Run\n"
         "history = JobHistory(Path(sys.argv[1]))\nlock = history.lock('build')\n"
         "at = dt.datetime.fromisoformat(sys.argv[2])\nhistory.begin('build', Run('build', at), at)\n"
         "print('begun', flush=True)\ntime.sleep(600)\n"

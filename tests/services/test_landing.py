@@ -26,7 +26,7 @@ LANDING = """
 import sys
 from headrace.connectors import records
 records.BATCH_ROWS = 80
-from headrace.runtime import landing
+from headrace.runtime.landing import __main__ as landing
 landing.main()
 """
 

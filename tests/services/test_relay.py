@@ -18,7 +18,7 @@ from collections import Counter
 import pytest
 
 from headrace.config.project import load_project
-from headrace.runtime.pushes import pushes
+from headrace.runtime.relay.pushes import pushes
 from living import KEYED, lived, messages, orders, rows, sqlite_bus, totals, write_source
 from receiver import Receiver, is_signed
 

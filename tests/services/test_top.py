@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 
-from headrace.runtime.glance import Glances
 from headrace.runtime.up import Up
+from headrace.runtime.views.glance import Glances
 from living import messages, orders, project_of, sqlite_bus, totals
 
 PYTHON = [sys.executable, "-m", "headrace"]

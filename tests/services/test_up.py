@@ -192,7 +192,7 @@ def test_status_counts_one_commit_while_up_goes_on(tmp_path, started):
     producer.start()
     try:
         building.bring_in(project)
-        from headrace.runtime.status import status
+        from headrace.runtime.views.status import status
 
         seen = [status(project)["orders"] for _ in range(8)]
     finally:

@@ -28,7 +28,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Show the last rejected messages of a source, newest last: why, where in the message, and its bytes."""
-    from headrace.runtime.recent import bad
+    from headrace.runtime.views.recent import bad
 
     recent.tell(
         open_project(project, env), source, bad, _show,

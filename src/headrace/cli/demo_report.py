@@ -46,7 +46,7 @@ def _days(project: Project) -> tuple[list[str], list[list[object]], list[str]]:
 
 def _things_to_try(output: Output, project: Project) -> None:
     """Print three things to try, as commands that work where they are copied to."""
-    from headrace.runtime.quarantine import listed
+    from headrace.runtime.views.quarantine import listed
 
     output.line("Three things to try:")
     output.line()

@@ -39,7 +39,7 @@ def list_(
     "taken", "message", "fix", "seen", "started", "ended"}]}.
     """
     from headrace.connectors.batch_file.manifest import as_json as document_of
-    from headrace.runtime.landing import manifest_of
+    from headrace.runtime.landing.watch import manifest_of
 
     shop = open_project(project, env)
     _known(shop, source)
@@ -66,7 +66,7 @@ def scan(
     {source: why its place could not be looked at}}.
     """
     from headrace.connectors.batch_file.manifest import as_json as document_of
-    from headrace.runtime.landing import Landing
+    from headrace.runtime.landing.watch import Landing
 
     shop = open_project(project, env)
     _known(shop, source)
@@ -114,7 +114,7 @@ def retry(
     """
     import time
 
-    from headrace.runtime.landing import manifest_of
+    from headrace.runtime.landing.watch import manifest_of
 
     shop = open_project(project, env)
     _known(shop, source)
@@ -130,7 +130,7 @@ def retry(
 
 def _known(shop: Project, source: str | None) -> None:
     """Raise ConfigError where the source is none, or has no files."""
-    from headrace.runtime.watched import is_watched
+    from headrace.runtime.landing.watched import is_watched
 
     if source is not None and not is_watched(shop.source(source)):
         raise ConfigError(

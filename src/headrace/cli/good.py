@@ -31,7 +31,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Show the last accepted events of a source, newest last, and what each became."""
-    from headrace.runtime.recent import good
+    from headrace.runtime.views.recent import good
 
     recent.tell(
         open_project(project, env), source, good, _show,

@@ -24,7 +24,7 @@ def list_(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = Fal
     With --json: {"running", "jobs": [{"name", "schedule", "timezone", "next", "last": run | null}]}, a run
     as in `jobs history`.
     """
-    from headrace.runtime.job_actions import listing
+    from headrace.runtime.jobs.actions import listing
 
     document = listing(open_project(project, env))
     output = Output(as_json)
@@ -42,7 +42,7 @@ def run_(
 
     With --json: a run of `jobs history`.
     """
-    from headrace.runtime.job_actions import run_now
+    from headrace.runtime.jobs.actions import run_now
 
     output = Output(as_json)
     done = run_now(open_project(project, env), name)
@@ -64,7 +64,7 @@ def history(
     With --json: {"runs": [{"run", "job", "slot", "attempt", "missed", "started_at", "ended_at", "seconds", "status",
     "message"}]}.
     """
-    from headrace.runtime.job_actions import past_runs
+    from headrace.runtime.jobs.actions import past_runs
 
     document = {"runs": past_runs(open_project(project, env), name, limit)}
     output = Output(as_json)

@@ -24,7 +24,7 @@ def list_(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = Fal
     With --json: {"pushes": [{"push", "on", "to", "topic", "position", "delivered", "last_delivered", "waiting",
     "oldest_secs", "retrying", "dead", "failing_since", "problem"}]}.
     """
-    from headrace.runtime.pushes import pushes
+    from headrace.runtime.relay.pushes import pushes
 
     found = pushes(open_project(project, env))
     output = Output(as_json)
@@ -45,7 +45,7 @@ def dead(
     With --json: {"letters": [{"id", "push", "event_id", "kind", "dataset", "at", "attempts", "first_attempt",
     "problem", "data"}]}.
     """
-    from headrace.runtime.pushes import dead_letters
+    from headrace.runtime.relay.pushes import dead_letters
 
     found = dead_letters(open_project(project, env), push)
     output = Output(as_json)
@@ -65,7 +65,7 @@ def retry(
 
     With --json: {"letters": [id], "dry_run"}.
     """
-    from headrace.runtime.pushes import revive
+    from headrace.runtime.relay.pushes import revive
 
     _asked(ids, push)
     done = revive(open_project(project, env), ids or (), push, dry_run=dry_run)
@@ -85,7 +85,7 @@ def discard(
 
     With --json: {"letters": [id], "dry_run"}.
     """
-    from headrace.runtime.pushes import discard as act
+    from headrace.runtime.relay.pushes import discard as act
 
     _asked(ids, push)
     done = act(open_project(project, env), ids or (), push, dry_run=dry_run)

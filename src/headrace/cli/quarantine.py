@@ -32,7 +32,7 @@ def list_(
     "example"}], "messages": [{"id", "source", "dataset", "seq", "ingest_time", "stage", "code", "reason", "path",
     "value", "contract_version", "fingerprint", "status"}]}.
     """
-    from headrace.runtime.quarantine import listed
+    from headrace.runtime.views.quarantine import listed
 
     shop = open_project(project, env)
     if source is not None:
@@ -53,7 +53,7 @@ def show(
 
     With --json: the fields of `quarantine list`, and "partition", "offset", "attributes", "bytes", "payload".
     """
-    from headrace.runtime.quarantine import shown
+    from headrace.runtime.views.quarantine import shown
 
     document = shown(open_project(project, env), message_id)
     output = Output(as_json)

@@ -77,7 +77,7 @@ def tell(
         project.source(source)
         cursor = -1 if after is None else after
 
-    from headrace.runtime.follow import follow as followed
+    from headrace.runtime.views.follow import follow as followed
 
     deadline = time.monotonic() + timeout
     comes = followed(

@@ -10,7 +10,7 @@ from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 from headrace.cli.output import Output
 
 if TYPE_CHECKING:
-    from headrace.runtime.status import SourceStatus
+    from headrace.runtime.views.status import SourceStatus
 
 SHOWN = ("accepted", "silver", "superseded", "duplicate", "quarantined")
 """The part of the ledger that every source shows; the fates that are rare have lines of their own."""
@@ -23,8 +23,8 @@ def run(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False
     "filtered", "erased"}, "balanced", "unbalanced", "lag", "freshness_secs", "last_commit", "batches", "contracts",
     "warned"}}}.
     """
-    from headrace.runtime.status import as_json as document
-    from headrace.runtime.status import status
+    from headrace.runtime.views.status import as_json as document
+    from headrace.runtime.views.status import status
 
     statuses = status(open_project(project, env))
     output = Output(as_json)

@@ -31,7 +31,7 @@ def run(
     as_json: AsJson = False,
 ) -> None:
     """Show what happens now, until Ctrl-C: rate, lag, freshness and fates of each source, what runs beside."""
-    from headrace.runtime.glance import Glances
+    from headrace.runtime.views.glance import Glances
 
     output = Output(as_json)
     with Glances(open_project(project, env)) as glances:

@@ -110,7 +110,7 @@ def recent(project: Project, kind: str, source: str, query: str) -> bytes:
 
     `limit` and `after` are what they are there; any other name is the path of a field, its value what that must be.
     """
-    from headrace.runtime.recent import bad, good
+    from headrace.runtime.views.recent import bad, good
 
     asked = dict(parse_qsl(query, keep_blank_values=True))
     limit = _number(asked, "limit", 1, MOST_RECENT)

@@ -16,10 +16,10 @@ from headrace.demo.doors import FolderDoor, batch_of
 from headrace.demo.shop import SOURCES, Message, Shop, fates, reasons
 from headrace.disk import sync
 from headrace.runtime import building
-from headrace.runtime.landing import Landing
-from headrace.runtime.quarantine import listed
+from headrace.runtime.landing.watch import Landing
 from headrace.runtime.state import open_state
-from headrace.runtime.status import status
+from headrace.runtime.views.quarantine import listed
+from headrace.runtime.views.status import status
 from headrace.warehouse.embedded import DbtWarehouse
 from headrace.words import Fate
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headrace.config.project import Project
-    from headrace.runtime.status import SourceStatus
+    from headrace.runtime.views.status import SourceStatus
     from headrace.warehouse.base import BuildReport
 
 PRODUCER = "demo-history"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.runtime.child import Child
-from headrace.runtime.watched import is_watched
+from headrace.runtime.landing.watched import is_watched
 
 if TYPE_CHECKING:
     from headrace.config.project import Project

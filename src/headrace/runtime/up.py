@@ -14,9 +14,9 @@ from headrace.lake.ducklake import DuckLake
 from headrace.runtime import building
 from headrace.runtime.control import ControlServer
 from headrace.runtime.deployment import deploy, now
-from headrace.runtime.job_actions import built, checked, counted
-from headrace.runtime.job_history import JobHistory
-from headrace.runtime.jobs import Jobs, Outcome, listed
+from headrace.runtime.jobs.actions import built, checked, counted
+from headrace.runtime.jobs.history import JobHistory
+from headrace.runtime.jobs.scheduler import Jobs, Outcome, listed
 from headrace.runtime.loop import Loop
 from headrace.runtime.outbox import Forgetting
 from headrace.runtime.relay.store import done_upto

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from headrace.cli.output import Output
 from headrace.cli.status import SHOWN, _text
-from headrace.runtime.status import SourceStatus
+from headrace.runtime.views.status import SourceStatus
 
 
 def status_of(number, **more):

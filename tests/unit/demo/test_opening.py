@@ -10,7 +10,7 @@ from headrace.cli.init import scaffold
 from headrace.config.project import load_project
 from headrace.demo.opening import Plan, remember, remembered, send_history, unlike
 from headrace.runtime import building
-from headrace.runtime.status import status
+from headrace.runtime.views.status import status
 
 PLAN = Plan(5, dt.date(2026, 11, 21), 1_500)
 

@@ -20,9 +20,9 @@ from headrace.bus.sqlite import SqliteBus
 from headrace.config.project import load_project
 from headrace.connectors import records
 from headrace.errors import ExternalError, InputError, SpaceError
-from headrace.runtime.landing import manifest_of
-from headrace.runtime.taking import scan
-from headrace.runtime.watched import watched
+from headrace.runtime.landing.taking import scan
+from headrace.runtime.landing.watch import manifest_of
+from headrace.runtime.landing.watched import watched
 
 LONG_AGO = 1_700_000_000
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headrace.lake.ducklake import DuckLake
-from headrace.runtime import building, control, freshness
+from headrace.runtime import building, control
 from headrace.runtime.deployment import now
-from headrace.runtime.job_history import JobHistory
-from headrace.runtime.jobs import Jobs, Outcome, found, listed
+from headrace.runtime.jobs import freshness
+from headrace.runtime.jobs.history import JobHistory
+from headrace.runtime.jobs.scheduler import Jobs, Outcome, found, listed
 from headrace.runtime.outbox import Forgetting
 from headrace.runtime.relay.store import done_upto
 from headrace.runtime.state import open_state

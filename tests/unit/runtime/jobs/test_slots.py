@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.config.jobs import BUILT_IN, Job, JobsSpec, building_every, jobs_of
-from headrace.runtime.job_history import RUNS_KEPT, JobHistory
-from headrace.runtime.schedule import Past, due, jitter, next_run, pause
+from headrace.runtime.jobs.history import RUNS_KEPT, JobHistory
+from headrace.runtime.jobs.slots import Past, due, jitter, next_run, pause
 from headrace.schedule import Schedule
 
 START = dt.datetime(2026, 3, 28, 12, tzinfo=dt.UTC)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from headrace.bus.base import Bus
     from headrace.connectors.batch_file.manifest import Entry, Manifest
-    from headrace.runtime.watched import Watched
+    from headrace.runtime.landing.watched import Watched
 
 HASH_BYTES = 8 << 20
 NOTED_EVERY_SECS = 0.5

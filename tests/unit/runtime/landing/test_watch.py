@@ -11,7 +11,7 @@ import pytest
 
 from headrace.config.project import load_project
 from headrace.runtime.children import children
-from headrace.runtime.landing import STEPS_AT_ONCE, Landing, is_due
+from headrace.runtime.landing.watch import STEPS_AT_ONCE, Landing, is_due
 from headrace.schedule import Schedule
 
 
@@ -133,7 +133,7 @@ def test_stores_that_do_not_answer_keep_no_other_source_waiting(tmp_path, method
 
 
 def test_the_end_waits_for_no_store(tmp_path, monkeypatch):
-    monkeypatch.setattr("headrace.runtime.landing.END_SECS", 0.1)
+    monkeypatch.setattr("headrace.runtime.landing.watch.END_SECS", 0.1)
     stop = threading.Event()
     landing = Landing(project(tmp_path, orders=""), stop)
     (place,) = hang(landing, "listing", "orders")

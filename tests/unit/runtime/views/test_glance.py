@@ -3,8 +3,8 @@
 import pytest
 
 from headrace.bus.sqlite import SqliteBus
-from headrace.runtime.glance import Glances
-from headrace.runtime.status import status
+from headrace.runtime.views.glance import Glances
+from headrace.runtime.views.status import status
 from living import lived, messages, orders, project_of, sqlite_bus
 
 

@@ -1,9 +1,7 @@
-"""Landing: watches the folders of a project's sources, and takes what lands there. A child process of `up`.
+"""Watching the folders of a project's sources, again and again or once.
 
 Each source has a thread of its own, so that neither a huge file nor a store that does not answer keeps the files of
 another waiting; they take turns at the steps of work, a few at a time, and nobody has a turn while a store is asked.
-Run as `python -m headrace.runtime.landing
-PROJECT ENVIRONMENT`.
 """
 
 from __future__ import annotations
@@ -11,28 +9,23 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import fcntl
-import os
-import signal
-import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from headrace.bus.sqlite import SqliteBus
 from headrace.connectors.batch_file.manifest import Manifest
 from headrace.errors import HeadraceError
-from headrace.runtime.child import say, when_parent_ends
+from headrace.runtime.landing.taking import scan
+from headrace.runtime.landing.watched import watched
 from headrace.runtime.state import open_state
-from headrace.runtime.taking import scan
-from headrace.runtime.watched import watched
 from headrace.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from headrace.config.project import Project
-    from headrace.runtime.watched import Watched
+    from headrace.runtime.landing.watched import Watched
 
 STEPS_AT_ONCE = 2
 SAID_EVERY_SECS = 1.0
@@ -159,31 +152,3 @@ def is_due(schedule: Schedule, last: float, now: float) -> bool:
 def manifest_of(project: Project) -> Manifest:
     """Return the manifest of a project's files, made where there is none."""
     return Manifest(open_state(project.state) / "landing" / "manifest.db")
-
-
-def main() -> None:
-    """Watch a project's files until the parent ends or SIGTERM comes."""
-    stop = threading.Event()
-    when_parent_ends(stop.set)
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    from headrace.config.project import load_project
-
-    landing = Landing(load_project(Path(sys.argv[1]), sys.argv[2]), stop)
-    said: dict[str, object] = {}
-
-    def told() -> None:
-        nonlocal said
-        problem = "; ".join(f"{source}: {reason}" for source, reason in sorted(landing.problems.items()))
-        now: dict[str, object] = {"files": landing.manifest.counts(), "problem": problem}
-        if now != said:
-            said = now
-            say(**now)
-
-    ended = landing.run(told)
-    landing.close()
-    if not ended:
-        os._exit(0)  # the interpreter would wait for the threads that a store's library has of its own
-
-
-if __name__ == "__main__":
-    main()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import LakeError
 from headrace.lake.catalog import CATALOG
-from headrace.runtime.recent import START
+from headrace.runtime.views.recent import START
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

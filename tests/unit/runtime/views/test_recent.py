@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from headrace.config.project import load_project
 from headrace.errors import ConfigError
-from headrace.runtime.follow import follow
-from headrace.runtime.recent import START, bad, good, matches
+from headrace.runtime.views.follow import follow
+from headrace.runtime.views.recent import START, bad, good, matches
 from living import ORDERS, lived, messages, orders, project_of, rows, sqlite_bus, ticking, write_source
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import BusyError, LakeError
 from headrace.lake.lock import FileLock
-from headrace.runtime.schedule import Past
+from headrace.runtime.jobs.slots import Past
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from headrace.runtime.schedule import Run
+    from headrace.runtime.jobs.slots import Run
 
 RUNS_KEPT = 200  # of each job
 MESSAGE_LENGTH = 2_000

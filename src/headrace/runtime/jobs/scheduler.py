@@ -11,7 +11,7 @@ from headrace.config.faults import did_you_mean
 from headrace.config.jobs import BUILT_IN
 from headrace.durations import format_duration
 from headrace.errors import BusyError, ConfigError, HeadraceError
-from headrace.runtime.schedule import due, next_run
+from headrace.runtime.jobs.slots import due, next_run
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from headrace.config.jobs import Job
     from headrace.lake.lock import FileLock
-    from headrace.runtime.job_history import JobHistory
-    from headrace.runtime.schedule import Run
+    from headrace.runtime.jobs.history import JobHistory
+    from headrace.runtime.jobs.slots import Run
 
 LOOK_SECS = 0.5
 END_SECS = 10.0  # how long runs under way are waited for when `up` ends
