@@ -1,31 +1,44 @@
-"""The file of one topic: made whole or not at all, opened for many processes, SQLite's errors mapped once."""
+"""The file of one topic: made whole or not at all, opened for many processes."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import secrets
-import shutil
-import sqlite3
 import threading
 from typing import TYPE_CHECKING
 
 from headrace.bus.base import topic_named
 from headrace.disk import make_folder, sync
-from headrace.errors import BusError, HeadraceError, InputError, InternalError, SpaceError
+from headrace.errors import BusError, SpaceError
+from headrace.sqlite_file import (
+    NEARLY_FULL_BYTES,
+    Kind,
+    connect,
+    free_bytes,
+    mapped,
+    refuse_newer,
+    synchronise,
+    transaction,
+)
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterator
     from pathlib import Path
+    from typing import Literal
 
     from headrace.bus.deliveries import Deliveries
 
-FORMAT = 1
 PAGE_BYTES = 8192
 WAL_BYTES = 64 << 20  # write-ahead log between checkpoints; a checkpoint is one more fsync and one more write
-BUSY_TIMEOUT_SECS = 30.0
-NEARLY_FULL_BYTES = 1 << 20
 
+TOPIC = Kind(
+    what="the topic file",
+    error=BusError,
+    lost="a new one is made, and what was committed is safe in bronze: publish again only what was not",
+    busy_timeout_secs=30.0,
+)
 # `data` comes last, so that reading the other columns of a chunk never follows its overflow pages.
 _TABLES = """
 CREATE TABLE topic(
@@ -62,29 +75,17 @@ class TopicFile:
     def __init__(self, path: Path, topic: str, max_bytes: int) -> None:
         self.path = path
         self.topic = topic
-        self.epoch = ""
         self.deliveries: dict[str, Deliveries] = {}
         self._locks = (threading.RLock(), threading.RLock())
         self._max_bytes = max_bytes
         with self._mapped():
             self._inode = path.stat().st_ino
             self._writer, self._reader = self._connect("FULL"), self._connect("NORMAL")
-            known, name, self.epoch = self._reader.execute("SELECT format, name, epoch FROM topic").fetchone()
-        if known != FORMAT:
-            self.close()
-            raise BusError(
-                f"the topic file has format {known}, and this version of Headrace reads {FORMAT}",
-                at=str(path),
-                fix="upgrade Headrace: pip install -U headrace",
-            )
-
-        if name != topic:
-            self.close()
-            raise BusError(
-                f"the file holds the topic {name!r}, not {topic!r}",
-                at=str(path),
-                fix="file systems such as that of macOS tell no upper from lower case: rename one of the topics",
-            )
+            try:
+                self.epoch = self._epoch()
+            except BaseException:
+                self.close()
+                raise
 
     @classmethod
     def make(cls, path: Path, topic: str) -> None:
@@ -102,12 +103,12 @@ class TopicFile:
                 draft = path.with_name(f".{path.name}.draft")
                 for stale in (draft, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
                     stale.unlink(missing_ok=True)
-                with contextlib.closing(sqlite3.connect(draft, isolation_level=None)) as connection:
+                with contextlib.closing(connect(draft, "rwc", TOPIC.busy_timeout_secs)) as connection:
                     connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
                     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
                     connection.execute("PRAGMA journal_mode=WAL")
                     connection.executescript("BEGIN;" + _TABLES)
-                    row = (FORMAT, topic, secrets.token_hex(4))
+                    row = (TOPIC.version, topic, secrets.token_hex(4))
                     connection.execute("INSERT INTO topic VALUES (1, ?, ?, ?, 0, 0)", row)
                     connection.execute("COMMIT")
                 sync(draft)
@@ -126,7 +127,7 @@ class TopicFile:
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
         """Run one transaction that is durable once this returns, or had no effect at all."""
-        with self._locks[0], self._mapped(), _transaction(self._writer):
+        with self._locks[0], self._mapped(), transaction(self._writer):
             yield self._writer
         if not self.is_current():
             raise BusError("the topic file was removed during a publish, and the messages with it", at=str(self.path))
@@ -134,7 +135,7 @@ class TopicFile:
     @contextlib.contextmanager
     def noting(self) -> Iterator[sqlite3.Connection]:
         """Run one transaction that survives a crash of the process, and is durable with the next one that is."""
-        with self._locks[1], self._mapped(), _transaction(self._reader):
+        with self._locks[1], self._mapped(), transaction(self._reader):
             yield self._reader
 
     @contextlib.contextmanager
@@ -149,99 +150,39 @@ class TopicFile:
             self._writer.close()
             self._reader.close()
 
-    def _connect(self, synchronous: str) -> sqlite3.Connection:
-        # mode=rw: a file that was removed in between must not come back empty
-        uri = f"{self.path.resolve().as_uri()}?mode=rw"
-        connection = sqlite3.connect(
-            uri, uri=True, timeout=BUSY_TIMEOUT_SECS, isolation_level=None, check_same_thread=False
-        )
-        connection.execute(f"PRAGMA synchronous={synchronous}")
-        connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone does not reach the platter
+    def _connect(self, synchronous: Literal["FULL", "NORMAL"]) -> sqlite3.Connection:
+        connection = connect(self.path, "rw", TOPIC.busy_timeout_secs)  # one that was removed must not come back empty
+        synchronise(connection, synchronous)
         connection.execute(f"PRAGMA wal_autocheckpoint={WAL_BYTES // PAGE_BYTES}")
         connection.execute(f"PRAGMA journal_size_limit={WAL_BYTES}")
         if self._max_bytes:
             connection.execute(f"PRAGMA max_page_count={max(1, self._max_bytes // PAGE_BYTES)}")
         return connection
 
+    def _epoch(self) -> str:
+        known, name, epoch = self._reader.execute("SELECT format, name, epoch FROM topic").fetchone()
+        refuse_newer(self.path, TOPIC, known)
+        if name != self.topic:
+            raise BusError(
+                f"the file holds the topic {name!r}, not {self.topic!r}",
+                at=str(self.path),
+                fix="file systems such as that of macOS tell no upper from lower case: rename one of the topics",
+            )
+        return str(epoch)
+
     def _mapped(self) -> contextlib.AbstractContextManager[None]:
         return _mapped(self.path, self._max_bytes)
 
 
 @contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-@contextlib.contextmanager
 def _mapped(path: Path, max_bytes: int) -> Iterator[None]:
-    """Turn what SQLite and the file system raise into our errors; the only place that knows theirs."""
+    """Map errors, and tell a full disk from a topic that is at its limit."""
     try:
-        yield
-    except HeadraceError:
-        raise
-    except sqlite3.DataError as error:
-        raise InputError(f"a message is too large for the bus: {error}", at=str(path)) from error
-    except sqlite3.Error as error:
-        raise _named(path, error, max_bytes) from error
-    except OSError as error:
-        if error.errno in {28, 122}:  # ENOSPC, EDQUOT
-            raise _full(path, max_bytes) from error
-        raise BusError(
-            f"the bus cannot be written: {error.strerror or error}",
-            at=str(path),
-            fix=f"see that you may write there: ls -ld {path.parent}",
-        ) from error
-
-
-def _named(path: Path, error: sqlite3.Error, max_bytes: int) -> HeadraceError:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
-    base = code & 0xFF
-    at = str(path)
-    if base == sqlite3.SQLITE_FULL:
-        return _full(path, max_bytes)
-    if base == sqlite3.SQLITE_IOERR and _free_bytes(path) < NEARLY_FULL_BYTES:
-        return _full(path, 0)
-    if base in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB} or "no such table" in str(error):
-        return BusError(
-            f"the topic file is damaged: {error}",
-            at=at,
-            fix=f"move it away: mv {path} {path}.damaged; a new one is made, and what was committed is safe in bronze: "
-            "publish again only what was not",
-        )
-    if base in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return BusError(
-            f"other processes kept the topic busy for {BUSY_TIMEOUT_SECS:.0f} seconds",
-            at=at,
-            fix=f"see who holds it: fuser {path}",
-        )
-    if base in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_IOERR}:
-        return BusError(
-            f"the topic file cannot be used: {error}", at=at, fix=f"see that you may write there: ls -ld {path.parent}"
-        )
-    return InternalError(f"the bus failed in an unforeseen way: {error}", at=at)
-
-
-def _full(path: Path, max_bytes: int) -> SpaceError:
-    if max_bytes and _free_bytes(path) >= NEARLY_FULL_BYTES:
-        return SpaceError(
-            f"the topic has reached its limit of {max_bytes:,} bytes; nothing was taken",
-            at=str(path),
-            fix="let its subscribers catch up (headrace up), or raise the limit",
-        )
-    return SpaceError(
-        "the disk is full; nothing was taken", at=str(path), fix=f"free some space: df -h {path.parent}, then try again"
-    )
-
-
-def _free_bytes(path: Path) -> int:
-    try:
-        return shutil.disk_usage(path.parent).free
-    except OSError:
-        return NEARLY_FULL_BYTES
+        with mapped(path, TOPIC):
+            yield
+    except SpaceError as error:
+        if max_bytes and free_bytes(path) >= NEARLY_FULL_BYTES:
+            message = f"the topic has reached its limit of {max_bytes:,} bytes; nothing was taken"
+            fix = "let its subscribers catch up (headrace up), or raise the limit"
+            raise SpaceError(message, at=error.at, fix=fix) from error
+        raise SpaceError("the disk is full; nothing was taken", at=error.at, fix=error.fix) from error

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import httpx
 import pyarrow as pa
 
-from headrace.disk import make_folder, sync
+from headrace.disk import disk_error, make_folder, sync
 from headrace.errors import BusError
-from headrace.lake.parquet import disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,14 +5,14 @@ A lease is a row in a small SQLite file beside the catalog; it ends with its hol
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
 import uuid
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from headrace.errors import LakeError
+from headrace.errors import HeadraceError, LakeError
+from headrace.sqlite_file import Kind, once_open
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECS = 10.0
 DEAD_AFTER_SECS = 60.0
-_TABLE = "CREATE TABLE IF NOT EXISTS leases (id TEXT PRIMARY KEY, snapshot INTEGER NOT NULL, beat REAL NOT NULL)"
+LEASES = Kind(
+    what="the file of the lake's leases",
+    error=LakeError,
+    lost="nothing that lasts is lost: who reads now may have to begin again",
+    tables="CREATE TABLE IF NOT EXISTS leases (id TEXT PRIMARY KEY, snapshot INTEGER NOT NULL, beat REAL NOT NULL)",
+    synchronous="NORMAL",  # no lease outlives a power cut, nor does its holder
+)
 
 
 @contextmanager
@@ -31,13 +37,12 @@ def hold(folder: Path, snapshot: int, *, every_secs: float = HEARTBEAT_SECS) -> 
     """
     lease = uuid.uuid4().hex
     path = folder / "leases.db"
-    with _mapped(path):
-        _beat(path, lease, snapshot)
+    _beat(path, lease, snapshot)
     stopped = threading.Event()
 
     def keep() -> None:
         while not stopped.wait(every_secs):
-            with suppress(sqlite3.Error):  # a disk that is full for a moment: the next beat tries again
+            with suppress(HeadraceError):  # a disk that is full for a moment: the next beat tries again
                 _beat(path, lease, snapshot)
 
     keeper = threading.Thread(target=keep, name="lease", daemon=True)
@@ -47,7 +52,7 @@ def hold(folder: Path, snapshot: int, *, every_secs: float = HEARTBEAT_SECS) -> 
     finally:
         stopped.set()
         keeper.join()
-        with suppress(sqlite3.Error), closing(_open(path)) as leases, leases:  # else its heartbeat has stopped
+        with suppress(HeadraceError), once_open(path, LEASES) as leases:  # else its heartbeat has stopped
             leases.execute("DELETE FROM leases WHERE id = ?", (lease,))
 
 
@@ -72,33 +77,14 @@ def live(folder: Path, now: float | None = None) -> frozenset[int]:
     if not path.exists():
         return frozenset()
     since = (time.time() if now is None else now) - DEAD_AFTER_SECS
-    with _mapped(path), closing(_open(path)) as leases, leases:
+    with once_open(path, LEASES) as leases:
         leases.execute("DELETE FROM leases WHERE beat < ?", (since,))
         return frozenset(row[0] for row in leases.execute("SELECT snapshot FROM leases"))
 
 
 def _beat(path: Path, lease: str, snapshot: int) -> None:
-    with closing(_open(path)) as leases, leases:
+    with once_open(path, LEASES) as leases:
         leases.execute(
             "INSERT INTO leases VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE SET beat = excluded.beat",
             (lease, snapshot, time.time()),
         )
-
-
-@contextmanager
-def _mapped(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as problem:
-        raise LakeError(
-            f"the lake's leases cannot be read or written: {problem}",
-            at=str(path),
-            fix="free some space and try again; if it stays, remove the file while nothing runs",
-        ) from problem
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path, timeout=10)
-    connection.execute(_TABLE)
-    return connection

@@ -7,7 +7,7 @@ import fcntl
 import os
 from typing import TYPE_CHECKING
 
-from headrace.disk import make_folder
+from headrace.disk import disk_error, make_folder
 from headrace.errors import BusyError
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ class FileLock:
             make_folder(path.parent)
             self._handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as problem:
-            from headrace.lake.parquet import disk_error  # loads Arrow, which most who lock never need
-
             raise disk_error(problem, str(path)) from problem
         try:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

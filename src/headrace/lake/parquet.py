@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
 
-from headrace.disk import make_folder, sync
-from headrace.errors import LakeError, SpaceError
+from headrace.disk import disk_error, make_folder, sync
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,12 +38,3 @@ def write_durably(table: pa.Table, path: Path) -> None:
     except OSError as problem:
         path.unlink(missing_ok=True)
         raise disk_error(problem, str(path)) from problem
-
-
-def disk_error(problem: OSError, at: str) -> LakeError | SpaceError:
-    """Map what the operating system says of a disk to who must act."""
-    full = {errno.ENOSPC, errno.EDQUOT}
-    text = str(problem)
-    if problem.errno in full or "No space left" in text or "quota" in text.lower():
-        return SpaceError("the disk is full", at=at, fix="free some space: nothing is lost, work goes on by itself")
-    return LakeError(f"the lake's disk refuses: {text}", at=at, fix="check the disk and its permissions")

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from headrace.disk import make_folder, sync
+from headrace.disk import disk_error, make_folder, sync
 from headrace.errors import LakeError
-from headrace.lake.parquet import disk_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Set

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from headrace.disk import make_folder, sync
+from headrace.disk import disk_error, make_folder, sync
 from headrace.errors import ConfigError
-from headrace.lake.parquet import disk_error
 
 if TYPE_CHECKING:
     from pathlib import Path

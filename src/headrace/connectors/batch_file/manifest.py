@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headrace.disk import make_folder
-from headrace.errors import ExternalError, SpaceError
+from headrace.errors import ExternalError
+from headrace.sqlite_file import Kind, SqliteFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from headrace.connectors.batch_file.decisions import Found
-
-BUSY_TIMEOUT_SECS = 30.0
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS files(
@@ -29,6 +24,14 @@ CREATE UNIQUE INDEX IF NOT EXISTS files_current ON files(source, path) WHERE sta
 CREATE INDEX IF NOT EXISTS files_digest ON files(source, digest);
 CREATE TABLE IF NOT EXISTS scans(source TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
 """
+MANIFEST = Kind(
+    what="the manifest of landed files",
+    error=ExternalError,
+    lost="start `headrace up` anew: every file is looked at again, and no row of it comes twice",
+    tables=_TABLES,
+    synchronous="NORMAL",
+    busy_timeout_secs=30.0,
+)
 _COLUMNS = "id, source, path, size, version, state, digest, rows, taken, message, fix, settings, seen, started, ended"
 
 STATES = ("waiting", "reading", "done", "failed", "superseded")
@@ -67,16 +70,7 @@ class Manifest:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._lock = threading.RLock()
-        with self._mapped():
-            make_folder(path.parent)
-            self._connection = sqlite3.connect(
-                path, timeout=BUSY_TIMEOUT_SECS, isolation_level=None, check_same_thread=False
-            )
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=NORMAL")
-            self._connection.executescript(_TABLES)
+        self._file = SqliteFile(path, MANIFEST)
 
     def current(self, source: str) -> dict[str, Entry]:
         """Return the newest version of each file of a source, by path."""
@@ -101,8 +95,8 @@ class Manifest:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """Return how many files of each source are in each state."""
-        with self._mapped():
-            rows = self._connection.execute("SELECT source, state, count(*) FROM files GROUP BY 1, 2").fetchall()
+        with self._file.reading() as connection:
+            rows = connection.execute("SELECT source, state, count(*) FROM files GROUP BY 1, 2").fetchall()
         counts: dict[str, dict[str, int]] = {}
         for source, state, count in rows:
             counts.setdefault(source, dict.fromkeys(STATES, 0))[state] = count
@@ -110,7 +104,7 @@ class Manifest:
 
     def note(self, source: str, found: Found, now: float) -> None:
         """Note that a file is there; a version of it that was taken, or was being taken, is superseded."""
-        with self._transaction() as connection:
+        with self._file.writing() as connection:
             connection.execute(
                 "UPDATE files SET state = 'superseded', "
                 "message = iif(state = 'reading', taken || ' rows were taken before it changed', message) "
@@ -127,14 +121,14 @@ class Manifest:
 
     def change(self, entry: Entry, **values: Any) -> Entry:
         """Note what became of a file; return the entry as it is then."""
-        with self._transaction() as connection:
+        with self._file.writing() as connection:
             names = ", ".join(f"{name} = ?" for name in values)
             connection.execute(f"UPDATE files SET {names} WHERE id = ?", (*values.values(), entry.id))
         return entry._replace(**values)
 
     def same_again(self, entry: Entry, before: Entry) -> None:
         """Note that a file was touched but not changed: its former entry stands, for the version that lies there."""
-        with self._transaction() as connection:
+        with self._file.writing() as connection:
             connection.execute("DELETE FROM files WHERE id = ?", (entry.id,))
             connection.execute(
                 "UPDATE files SET state = 'done', size = ?, version = ? WHERE id = ?",
@@ -143,7 +137,7 @@ class Manifest:
 
     def forget(self, entry: Entry) -> None:
         """Drop the entry of a file that was gone before any of it was taken."""
-        with self._transaction() as connection:
+        with self._file.writing() as connection:
             connection.execute("DELETE FROM files WHERE id = ?", (entry.id,))
 
     def retry(self, source: str, path: str | None, now: float) -> int:
@@ -151,7 +145,7 @@ class Manifest:
         which, parameters = (
             ("state = 'failed'", ()) if path is None else ("path = ? AND state <> 'superseded'", (path,))
         )
-        with self._transaction() as connection:
+        with self._file.writing() as connection:
             done = connection.execute(
                 "UPDATE files SET state = 'waiting', digest = NULL, rows = NULL, taken = 0, message = '', fix = '', "
                 f"settings = '', seen = ?, started = NULL, ended = NULL WHERE source = ? AND {which}",
@@ -161,56 +155,24 @@ class Manifest:
 
     def scanned(self, source: str, at: float) -> None:
         """Note when a source was last looked at."""
-        with self._transaction() as connection:
+        with self._file.writing() as connection:
             connection.execute(
                 "INSERT INTO scans VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET at = excluded.at", (source, at)
             )
 
     def last_scan(self, source: str) -> float | None:
         """Return when a source was last looked at, None where it never was."""
-        with self._mapped():
-            row = self._connection.execute("SELECT at FROM scans WHERE source = ?", (source,)).fetchone()
+        with self._file.reading() as connection:
+            row = connection.execute("SELECT at FROM scans WHERE source = ?", (source,)).fetchone()
         return None if row is None else float(row[0])
 
     def close(self) -> None:
         """Release the file."""
-        with self._lock:
-            self._connection.close()
+        self._file.close()
 
     def _entries(self, where: str, parameters: tuple[Any, ...]) -> list[Entry]:
-        with self._mapped():
-            return [
-                Entry(*row) for row in self._connection.execute(f"SELECT {_COLUMNS} FROM files {where}", parameters)
-            ]
-
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._mapped():
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
-
-    @contextlib.contextmanager
-    def _mapped(self) -> Iterator[None]:
-        with self._lock:
-            try:
-                yield
-            except (sqlite3.Error, OSError) as error:
-                full = (
-                    getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
-                    or getattr(error, "errno", 0) == 28
-                )
-                kind = SpaceError if full else ExternalError
-                raise kind(
-                    f"the manifest of landed files cannot be used: {error}",
-                    at=str(self._path),
-                    fix="see the disk: df -h .",
-                ) from error
+        with self._file.reading() as connection:
+            return [Entry(*row) for row in connection.execute(f"SELECT {_COLUMNS} FROM files {where}", parameters)]
 
 
 def as_json(entry: Entry) -> Mapping[str, Any]:

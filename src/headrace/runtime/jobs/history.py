@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-import sqlite3
-from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import BusyError, LakeError
 from headrace.lake.lock import FileLock
 from headrace.runtime.jobs.slots import Past
+from headrace.sqlite_file import Kind, once_open
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    import sqlite3
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from headrace.runtime.jobs.slots import Run
@@ -32,6 +33,12 @@ CREATE TABLE IF NOT EXISTS runs (
     status TEXT NOT NULL, message TEXT NOT NULL DEFAULT '', UNIQUE (job, slot, attempt)
 );
 """
+HISTORY = Kind(
+    what="the history of jobs",
+    error=LakeError,
+    lost="the past is then not known, and each job is due when its next slot comes",
+    tables=_TABLES,
+)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -150,22 +157,8 @@ class JobHistory:
                 (started_at, number),
             )
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with closing(sqlite3.connect(self._path, timeout=10)) as history:
-                history.execute("PRAGMA journal_mode = WAL")
-                history.execute("PRAGMA synchronous = FULL")
-                history.executescript(_TABLES)
-                with history:
-                    history.execute("BEGIN IMMEDIATE")
-                    yield history
-        except sqlite3.Error as problem:
-            raise LakeError(
-                f"the history of jobs cannot be read or written: {problem}",
-                at=str(self._path),
-                fix="free some space and try again; if it stays, remove the file while nothing runs",
-            ) from problem
+    def _open(self) -> AbstractContextManager[sqlite3.Connection]:
+        return once_open(self._path, HISTORY)
 
 
 def _number(instant: dt.datetime) -> int:

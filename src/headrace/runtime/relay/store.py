@@ -7,20 +7,16 @@ line reads it, and revives or discards dead letters, at any time.
 from __future__ import annotations
 
 import datetime as dt
-import secrets
-import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.disk import sync
 from headrace.errors import LakeError
-from headrace.lake.parquet import disk_error
 from headrace.runtime.relay.rounds import Held, Letter, Row
+from headrace.sqlite_file import Kind, SqliteFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from headrace.config.project import Project
@@ -34,8 +30,9 @@ KINDS = {"built": ("published", "failed"), "published": ("published",), "failed"
 """Which builds a push of gold is `on`."""
 
 BUILDS_KEPT = 1_000
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS relay (epoch TEXT NOT NULL, told INTEGER);
+INSERT INTO relay (epoch) SELECT lower(hex(randomblob(4))) WHERE NOT EXISTS (SELECT 1 FROM relay);
 CREATE TABLE IF NOT EXISTS pushes (
     source TEXT, push TEXT, seq INTEGER NOT NULL, numbered INTEGER NOT NULL DEFAULT 0,
     delivered INTEGER NOT NULL DEFAULT 0, delivered_at REAL, failing_since REAL, problem TEXT NOT NULL DEFAULT '',
@@ -50,6 +47,12 @@ CREATE TABLE IF NOT EXISTS builds (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT UNIQUE, kind TEXT, at TEXT, data TEXT
 );
 """
+MEMORY = Kind(
+    what="what the relay remembers",
+    error=LakeError,
+    lost="start `headrace up` anew: what is in the outbox is sent again, and the letters in the damaged file are lost",
+    tables=_TABLES,
+)
 _LETTER = "seq, id, kind, dataset, key, at, trace_id, data, attempts, first_at, next_at, problem, dead"
 
 
@@ -73,44 +76,33 @@ class Store:
 
     def __init__(self, state: Path) -> None:
         """Open the file, made where there is none. Raises `LakeError` or `SpaceError` where that cannot be."""
-        path = state / FILE
-        self._path = path
-        with self._mapped():
-            new = not path.exists()
-            self._connection = sqlite3.connect(path, timeout=10, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
-            with self._transaction():
-                if not self._connection.execute("SELECT 1 FROM relay").fetchone():
-                    self._connection.execute("INSERT INTO relay (epoch) VALUES (?)", (secrets.token_hex(4),))
-            self.epoch = str(self._connection.execute("SELECT epoch FROM relay").fetchone()[0])
-            if new:
-                sync(state)
+        self._file = SqliteFile(state / FILE, MEMORY)
+        with self._file.reading() as connection:
+            self.epoch = str(connection.execute("SELECT epoch FROM relay").fetchone()[0])
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._file.close()
 
     def version(self) -> int:
         """Return a number that changes when another process has written."""
-        with self._mapped():
-            return int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        with self._file.reading() as connection:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
     # ---- positions -------------------------------------------------------------------------------------------------
 
     def progress(self) -> dict[tuple[str, str], Progress]:
         """Return how far each push is that was ever seen."""
-        with self._mapped():
-            rows = self._connection.execute(
+        with self._file.reading() as connection:
+            rows = connection.execute(
                 "SELECT source, push, seq, numbered, delivered, delivered_at, failing_since, problem FROM pushes"
             ).fetchall()
         return {(source, push): Progress(*rest) for source, push, *rest in rows}
 
     def enrol(self, source: str, push: str, seq: int = -1) -> Progress:
         """Return how far a push is; one that is new starts after `seq`."""
-        with self._mapped():
-            self._connection.execute(
+        with self._file.writing() as connection:
+            connection.execute(
                 "INSERT INTO pushes (source, push, seq) VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (source, push, seq)
             )
         return self.progress()[source, push]
@@ -118,8 +110,8 @@ class Store:
     def settle(self, source: str, push: str, seq: int, settled: Settled, failing_since: float | None) -> None:
         """Note a round in one transaction: position, letters, and how the push is doing."""
         now = time.time()
-        with self._mapped(), self._transaction():
-            run = self._connection.execute
+        with self._file.writing() as connection:
+            run = connection.execute
             run("UPDATE pushes SET seq = ?, failing_since = ?, problem = ? WHERE source = ? AND push = ?",
                 (seq, failing_since, settled.problem, source, push))  # fmt: skip
             if settled.delivered:
@@ -136,8 +128,8 @@ class Store:
 
     def published(self, source: str, push: str, seq: int, numbered: int, count: int) -> None:
         """Note that rows up to `seq`, `numbered` in all, are in the push's topic, `count` of them just now."""
-        with self._mapped():
-            self._connection.execute(
+        with self._file.writing() as connection:
+            connection.execute(
                 "UPDATE pushes SET seq = ?, numbered = ?, delivered = delivered + ?, delivered_at = ?, "
                 "failing_since = NULL, problem = '' WHERE source = ? AND push = ?",
                 (seq, numbered, count, time.time(), source, push),
@@ -145,8 +137,8 @@ class Store:
 
     def failing(self, source: str, push: str, since: float, problem: str) -> None:
         """Note that a push does not get on."""
-        with self._mapped():
-            self._connection.execute(
+        with self._file.writing() as connection:
+            connection.execute(
                 "UPDATE pushes SET failing_since = ?, problem = ? WHERE source = ? AND push = ?",
                 (since, problem, source, push),
             )
@@ -155,16 +147,16 @@ class Store:
 
     def held(self, source: str, push: str) -> Held:
         """Return the letters of a push that wait for another try."""
-        with self._mapped():
-            rows = self._connection.execute(
+        with self._file.reading() as connection:
+            rows = connection.execute(
                 f"SELECT {_LETTER} FROM letters WHERE source = ? AND push = ? AND NOT dead", (source, push)
             ).fetchall()
         return Held({row[0]: _letter(row) for row in rows})
 
     def letters(self) -> dict[tuple[str, str], list[Letter]]:
         """Return every letter by push, in order."""
-        with self._mapped():
-            rows = self._connection.execute(f"SELECT source, push, {_LETTER} FROM letters ORDER BY 1, 2, 3").fetchall()
+        with self._file.reading() as connection:
+            rows = connection.execute(f"SELECT source, push, {_LETTER} FROM letters ORDER BY 1, 2, 3").fetchall()
         found: dict[tuple[str, str], list[Letter]] = {}
         for source, push, *letter in rows:
             found.setdefault((source, push), []).append(_letter(letter))
@@ -185,37 +177,35 @@ class Store:
         )
 
     def _change(self, sql: str, source: str, push: str, seqs: list[int]) -> int:
-        with self._mapped(), self._transaction():
-            return sum(self._connection.execute(sql, (source, push, seq)).rowcount for seq in seqs)
+        with self._file.writing() as connection:
+            return sum(connection.execute(sql, (source, push, seq)).rowcount for seq in seqs)
 
     # ---- builds ----------------------------------------------------------------------------------------------------
 
     def told(self) -> int | None:
         """Return the number of the newest published build that was noted; None before the first look."""
-        with self._mapped():
-            found: int | None = self._connection.execute("SELECT told FROM relay").fetchone()[0]
+        with self._file.reading() as connection:
+            found: int | None = connection.execute("SELECT told FROM relay").fetchone()[0]
         return found
 
     def tell_upto(self, number: int) -> None:
         """Note that published builds up to this one are noted."""
-        with self._mapped():
-            self._connection.execute("UPDATE relay SET told = ?", (number,))
+        with self._file.writing() as connection:
+            connection.execute("UPDATE relay SET told = ?", (number,))
 
     def tell(self, build_id: str, kind: str, at: str, data: str) -> None:
         """Note what became of a build, once."""
-        with self._mapped(), self._transaction():
-            self._connection.execute(
+        with self._file.writing() as connection:
+            connection.execute(
                 "INSERT INTO builds (id, kind, at, data) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING",
                 (build_id, kind, at, data),
             )
-            self._connection.execute(
-                "DELETE FROM builds WHERE seq <= (SELECT max(seq) FROM builds) - ?", (BUILDS_KEPT,)
-            )
+            connection.execute("DELETE FROM builds WHERE seq <= (SELECT max(seq) FROM builds) - ?", (BUILDS_KEPT,))
 
     def builds(self, kinds: tuple[str, ...], after: int, limit: int) -> list[Row]:
         """Return what became of builds, in order: those published, those that failed, or both."""
-        with self._mapped():
-            rows = self._connection.execute(
+        with self._file.reading() as connection:
+            rows = connection.execute(
                 f"SELECT seq, id, kind, at, data FROM builds WHERE kind IN ({', '.join('?' * len(kinds))}) AND seq > ? "
                 "ORDER BY seq LIMIT ?",
                 (*kinds, after, limit),
@@ -227,32 +217,8 @@ class Store:
 
     def last_build(self) -> int:
         """Return the number of the newest build that was noted; 0 before the first."""
-        with self._mapped():
-            return int(self._connection.execute("SELECT coalesce(max(seq), 0) FROM builds").fetchone()[0])
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
-
-    @contextmanager
-    def _mapped(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as problem:
-            raise disk_error(problem, str(self._path)) from problem
-        except sqlite3.Error as problem:
-            raise LakeError(
-                f"what the relay remembers cannot be read or written: {problem}",
-                at=str(self._path),
-                fix="free some space; if it stays, move the file away: what is in the outbox is then sent again",
-            ) from problem
+        with self._file.reading() as connection:
+            return int(connection.execute("SELECT coalesce(max(seq), 0) FROM builds").fetchone()[0])
 
 
 def done_upto(project: Project) -> dict[tuple[str, str], int]:

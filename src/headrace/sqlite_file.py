@@ -1,0 +1,224 @@
+"""Small SQLite files that several processes share: opened in one way, SQLite's errors mapped once.
+
+What SQLite and the file system raise becomes an error of ours that names the file, what is lost and what to type. An
+owner says what its file is in a `Kind`; `SqliteFile` serves one that needs no more than a connection. `connect`,
+`transaction` and `mapped` are there for an owner that needs other connections than that.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from headrace.disk import is_full, make_folder, sync
+from headrace.errors import ExternalError, HeadraceError, InputError, InternalError, SpaceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+NEARLY_FULL_BYTES = 1 << 20
+_AGAIN_SECS = 0.02
+
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_MISSING = ("no such table", "no such column")  # of a file that is sound, and yet not what we made
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_OUR_BUG = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_MISUSE}
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a file is to its owner.
+
+    `what` names it in a sentence, `error` is what its troubles are raised as, `lost` says what is gone and what is not
+    where a damaged file is moved away. `tables` are statements that do nothing where they were done before, and
+    `version` is theirs: a file of a later one is refused. `synchronous` FULL: a commit survives a power cut; NORMAL: a
+    crash of the process.
+    """
+
+    what: str
+    error: type[ExternalError]
+    lost: str
+    tables: str = ""
+    version: int = 1
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    busy_timeout_secs: float = 10.0
+
+
+class SqliteFile:
+    """A file of a kind, made where there is none, open until `close`. Any thread may use it, one at a time.
+
+    Every method raises the kind's `error`, or `SpaceError` on a full disk; then nothing was written.
+    """
+
+    def __init__(self, path: Path, kind: Kind) -> None:
+        self._path = path
+        self._kind = kind
+        self._lock = threading.RLock()
+        with mapped(path, kind):
+            make_folder(path.parent)
+            is_new = not path.exists()
+            self._connection = connect(path, "rwc", kind.busy_timeout_secs)
+            try:
+                _prepare(self._connection, path, kind)
+                if is_new and kind.synchronous == "FULL":
+                    sync(path.parent)
+            except BaseException:
+                self._connection.close()
+                raise
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Run one transaction: all of it is kept once this returns, or none."""
+        with self._lock, mapped(self._path, self._kind), transaction(self._connection):
+            yield self._connection
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Read, each statement what was last committed."""
+        with self._lock, mapped(self._path, self._kind):
+            yield self._connection
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            self._connection.close()
+
+
+@contextmanager
+def once_open(path: Path, kind: Kind) -> Iterator[sqlite3.Connection]:
+    """Open a file for one transaction, made where there is none; see `SqliteFile.writing`."""
+    with closing(SqliteFile(path, kind)) as file, file.writing() as connection:
+        yield connection
+
+
+def connect(path: Path, mode: Literal["ro", "rw", "rwc"], busy_timeout_secs: float) -> sqlite3.Connection:
+    """Open a file to read (`ro`) or write (`rw`), which must exist, or made where there is none (`rwc`).
+
+    Any character may stand in the path. Transactions are the caller's, and so is that one thread at a time uses it.
+    """
+    return sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode={mode}",
+        uri=True,
+        timeout=busy_timeout_secs,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+
+
+def synchronise(connection: sqlite3.Connection, synchronous: Literal["FULL", "NORMAL"]) -> None:
+    """Set what a commit over this connection survives; see `Kind`."""
+    connection.execute(f"PRAGMA synchronous={synchronous}")
+    connection.execute("PRAGMA fullfsync=ON")  # macOS: fsync alone does not reach the platter
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Commit what the block does, or roll it back where it raises; writers take turns from its beginning."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def mapped(path: Path, kind: Kind) -> Iterator[None]:
+    """Turn what SQLite and the file system raise into our errors; the only place that knows theirs."""
+    try:
+        yield
+    except sqlite3.DataError as error:
+        raise InputError(f"a value is too large for {kind.what}: {error}", at=str(path)) from error
+    except sqlite3.Error as error:
+        raise _named(path, kind, error) from error
+    except OSError as error:
+        if is_full(error):
+            raise _full(path, kind) from error
+        raise _unusable(path, kind, f"cannot be written: {error.strerror or error}") from error
+
+
+def refuse_newer(path: Path, kind: Kind, found: int) -> None:
+    """Raise the kind's error where a file is of a version that only a newer Headrace reads."""
+    if found > kind.version:
+        raise kind.error(
+            f"{kind.what} has format {found}, and this version of Headrace reads {kind.version}",
+            at=str(path),
+            fix="upgrade Headrace: pip install -U headrace",
+        )
+
+
+def free_bytes(path: Path) -> int:
+    """Return how much room the disk of a file has left; enough where that cannot be told."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return NEARLY_FULL_BYTES
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
+    """Set a connection up, and the file too where it is new, or older than its kind (0: before there were versions)."""
+    synchronise(connection, kind.synchronous)
+    (found,) = connection.execute("PRAGMA user_version").fetchone()
+    if found == kind.version:
+        return
+    refuse_newer(path, kind, found)
+    _log_ahead(connection, kind.busy_timeout_secs)
+    connection.executescript(f"BEGIN IMMEDIATE;{kind.tables};PRAGMA user_version={kind.version};COMMIT")
+
+
+def _log_ahead(connection: sqlite3.Connection, patience_secs: float) -> None:
+    """Turn the write-ahead log on. Of two that do so at once SQLite refuses one without waiting: that one does here."""
+    deadline = time.monotonic() + patience_secs
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if _code(error) not in _BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(_AGAIN_SECS)
+        else:
+            return
+
+
+def _named(path: Path, kind: Kind, error: sqlite3.Error) -> HeadraceError:
+    code, at = _code(error), str(path)
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and free_bytes(path) < NEARLY_FULL_BYTES):
+        return _full(path, kind)
+    if code in _DAMAGED or any(text in str(error) for text in _MISSING):
+        return kind.error(
+            f"{kind.what} is damaged: {error}", at=at, fix=f"move it away: mv {path} {path}.damaged; {kind.lost}"
+        )
+    if code in _BUSY:
+        return kind.error(
+            f"other processes kept {kind.what} busy for {kind.busy_timeout_secs:.0f} seconds",
+            at=at,
+            fix=f"see who holds it: fuser {path}",
+        )
+    if code in _OUR_BUG:
+        return InternalError(f"{kind.what} failed in an unforeseen way: {error}", at=at)
+    return _unusable(path, kind, f"cannot be used: {error}")
+
+
+def _full(path: Path, kind: Kind) -> SpaceError:
+    return SpaceError(
+        f"the disk is full; nothing was written to {kind.what}",
+        at=str(path),
+        fix=f"free some space: df -h {path.parent}, then try again",
+    )
+
+
+def _unusable(path: Path, kind: Kind, why: str) -> ExternalError:
+    return kind.error(f"{kind.what} {why}", at=str(path), fix=f"see that you may write there: ls -ld {path.parent}")
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary code; errors that Python raises by itself (a connection that is closed) have none."""
+    return int(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE)) & 0xFF
