@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import secrets
 import threading
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from headrace.bus.base import topic_named
 from headrace.disk import make_folder, sync
 from headrace.errors import BusError, SpaceError
+from headrace.file_lock import hold
 from headrace.sqlite_file import (
     NEARLY_FULL_BYTES,
     Kind,
@@ -96,8 +96,7 @@ class TopicFile:
         """
         with _mapped(path, 0):
             make_folder(path.parent)
-            with (path.parent / ".create.lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with hold(path.parent / ".create.lock"):
                 if path.exists():
                     return
                 draft = path.with_name(f".{path.name}.draft")

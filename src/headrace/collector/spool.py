@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 
 from headrace.bus.base import Once, topic_named
-from headrace.disk import make_folder, sync
+from headrace.disk import is_full, make_folder, sync
 from headrace.errors import BusError, InputError, SpaceError
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Spool:
                 self._room.give(size)
                 with contextlib.suppress(OSError):
                     draft.unlink(missing_ok=True)
-            if problem.errno in {28, 122}:  # ENOSPC, EDQUOT
+            if is_full(problem):
                 raise SpaceError("the disk of the spool is full", at=str(self._folder)) from problem
             raise BusError(f"the spool cannot be written: {problem.strerror}", at=str(self._folder)) from problem
         self._segments.append(Segment(path))

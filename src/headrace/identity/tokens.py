@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
 import hashlib
 import hmac
 import json
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.disk import make_folder, sync
 from headrace.errors import ConfigError, UserError
+from headrace.file_lock import hold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,8 +144,7 @@ class TokenFile:
         """Read and write under a lock, so that two who change the file at once lose nothing."""
         try:
             make_folder(self.path.parent)
-            with self.path.with_suffix(".lock").open("w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            with hold(self.path.with_suffix(".lock")):
                 yield self.read()
         except OSError as problem:
             raise UserError(

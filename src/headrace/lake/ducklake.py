@@ -20,11 +20,11 @@ from headrace import words
 from headrace.contracts.contract import is_json
 from headrace.disk import disk_error, make_folder, sync
 from headrace.errors import InternalError, LakeError, SpaceError
+from headrace.file_lock import FileLock
 from headrace.lake import evolution, tables
 from headrace.lake.base import Change, Known, Position, StagedFile
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.knowledge import Knowledge
-from headrace.lake.lock import FileLock
 from headrace.lake.maintenance import TASKS, Maintenance
 from headrace.lake.parquet import write_durably
 from headrace.lake.references import References

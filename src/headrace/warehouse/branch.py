@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from contextlib import closing, contextmanager
@@ -11,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.disk import make_folder, sync
-from headrace.errors import BusyError
+from headrace.file_lock import FileLock, hold, hold_if_free
+from headrace.sqlite_file import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,20 +67,17 @@ class GoldFolder:
     def lock(self) -> Iterator[None]:
         """Hold what only one build or undo at a time may hold; BusyError while another process does."""
         self.create()
-        with (self.path / "build.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise BusyError(
-                    "another build or undo of this environment is running", fix="wait for it, then type this again"
-                ) from error
+        with FileLock(
+            self.path / "build.lock",
+            what="another build or undo of this environment is running (process {process})",
+            fix="wait for it, then type this again",
+        ):
             yield
 
     @contextmanager
     def pinned(self, build: str) -> Iterator[Path]:
         """Keep a build's catalog and data in place while reading it, whatever is published meanwhile."""
-        with self.pin(build).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_SH)
+        with hold(self.pin(build), shared=True):
             yield self.catalog(build)
 
 
@@ -132,8 +129,8 @@ def adopt_branch(folder: GoldFolder, build: str) -> None:
 
 
 def open_to_read(catalog: Path) -> sqlite3.Connection:
-    """Open a catalog that exists, read-only; a `#`, `?` or `%` of its path is a character like any other."""
-    return sqlite3.connect(f"{catalog.resolve().as_uri()}?mode=ro", uri=True, timeout=CATALOG_TIMEOUT_SECS)
+    """Open a catalog that exists, read-only."""
+    return connect(catalog, "ro", CATALOG_TIMEOUT_SECS)
 
 
 def data_files(catalog: Path) -> set[str]:
@@ -173,13 +170,10 @@ def sweep(folder: GoldFolder, kept: Mapping[str, object]) -> int:
 
 
 def _forget_unless_read(folder: GoldFolder, build: str) -> None:
-    with folder.pin(build).open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return
-        _remove_catalog(folder.catalog(build))
-        folder.pin(build).unlink(missing_ok=True)
+    with hold_if_free(folder.pin(build)) as is_unread:
+        if is_unread:
+            _remove_catalog(folder.catalog(build))
+            folder.pin(build).unlink(missing_ok=True)
 
 
 def _remove_catalog(path: Path) -> None:

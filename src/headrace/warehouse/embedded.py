@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import sqlite3
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from headrace.disk import is_full
 from headrace.errors import BuildError, SpaceError
 from headrace.lake import leases
 from headrace.warehouse.base import BuildReport, Failure, ModelResult, TestResult
@@ -65,7 +65,7 @@ def _full_disk_is_said() -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.OperationalError) as error:
-        full = error.errno == errno.ENOSPC if isinstance(error, OSError) else "disk is full" in str(error)
+        full = is_full(error) if isinstance(error, OSError) else "disk is full" in str(error)
         if not full:
             raise
         raise SpaceError("the disk is full; nothing was published", fix="make space, then build again") from error

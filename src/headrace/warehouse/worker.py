@@ -6,7 +6,6 @@ the next job and ends when its stdin does, so it never outlives a parent that wa
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import queue
@@ -14,12 +13,11 @@ import subprocess
 import sys
 import threading
 import time
-from typing import IO, TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from headrace.errors import BuildError, BusyError
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from headrace.file_lock import hold_if_free
 
 LOCK_WAIT_SECS = 10.0
 
@@ -119,25 +117,18 @@ def _read_jobs(jobs: queue.Queue[str]) -> None:
 
 def _locked(job: dict[str, Any]) -> dict[str, Any]:
     """Run a job while holding the worker's own lock, which outlives a killed parent for as long as this child does."""
-    with open(job["lock"], "w") as file:  # noqa: PTH123
-        if not _acquire(file, LOCK_WAIT_SECS):
+    deadline = time.monotonic() + LOCK_WAIT_SECS
+
+    def again() -> bool:
+        time.sleep(0.05)
+        return time.monotonic() < deadline
+
+    with hold_if_free(Path(job["lock"]), again) as mine:
+        if not mine:
             return {"busy": True}
         from headrace.warehouse.dbt_run import run_dbt
 
         return run_dbt(job)
-
-
-def _acquire(file: IO[str], wait_secs: float) -> bool:
-    deadline = time.monotonic() + wait_secs
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.05)
-        else:
-            return True
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import BusyError, LakeError
-from headrace.lake.lock import FileLock
+from headrace.file_lock import FileLock
 from headrace.runtime.jobs.slots import Past
 from headrace.sqlite_file import Kind, once_open
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from headrace.config.jobs import Job
-    from headrace.lake.lock import FileLock
+    from headrace.file_lock import FileLock
     from headrace.runtime.jobs.history import JobHistory
     from headrace.runtime.jobs.slots import Run
 

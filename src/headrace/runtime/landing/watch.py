@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
 import threading
 import time
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from headrace.bus.sqlite import SqliteBus
 from headrace.connectors.batch_file.manifest import Manifest
 from headrace.errors import HeadraceError
+from headrace.file_lock import hold_if_free
 from headrace.runtime.landing.taking import scan
 from headrace.runtime.landing.watched import watched
 from headrace.runtime.state import open_state
@@ -23,6 +23,7 @@ from headrace.schedule import Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from headrace.config.project import Project
     from headrace.runtime.landing.watched import Watched
@@ -125,22 +126,9 @@ class Landing:
         begun = {entry.state for entry in self.manifest.current(source.id).values()} & {"reading", "waiting"}
         return last is None or bool(begun) or is_due(Schedule(source.schedule, source.timezone), last, time.time())
 
-    @contextlib.contextmanager
-    def _lock(self, source: Watched, *, wait: bool) -> Iterator[bool]:
+    def _lock(self, source: Watched, *, wait: bool) -> AbstractContextManager[bool]:
         """Keep two processes from taking the files of one source at once: that would be safe, and twice the work."""
-        with (self._locks / f"{source.id}.lock").open("w") as file:
-            mine = _locked(file)
-            while wait and not mine and not self._stop.wait(0.1):
-                mine = _locked(file)
-            yield mine
-
-
-def _locked(file: TextIO) -> bool:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return hold_if_free(self._locks / f"{source.id}.lock", lambda: wait and not self._stop.wait(0.1))
 
 
 def is_due(schedule: Schedule, last: float, now: float) -> bool:

@@ -20,7 +20,7 @@ if find_spec("sniffio") is None:  # httpcore looks for it with every request: a 
 from headrace.bus.sqlite import SqliteBus
 from headrace.config.project import load_project
 from headrace.errors import BusyError, HeadraceError
-from headrace.lake.lock import FileLock
+from headrace.file_lock import FileLock
 from headrace.runtime.child import say, when_parent_ends
 from headrace.runtime.relay import builds
 from headrace.runtime.relay.delivery import Delivery, ToEndpoint, ToTopic
