@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 
@@ -27,6 +27,14 @@ class Seen:
 
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+
+
+class References(Protocol):
+    """What the batches of one source are enriched from."""
+
+    def current(self) -> Seen:
+        """Return what the next batch is enriched from; all of it is durable."""
+        ...
 
 
 @dataclass

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from headrace.config.source import Source
     from headrace.lake.base import StagedFile
     from headrace.lake.ducklake import DuckLake
+    from headrace.runtime.references import References
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Merged
 
@@ -56,7 +57,8 @@ def subscription(source: str) -> str:
 class Tick:
     """Takes the messages of sources through their stages into the lake.
 
-    `prepare` belongs to one thread and `commit` to the lake's; they may be two.
+    `prepare` belongs to one thread and `commit` to the lake's; they may be two. A rebuild has references of its own
+    and no outbox: what was pushed once is not pushed again.
     """
 
     def __init__(
@@ -69,7 +71,8 @@ class Tick:
         *,
         pipeline: Callable[[Source], Pipeline] = Pipeline,
         merge: Callable[[Dataset], Merge] = Merge,
-        outbox: Callable[[Source], Outbox] = Outbox,
+        outbox: Callable[[Source], Outbox] | None = Outbox,
+        references: Callable[[Source, DuckLake], References] = SourceReferences,
     ) -> None:
         self._bus = bus
         self._lake = lake
@@ -81,8 +84,8 @@ class Tick:
         self._merge_of = {
             dataset.name: (dataset, merge(dataset)) for source in sources.values() for dataset in source.datasets
         }
-        self._outboxes = outboxes(sources, outbox)
-        self._references = {name: SourceReferences(source, lake) for name, source in sources.items()}
+        self._outboxes = outboxes(sources, outbox) if outbox is not None else {}
+        self._references = {name: references(source, lake) for name, source in sources.items()}
         self._stager = ThreadPoolExecutor(2, thread_name_prefix="stage")  # one for bronze, one for silver
         self._next_seq: dict[str, int] = {}
         self._next_offset: dict[str, dict[str, int | None]] = {}

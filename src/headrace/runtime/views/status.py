@@ -45,7 +45,7 @@ def status(project: Project) -> dict[str, SourceStatus]:
     with open_reader(project.state / "lake") as lake:
         if lake is not None:
             lake.pin()  # what is counted in several queries must be of one commit
-        return {name: _source(source, lake, waits[name]) for name, source in project.sources.items()}
+        return {name: source_status(source, lake, waits[name]) for name, source in project.sources.items()}
 
 
 def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
@@ -56,7 +56,8 @@ def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
     return {"sources": sources}
 
 
-def _source(source: Source, lake: LakeReader | None, waits: Lag) -> SourceStatus:
+def source_status(source: Source, lake: LakeReader | None, waits: Lag) -> SourceStatus:
+    """Return the status of one source, as a reader sees it that is pinned to one commit."""
     contracts = {dataset.name: dataset.contract.version for dataset in source.datasets}
     ledger = dict.fromkeys(("accepted", *Fate), 0)
     faults: list[str] = []

@@ -1,0 +1,69 @@
+"""`headrace verify`: is every message accounted for, and is silver what bronze makes of it?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
+from headrace.cli.output import Output
+
+if TYPE_CHECKING:
+    from headrace.runtime.verify import Verdict
+
+
+def run(
+    source: Annotated[str | None, typer.Option("--source", metavar="SOURCE", help="Only this source.")] = None,
+    from_bronze: Annotated[
+        bool, typer.Option("--from-bronze", help="Make silver anew from the raw messages, and compare.")
+    ] = False,
+    project: ProjectDir = None,
+    env: EnvName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Prove that no message is lost or doubled, and that silver is what bronze makes of it. Exits 1 where it is not.
+
+    With --json: {"snapshot", "balanced", "unbalanced": {source: [sentence]}, "partitions", "silver": {dataset: digest},
+    "equal" (null without --from-bronze), "differences": [{"dataset", "event_date", "digest", "rebuilt",
+    "only_in_silver", "only_in_rebuilt"}], "ledgers": {source: [sentence]}, "messages", "seconds"}.
+    """
+    from headrace.runtime.verify import verify
+
+    output = Output(as_json)
+    verdict = verify(open_project(project, env), source, from_bronze=from_bronze)
+    output.show(verdict.document(), lambda: _text(output, verdict))
+    if not verdict.holds:
+        raise typer.Exit(1)
+
+
+def _text(output: Output, verdict: Verdict) -> None:
+    if verdict.snapshot is None:
+        output.line("nothing was ever committed here: there is nothing to verify")
+        return
+    for name, faults in verdict.unbalanced.items():
+        output.line(f"{name} does not balance:", "bold red")
+        for fault in faults:
+            output.line(f"  {fault}", "red")
+    if verdict.balanced:
+        output.line("balanced: every accepted message has one fate, and the tables hold it", "green")
+    for name, digest in verdict.silver.items():
+        output.line(f"  {name}  {digest}")
+    for each in verdict.differences:
+        output.line(f"{each.dataset} of {each.event_date} is not what bronze makes of it:", "bold red")
+        output.line(f"  silver {each.digest}, rebuilt {each.rebuilt}", "red")
+        for what, ids in (("silver", each.only_in_silver), ("the rebuild", each.only_in_rebuilt)):
+            if ids:
+                output.line(f"  only in {what}: {', '.join(ids)}", "red")
+    for name, faults in verdict.ledgers.items():
+        output.line(f"the ledger of {name} is not what bronze makes of it:", "bold red")
+        for fault in faults:
+            output.line(f"  {fault}", "red")
+    if verdict.equal:
+        output.line(
+            f"equal: {verdict.messages:,} messages of bronze, taken anew, make the same silver: "
+            f"{verdict.partitions:,} partitions",
+            "green",
+        )
+    elif verdict.equal is None:
+        output.note("make silver anew from the raw messages, and compare: headrace verify --from-bronze")

@@ -1,0 +1,103 @@
+"""The rebuild itself: every message of bronze through the stages again, into a lake of its own."""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from headrace.disk import make_folder
+from headrace.errors import LakeError
+from headrace.lake.ducklake import DuckLake
+from headrace.lake.lock import FileLock
+from headrace.lake.reader import open_reader
+from headrace.lake.references import References
+from headrace.runtime.deployment import now
+from headrace.runtime.loop import Loop
+from headrace.runtime.rebuild.bronze import BronzeBus
+from headrace.runtime.rebuild.recorded import Deployments, RecordedReferences, Stretch, rounds, stretches
+from headrace.runtime.tick import Tick
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from headrace.bus.base import Bus
+    from headrace.config.project import Project
+    from headrace.config.source import Source
+    from headrace.lake.reader import LakeReader
+
+FOLDER = "rebuild"
+
+
+class Rebuilt(NamedTuple):
+    """A lake made from bronze alone, how many messages went into it, and what the newest of them ran under.
+
+    There is no lake where there was no message.
+    """
+
+    lake: LakeReader | None
+    messages: int
+    sources: Mapping[str, Source]
+
+
+@contextmanager
+def rebuilt(project: Project, lake: LakeReader, names: Sequence[str]) -> Iterator[Rebuilt]:
+    """Rebuild the silver of some sources from the bronze that a pinned reader sees, and remove it after the block.
+
+    Whatever runs meanwhile is not disturbed. Takes about the disk of bronze and silver together. Raises `BusyError`
+    where another rebuild of this environment runs, `SpaceError`, and `LakeError` where a message could not be decided.
+    """
+    lock = FileLock(
+        project.state / f"{FOLDER}.lock",
+        what="another headrace (process {process}) is rebuilding this environment",
+        fix="wait for it",
+    )
+    folder = project.state / FOLDER
+    try:
+        shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
+        make_folder(folder)
+        known = {name: each for name, each in stretches(lake).items() if name in names}
+        deployments = Deployments(project, lake, folder / "deployments")
+        newest: dict[str, Source] = {}
+        messages = 0
+        for run in rounds(known.values()):
+            sources = {part[0].source: _source(deployments, part[0]) for part in run}
+            messages += _round(lake, References(project.state / "lake"), folder / "lake", sources, run)
+            newest |= sources
+        with open_reader(folder / "lake") as made:
+            yield Rebuilt(made, messages, newest)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def _source(deployments: Deployments, stretch: Stretch) -> Source:
+    return deployments.project(stretch.deployment).source(stretch.source)
+
+
+def _round(
+    lake: LakeReader, kept: References, into: Path, sources: Mapping[str, Source], run: Sequence[Sequence[Stretch]]
+) -> int:
+    """Take what some sources ran under one deployment each; return how many messages those were."""
+    parts = {part[0].source: part for part in run}
+    ranges = {name: range(part[0].first, part[-1].end) for name, part in parts.items()}
+    borders = {name: [each.first for each in part[1:]] for name, part in parts.items()}
+    bronze = BronzeBus(lake, ranges, borders)
+
+    def references(source: Source, made: DuckLake) -> RecordedReferences:
+        return RecordedReferences(parts[source.id], partial(bronze.at, source.id), kept, made.references)
+
+    def start(made: DuckLake, bus: Bus) -> Tick:
+        made.deploy([dataset for source in sources.values() for dataset in source.datasets])
+        return Tick(bus, made, sources, "", now, references=references, outbox=None)
+
+    loop = Loop(bronze, lambda: DuckLake(into), sources, start, upkeep_every_secs=None)
+    try:
+        loop.drain()
+    finally:
+        loop.close()
+    for name, problem in loop.progress.failing.items():
+        raise LakeError(f"{name} could not be rebuilt: {problem}", at=name, fix="headrace status; then try again")
+    return sum(map(len, ranges.values()))
