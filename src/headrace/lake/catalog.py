@@ -2,51 +2,26 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
 from headrace.contracts.types import literal
+from headrace.lake import extensions
 
-EXTENSIONS = ("ducklake", "sqlite_scanner")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 CATALOG, DATA = "catalog.db", "data"  # within a lake's folder
 
 
 def connect(*, threads: int = 2, memory_limit: str = "512MiB") -> duckdb.DuckDBPyConnection:
-    """Return an in-memory DuckDB with DuckLake and SQLite loaded, UTC, never looking for extensions on a network.
-
-    The signed extension binaries come from PyPI wheels (`duckdb-extension-*`) and are installed once per user.
-    """
-    connection = duckdb.connect(
-        config={
-            "threads": threads,
-            "memory_limit": memory_limit,
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
-        }
-    )
-    load_extensions(connection)
+    """Return an in-memory DuckDB with DuckLake and SQLite loaded, UTC, never looking for extensions on a network."""
+    connection = duckdb.connect(config={"threads": threads, "memory_limit": memory_limit, **extensions.CONFIG})
+    extensions.load(connection)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET python_enable_replacements = false")  # no Python variable is ever a table
     return connection
-
-
-def load_extensions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load DuckLake and SQLite into a connection, from the wheels where this user has never loaded them before."""
-    import duckdb_extensions
-
-    if not os.environ.get("HOME"):  # cron, systemd, slim containers: DuckDB keeps its extensions below a home
-        home = Path(tempfile.gettempdir()) / f"headrace-{os.getuid()}"
-        home.mkdir(mode=0o700, exist_ok=True)
-        connection.execute(f"SET home_directory = {literal(str(home))}")
-    for name in EXTENSIONS:
-        try:
-            connection.execute(f"LOAD {name}")
-        except duckdb.IOException:
-            duckdb_extensions.import_extension(name, con=connection)
-            connection.execute(f"LOAD {name}")
 
 
 def attach_statement(

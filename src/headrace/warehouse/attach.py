@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from dbt.adapters.duckdb.plugins import BasePlugin
 
-from headrace.lake.catalog import attach_statement, load_extensions
+from headrace.lake import extensions
+from headrace.lake.catalog import attach_statement
 
 if TYPE_CHECKING:
     import duckdb
@@ -32,7 +33,7 @@ class Plugin(BasePlugin):
     def configure_connection(self, conn: duckdb.DuckDBPyConnection) -> None:
         """Attach gold (the branch) and, if there is one, the lake at the job's snapshot."""
         job = json.loads(self._job.read_text(encoding="utf-8"))
-        load_extensions(conn)
+        extensions.load(conn)
         conn.execute("SET GLOBAL TimeZone = 'UTC'")
         conn.execute(attach_statement("gold", Path(job["branch"]), Path(job["gold_data"])))
         if job["lake_snapshot"] is not None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import BuildError
+from headrace.lake import extensions
 from headrace.warehouse.staging import generated_files
 
 if TYPE_CHECKING:
@@ -119,8 +120,7 @@ def _profile(folder: DbtFolder, threads: int, memory_limit: str) -> dict[str, An
             "threads": threads,
             "memory_limit": memory_limit,
             "temp_directory": str(folder.path / "spill"),
-            "autoinstall_known_extensions": "false",
-            "autoload_known_extensions": "false",
+            **extensions.CONFIG,
         },
         "settings": {"TimeZone": "UTC"},
         "plugins": [{"module": "headrace.warehouse.attach", "config": {"job": str(folder.job)}}],
