@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.disk import make_folder
 from headrace.errors import LakeError
+from headrace.file_lock import FileLock
 from headrace.lake.ducklake import DuckLake
-from headrace.lake.lock import FileLock
 from headrace.lake.reader import open_reader
 from headrace.lake.references import References
 from headrace.runtime.deployment import now
