@@ -31,6 +31,21 @@ class Bounds(NamedTuple):
     unpacked_bytes: int = 0
     ratio: int = 0
 
+    def hold(self, unpacked: int, packed: int, name: str, what: str = "compressed file") -> None:
+        """Raise `InputError` where more comes out of a file than it may hold; `packed` is what was read of it."""
+        if self.unpacked_bytes and unpacked > self.unpacked_bytes:
+            raise InputError(
+                f"more than {self.unpacked_bytes:,} bytes come out of the {what}",
+                at=name,
+                fix="split the file, or raise max_unpacked_bytes of the source",
+            )
+        if self.ratio and unpacked > RATIO_FROM_BYTES and unpacked > self.ratio * max(1, packed):
+            raise InputError(
+                f"the {what} unfolds to more than {self.ratio:,} times its size, as a bomb does",
+                at=name,
+                fix="look at it; where it is what it should be, raise max_unpacked_ratio of the source",
+            )
+
 
 UNBOUNDED = Bounds()
 
@@ -86,7 +101,7 @@ class ByteStream:
                 return
             for block in self._decompressed(file, compression):
                 yield self._count(block)
-                self._hold(file)
+                self._bounds.hold(self.taken, file.tell(), self.name)
         except (OSError, zipfile.BadZipFile, zlib.error, EOFError) as error:
             what = f"the {compression} data is damaged or ends early" if compression else "reading failed"
             reason = error.strerror if isinstance(error, OSError) else None
@@ -99,22 +114,6 @@ class ByteStream:
     def _count(self, block: bytes) -> bytes:
         self.taken += len(block)
         return block
-
-    def _hold(self, file: io.BufferedReader) -> None:
-        """Raise `InputError` where more comes out of the file than a file may hold."""
-        most, ratio = self._bounds
-        if most and self.taken > most:
-            raise InputError(
-                f"more than {most:,} bytes come out of the compressed file",
-                at=self.name,
-                fix="split the file, or raise max_unpacked_bytes of the source",
-            )
-        if ratio and self.taken > RATIO_FROM_BYTES and self.taken > ratio * max(1, file.tell()):
-            raise InputError(
-                f"the compressed file unfolds to more than {ratio:,} times its size, as a bomb does",
-                at=self.name,
-                fix="look at it; where it is what it should be, raise max_unpacked_ratio of the source",
-            )
 
     @staticmethod
     def _decompressed(file: io.BufferedReader, compression: str) -> Iterator[bytes]:

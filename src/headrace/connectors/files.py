@@ -163,7 +163,7 @@ def _columnar(
         from headrace.connectors.avro_file import read_avro
 
         with _unpacked(source, name, compression, bounds) as file:
-            yield from read_avro(file, name or "stdin", attributes, note)
+            yield from read_avro(file, name or "stdin", attributes, note, bounds)
         return
     from headrace.connectors.parquet_file import read_parquet
 
