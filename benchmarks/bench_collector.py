@@ -11,20 +11,18 @@ balance, and what was accepted must be no less than what was acknowledged.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-import bench_tick
+import report
 import shop_events
+from shop_project import SEED, check, make_project, start
 
 HERE = Path(__file__).parent
 EVENTS = 5_000
@@ -36,31 +34,20 @@ BODY_CONNECTIONS = 8
 
 def main() -> None:
     """Run the loads, check and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.options(__doc__)
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--half-of", type=int, default=5_000, help="the load whose half is paced, requests a second")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--work", type=Path, help="where to work (default: a temporary folder, removed at the end)")
     given = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("this needs wrk: apt-get install wrk")
-    folder = Path(tempfile.mkdtemp(prefix="bench-collector-", dir=given.work))
-    try:
-        figures = bench(folder, given.seconds, given.half_of)
-    finally:
-        shutil.rmtree(folder)
-    if given.json:
-        print(json.dumps(figures, indent=2))
-    else:
-        for name, value in figures.items():
-            print(f"{name:32} {value}")
+    report.report(given, lambda folder: bench(folder, given.seconds, given.half_of))
 
 
 def bench(folder: Path, seconds: int, half_of: int) -> dict[str, Any]:
     """Return the figures."""
-    root = bench_tick.make_project(folder / "project", ["orders"])
+    root = make_project(folder / "project", ["orders"])
     payloads = folder / "events.jsonl"
-    batch = next(iter(shop_events.messages(EVENTS, seed=bench_tick.SEED, since="2026-11-21", spacing_micros=10_000)))
+    batch = next(iter(shop_events.messages(EVENTS, seed=SEED, since="2026-11-21", spacing_micros=10_000)))
     payloads.write_bytes(b"\n".join(batch.column("payload").to_pylist()) + b"\n")
     up, url = start(root)
     try:
@@ -106,25 +93,6 @@ def paced_pause(url: str, payloads: Path, rate: float) -> int:
     return max(1, int(rest_ms + 0.5))
 
 
-def start(root: Path, *, collector: bool = True) -> tuple[subprocess.Popen[str], str]:
-    """Start `up`; return it and its collector's address, once that listens."""
-    environment = {**os.environ, "HEADRACE_COLLECTOR_PORT": "0", "HEADRACE_COLLECTOR_ENABLED": str(collector)}
-    up = subprocess.Popen(
-        [sys.executable, "-m", "headrace", "up", "--json", "--no-build", "--project", str(root)],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment,
-    )
-    assert up.stdout is not None
-    for line in up.stdout:
-        children = json.loads(line).get("children")
-        if children is not None and not collector:
-            return up, ""
-        if children and children["collector"].get("listening"):
-            return up, str(children["collector"]["listening"])
-    raise SystemExit(f"up ended with {up.wait()}")
-
-
 def load(url: str, payloads: Path, seconds: int, connections: int, per_body: int, pause: int, run: int) -> Any:
     """Run wrk; return what it measured."""
     ran = subprocess.run(
@@ -138,21 +106,6 @@ def load(url: str, payloads: Path, seconds: int, connections: int, per_body: int
         text=True,
     )
     return json.loads(ran.stdout.splitlines()[-1])
-
-
-def check(root: Path, acknowledged: int) -> dict[str, int]:
-    """Stop where an acknowledged event is missing, or the ledger does not balance."""
-    from headrace.config.project import load_project
-    from headrace.runtime.views.status import status
-
-    found = status(load_project(root))["orders"]
-    if not found.balanced:
-        raise SystemExit(f"not balanced: {found.unbalanced}")
-    if found.lag:
-        raise SystemExit(f"{found.lag} messages were not drained")
-    if found.ledger["accepted"] < acknowledged:
-        raise SystemExit(f"{acknowledged} were acknowledged, {found.ledger['accepted']} accepted")
-    return dict(found.ledger)
 
 
 if __name__ == "__main__":

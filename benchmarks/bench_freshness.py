@@ -11,24 +11,22 @@ drains, the ledger must balance, and all that was published must be in it.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import shutil
 import signal
-import tempfile
 import threading
 import time
 from contextlib import closing
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-import bench_collector
-import bench_tick
+import report
 import shop_events
+from shop_project import SEED, check, make_project, start
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 PUBLISHES_PER_SECOND = 50
 POLL_SECS = 0.05
@@ -38,31 +36,20 @@ LAST_COMMIT_SECS = 60
 
 def main() -> None:
     """Publish, watch, check and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.options(__doc__)
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--rate", type=int, default=20_000, help="events a second")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--work", type=Path, help="where to work (default: a temporary folder, removed at the end)")
     given = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="bench-freshness-", dir=given.work))
-    try:
-        figures = bench(folder, given.seconds, given.rate)
-    finally:
-        shutil.rmtree(folder)
-    if given.json:
-        print(json.dumps(figures, indent=2))
-    else:
-        for name, value in figures.items():
-            print(f"{name:32} {value}")
+    report.report(given, lambda folder: bench(folder, given.seconds, given.rate))
 
 
 def bench(folder: Path, seconds: int, rate: int) -> dict[str, Any]:
     """Return the figures."""
-    root = bench_tick.make_project(folder / "project", ["orders"])
+    root = make_project(folder / "project", ["orders"])
     per_publish = rate // PUBLISHES_PER_SECOND
     count = (WARM_UP_SECS + seconds) * PUBLISHES_PER_SECOND
     batches = made(count * per_publish, per_publish)
-    up, _ = bench_collector.start(root, collector=False)
+    up, _ = start(root, collector=False)
     seen: list[tuple[float, int]] = []
     stop = threading.Event()
     watcher = threading.Thread(target=watch, args=(root, seen, stop))
@@ -80,7 +67,7 @@ def bench(folder: Path, seconds: int, rate: int) -> dict[str, Any]:
         stop.set()
         up.kill()
         up.wait()
-    bench_collector.check(root, count * per_publish)
+    check(root, count * per_publish)
     times, upto = np.array([each[0] for each in seen]), np.array([each[1] for each in seen])
     last = (np.arange(count) + 1) * per_publish  # a publish is one transaction: it is seen once its last event is
     found = np.searchsorted(upto, last)
@@ -103,7 +90,7 @@ def bench(folder: Path, seconds: int, rate: int) -> dict[str, Any]:
 
 def made(count: int, per_publish: int) -> list[pa.RecordBatch]:
     """Return all events before the clock starts."""
-    messages = shop_events.messages(count, seed=bench_tick.SEED, since="2026-11-21", spacing_micros=1_000)
+    messages = shop_events.messages(count, seed=SEED, since="2026-11-21", spacing_micros=1_000)
     table = pa.Table.from_batches(list(messages))
     return [
         table.slice(at, per_publish).combine_chunks().to_batches()[0] for at in range(0, table.num_rows, per_publish)

@@ -14,14 +14,12 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import os
 import resource
 import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -30,37 +28,27 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+import report
 import shop_events
+from shop_project import SEED, make_project
 
-SEED = 7
 STREAM_SINCE = dt.datetime(2026, 11, 21)  # noqa: DTZ001 - DuckDB takes it as UTC
 EXISTING_PER_DAY = 1_000_000
 
 
 def main() -> None:
     """Prepare, run, check and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = report.options(__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--sources", type=int, default=1)
     parser.add_argument("--existing", type=int, default=10_000_000)
     parser.add_argument("--runs", type=int, default=1)
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--work", type=Path, help="where to work (default: a temporary folder, removed at the end)")
     parser.add_argument("--drain", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.drain:
         drain(given.drain)
         return
-    folder = Path(tempfile.mkdtemp(prefix="bench-tick-", dir=given.work))
-    try:
-        figures = bench(folder, given.events, given.sources, given.existing, given.runs)
-    finally:
-        shutil.rmtree(folder)
-    if given.json:
-        print(json.dumps(figures, indent=2))
-    else:
-        for name, value in figures.items():
-            print(f"{name:32} {value}")
+    report.report(given, lambda folder: bench(folder, given.events, given.sources, given.existing, given.runs))
 
 
 def bench(folder: Path, events: int, sources: int, existing: int, runs: int) -> dict[str, Any]:
@@ -86,26 +74,6 @@ def bench(folder: Path, events: int, sources: int, existing: int, runs: int) -> 
         **medians,
         "cores": os.cpu_count(),
     }
-
-
-def make_project(root: Path, names: list[str]) -> Path:
-    """Write a project with these sources."""
-    (root / "connectors").mkdir(parents=True)
-    (root / "schemas").mkdir()
-    (root / "headrace.yaml").write_text("name: bench\n")
-    (root / "schemas" / "orders.json").write_text(json.dumps(shop_events.SCHEMA))
-    for name in names:
-        (root / "connectors" / f"{name}.yaml").write_text(
-            f"source_id: {name}\n"
-            "ingestion: {pattern: event_streaming, message_format: json}\n"
-            "schema: {file: schemas/orders.json, validation: strict}\n"
-            "event_time: ordered_at\n"
-            "processing:\n"
-            "  bronze_to_silver:\n"
-            "    - deduplication: {key: [order_id], version_by: ordered_at}\n"
-            "    - data_quality: {rules: [{field: amount, check: positive_number}]}\n"
-        )
-    return root
 
 
 def publish(root: Path, names: list[str], events: int) -> dict[str, int]:

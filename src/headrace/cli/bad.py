@@ -12,28 +12,12 @@ from typing import Any
 import typer
 
 from headrace.cli import recent
-from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 
 
-def run(
-    source: recent.SourceId,
-    limit: recent.Limit = 20,
-    follow: recent.Follow = False,
-    after: recent.After = None,
-    where: recent.Where = None,
-    wait: recent.Wait = None,
-    timeout: recent.Timeout = 30.0,
-    project: ProjectDir = None,
-    env: EnvName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the last rejected messages of a source, newest last: why, where in the message, and its bytes."""
+def _read(*asked: Any) -> dict[str, Any]:
     from headrace.runtime.views.recent import bad
 
-    recent.tell(
-        open_project(project, env), source, bad, _show,
-        limit=limit, follow=follow, after=after, where=where, wait=wait, timeout=timeout, as_json=as_json,
-    )  # fmt: skip
+    return bad(*asked)
 
 
 def _show(event: dict[str, Any]) -> None:
@@ -42,3 +26,8 @@ def _show(event: dict[str, Any]) -> None:
     if event["path"] is not None:
         recent.below(f"{event['path']} = {event['value']}" if event["value"] else event["path"])
     recent.below(event["payload"])
+
+
+run = recent.verb(
+    _read, _show, "Show the last rejected messages of a source, newest last: why, where in the message, and its bytes."
+)

@@ -13,30 +13,14 @@ from typing import Any
 import typer
 
 from headrace.cli import recent
-from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 
 COLOURS = {"silver": "green", "superseded": "yellow", "duplicate": "yellow"}
 
 
-def run(
-    source: recent.SourceId,
-    limit: recent.Limit = 20,
-    follow: recent.Follow = False,
-    after: recent.After = None,
-    where: recent.Where = None,
-    wait: recent.Wait = None,
-    timeout: recent.Timeout = 30.0,
-    project: ProjectDir = None,
-    env: EnvName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the last accepted events of a source, newest last, and what each became."""
+def _read(*asked: Any) -> dict[str, Any]:
     from headrace.runtime.views.recent import good
 
-    recent.tell(
-        open_project(project, env), source, good, _show,
-        limit=limit, follow=follow, after=after, where=where, wait=wait, timeout=timeout, as_json=as_json,
-    )  # fmt: skip
+    return good(*asked)
 
 
 def _show(event: dict[str, Any]) -> None:
@@ -45,3 +29,6 @@ def _show(event: dict[str, Any]) -> None:
     table = event["dataset"] or "bronze"
     typer.echo(f"{event['seq']}  {recent.clock(event['ingest_time'])}  {lead}  {table}")
     recent.below(body)
+
+
+run = recent.verb(_read, _show, "Show the last accepted events of a source, newest last, and what each became.")

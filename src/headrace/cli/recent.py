@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
@@ -36,7 +37,33 @@ Timeout = Annotated[
 ]
 
 
-def tell(
+def verb(
+    read: Callable[..., dict[str, Any]], show: Callable[[dict[str, Any]], None], about: str
+) -> Callable[..., None]:
+    """Return a verb that shows what `read` finds of a source (see `runtime.views.recent`), each by `show`."""
+
+    def run(
+        source: SourceId,
+        limit: Limit = 20,
+        follow: Follow = False,
+        after: After = None,
+        where: Where = None,
+        wait: Wait = None,
+        timeout: Timeout = 30.0,
+        project: ProjectDir = None,
+        env: EnvName = None,
+        as_json: AsJson = False,
+    ) -> None:
+        _tell(
+            open_project(project, env), source, read, show,
+            limit=limit, follow=follow, after=after, where=where, wait=wait, timeout=timeout, as_json=as_json,
+        )  # fmt: skip
+
+    run.__doc__ = about
+    return run
+
+
+def _tell(
     project: Project,
     source: str,
     read: Callable[..., dict[str, Any]],
