@@ -15,9 +15,8 @@ from headrace.collector import split as splitting
 from headrace.collector import trace
 from headrace.collector.answer import Answer
 from headrace.collector.cors import METHODS, PREFLIGHT
-from headrace.collector.counts import Counts
 from headrace.collector.lane import Acknowledged, Parcel
-from headrace.collector.look import Look
+from headrace.collector.look import RECENT_AT_ONCE, Look
 from headrace.collector.problems import Refused, method_not_allowed, retry_after
 from headrace.collector.room import Held, InFlight
 from headrace.config.faults import did_you_mean
@@ -27,6 +26,7 @@ from headrace.words import DATASET_ATTRIBUTE
 if TYPE_CHECKING:
     from headrace.collector.access import Access
     from headrace.collector.cors import Cors
+    from headrace.collector.counts import Counts
     from headrace.collector.lanes import Lanes
     from headrace.config.collector import CollectorSpec
     from headrace.config.project import Project
@@ -43,18 +43,20 @@ log = logging.getLogger(__name__)
 class Collector:
     """Answers requests until it is drained. Everything here belongs to the event loop."""
 
-    def __init__(self, project: Project, access: Access, cors: Cors, lanes: Lanes) -> None:
+    def __init__(
+        self, project: Project, limits: CollectorSpec, access: Access, cors: Cors, lanes: Lanes, counts: Counts
+    ) -> None:
         self._project = project
         self._sources = project.sources
-        self._limits = project.collector
+        self._limits = limits
         self._access = access
         self._cors = cors
         self._lanes = lanes
-        self.counts = Counts()
-        self.in_flight = InFlight(project.collector)
+        self.counts = counts
+        self.in_flight = InFlight(limits)
         self.is_draining = False
         self._unpackers = ThreadPoolExecutor(UNPACKERS, thread_name_prefix="unpack")
-        self._look = Look(self, project, access, lanes)
+        self._look = Look(self, project, access, lanes, max(1, RECENT_AT_ONCE // counts.workers))
         self._reading: dict[asyncio.Task[Any], float] = {}
 
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
@@ -77,7 +79,7 @@ class Collector:
         except asyncio.CancelledError:
             answer = self._refusal(_too_slow(self._limits), source, request_id)
         except (ProtocolClosed, ProtocolError):  # the client went away; there is nobody to answer
-            self.counts.requests[source if source in self._sources else "", 499, "client_gone"] += 1
+            self.counts.refused(source if source in self._sources else "", 499, "client_gone")
             return
         except Exception:  # the outermost edge of a request
             log.exception("request %s", request_id)
@@ -185,15 +187,25 @@ class Collector:
         return splitting.split(plain, layout, self._limits), len(plain)
 
     def sweep(self) -> None:
-        """Give up on clients that take too long to send their bodies; called a few times a second."""
+        """Give up on clients that take too long to send their bodies, and note how much waits; a few times a second."""
         late = time.monotonic() - self._limits.body_secs
         for task, since in list(self._reading.items()):
             if since < late:
                 task.cancel()
+        self.note()
+
+    def note(self) -> None:
+        """Let all workers see what waits here."""
+        gauges, totals = self._lanes.gauges(), self._lanes.totals()
+        gauges["waiting_bytes"] = self.in_flight.bytes
+        gauges["waiting_requests"] = self.in_flight.requests
+        gauges["draining"] = self.is_draining
+        gauges["unready"] = bool(self._lanes.problem())
+        self.counts.note(gauges, totals)
 
     def _refusal(self, refused: Refused, source: str, request_id: str) -> Answer:
         # Only names of sources that exist become labels: clients must not make the metrics grow.
-        self.counts.requests[source if source in self._sources else "", refused.status, refused.reason] += 1
+        self.counts.refused(source if source in self._sources else "", refused.status, refused.reason)
         if refused.status >= 500:
             log.warning("request %s: %d %s: %s", request_id, refused.status, refused.reason, refused.what)
         headers = [("content-type", "application/problem+json"), ("x-request-id", request_id), *refused.headers]

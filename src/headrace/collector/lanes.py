@@ -1,4 +1,4 @@
-"""The lanes of a collector: one a topic, made when it is first sent to."""
+"""The lanes of a worker: one a topic, made when it is first sent to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from headrace.collector.spool import Room, Spool, topics_in
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping
+    from collections.abc import Sequence
 
     from headrace.bus.base import Bus
     from headrace.config.collector import CollectorSpec
@@ -19,50 +19,70 @@ SPOOL = "spool"
 
 
 class Lanes:
-    """Belongs to the event loop. What a spool still holds from before is published at once."""
+    """Belongs to the event loop. What a spool still holds from before is published at once.
 
-    def __init__(self, bus: Bus, settings: CollectorSpec, state: Path, loop: asyncio.AbstractEventLoop) -> None:
+    So is what `orphans` hold, the spools of workers that are no more: each has a lane that nobody sends to.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        settings: CollectorSpec,
+        folder: Path,
+        loop: asyncio.AbstractEventLoop,
+        orphans: Sequence[Path] = (),
+    ) -> None:
         self._bus = bus
         self._loop = loop
         self._room = Room(settings.spool_max_bytes)
-        self._folder = spool_folder(settings, state)
+        self._folder = folder
         self._lanes: dict[str, Lane] = {}
-        for topic in topics_in(self._folder):
+        for topic in topics_in(folder):
             self.of(topic)
+        self._orphaned = [self._made(orphan, topic) for orphan in orphans for topic in topics_in(orphan)]
 
     def of(self, topic: str) -> Lane:
         """Return the lane of a topic."""
         lane = self._lanes.get(topic)
         if lane is None:
-            spool = Spool(self._folder, topic, self._room) if self._room.max_bytes else None
-            lane = self._lanes[topic] = Lane(self._bus, topic, spool, self._loop)
+            lane = self._lanes[topic] = self._made(self._folder, topic)
         return lane
+
+    def _made(self, folder: Path, topic: str) -> Lane:
+        spool = Spool(folder, topic, self._room)
+        # Without room for a spool there is none; what one holds from when there was is published all the same.
+        return Lane(self._bus, topic, spool if self._room.max_bytes or len(spool) else None, self._loop)
 
     def problem(self) -> str:
         """Return why events are not taken to the bus, if they are not."""
-        return next((lane.tally.problem for lane in self._lanes.values() if lane.tally.problem), "")
+        return next((lane.tally.problem for lane in self._all() if lane.tally.problem), "")
 
-    def gauges(self) -> Mapping[str, Callable[[], float]]:
-        """Return what the metrics tell of them."""
-
-        def total(of: Callable[[Lane], float]) -> Callable[[], float]:
-            return lambda: sum(map(of, list(self._lanes.values())))
-
+    def gauges(self) -> dict[str, float]:
+        """Return how much there is now, for the metrics."""
         return {
-            "spool_bytes": lambda: self._room.taken,
-            "spool_segments": total(lambda lane: lane.spooled_segments),
-            "spooled_events": total(lambda lane: lane.tally.spooled_messages),
-            "replayed_events": total(lambda lane: lane.tally.replayed_messages),
-            "group_commits": total(lambda lane: lane.tally.commits),
-            "group_commit_seconds": total(lambda lane: lane.tally.commit_secs),
+            "spool_bytes": self._room.taken,
+            "spool_segments": sum(lane.spooled_segments for lane in self._all()),
+        }
+
+    def totals(self) -> dict[str, float]:
+        """Return how much there ever was, for the metrics."""
+        tallies = [lane.tally for lane in self._all()]
+        return {
+            "spooled_events": sum(each.spooled_messages for each in tallies),
+            "replayed_events": sum(each.replayed_messages for each in tallies),
+            "group_commits": sum(each.commits for each in tallies),
+            "group_commit_seconds": sum(each.commit_secs for each in tallies),
         }
 
     def close(self) -> None:
         """Answer all that was sent, and end. What is spooled stays there."""
-        for lane in self._lanes.values():
+        for lane in self._all():
             lane.close()
-        for lane in self._lanes.values():
+        for lane in self._all():
             lane.join()
+
+    def _all(self) -> list[Lane]:
+        return [*self._lanes.values(), *self._orphaned]
 
 
 def spool_folder(settings: CollectorSpec, state: Path) -> Path:

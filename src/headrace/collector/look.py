@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PAGES = frozenset({"/health", "/ready", "/metrics", "/openapi.json"})
 METHODS = "GET, HEAD"
-RECENT_AT_ONCE = 2  # each reads the lake, beside the ticks
+RECENT_AT_ONCE = 2  # for all workers, one each at least; each reads the lake, beside the ticks
 MOST_RECENT = 1000
 
 _RECENT = re.compile(r"/v1/(good|bad)/([^/]+)")
@@ -34,13 +34,16 @@ _LOCAL_HOST = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?", re.IG
 class Look:
     """Answers requests that send no events. Belongs to the event loop."""
 
-    def __init__(self, collector: Collector, project: Project, access: Access, lanes: Lanes) -> None:
+    def __init__(
+        self, collector: Collector, project: Project, access: Access, lanes: Lanes, at_once: int = RECENT_AT_ONCE
+    ) -> None:
         self._collector = collector
         self._project = project
         self._access = access
         self._lanes = lanes
         self._reading = 0
-        self._readers = ThreadPoolExecutor(RECENT_AT_ONCE, thread_name_prefix="recent")
+        self._at_once = at_once
+        self._readers = ThreadPoolExecutor(at_once, thread_name_prefix="recent")
 
     async def __call__(self, scope: Any, path: str, request_id: str) -> Answer:
         """Answer one of them. Raises `Refused`."""
@@ -53,14 +56,13 @@ class Look:
             raise method_not_allowed(scope.method, METHODS)
         headers = [("content-type", "application/json"), ("x-request-id", request_id)]
         if path == "/health":
-            return Answer(200, headers, b'{"status":"alive"}')
+            return Answer(200, headers, self._status("alive"))
         if path == "/openapi.json":
             return Answer(200, headers, openapi.document())
         if path == "/ready":
-            why = "the collector is ending" if self._collector.is_draining else self._lanes.problem()
-            if why:
+            if why := self._why_not_ready():
                 raise retry_after(503, "not_ready", why, secs=2)
-            return Answer(200, headers, b'{"status":"ready"}')
+            return Answer(200, headers, self._status("ready"))
         self._check(scope.headers)
         if recent:
             return Answer(200, headers, await self._recent(recent[1], recent[2], scope.query_string))
@@ -81,17 +83,25 @@ class Look:
                 fix="ask localhost, or use a token",
             )
 
+    def _status(self, word: str) -> bytes:
+        counts = self._collector.counts
+        return json.dumps({"status": word, "workers": counts.workers, "living": len(counts.living())}).encode()
+
+    def _why_not_ready(self) -> str:
+        """Return why events do not go to the bus, here or in another worker, if they do not."""
+        if self._collector.is_draining:
+            return "the collector is ending"
+        if here := self._lanes.problem():
+            return here
+        elsewhere = self._collector.counts.unready()
+        return f"the events of {elsewhere} of the workers do not go to the bus; see their logs" if elsewhere else ""
+
     def _metrics(self) -> bytes:
-        gauges = {
-            "waiting_bytes": lambda: self._collector.in_flight.bytes,
-            "waiting_requests": lambda: self._collector.in_flight.requests,
-            "draining": lambda: self._collector.is_draining,
-            **self._lanes.gauges(),
-        }
-        return text_of(self._collector.counts, gauges)
+        self._collector.note()
+        return text_of(self._collector.counts)
 
     async def _recent(self, kind: str, source: str, query: str) -> bytes:
-        if self._reading >= RECENT_AT_ONCE:
+        if self._reading >= self._at_once:
             raise retry_after(429, "busy", f"{self._reading} others look at what came in last")
         self._reading += 1
         try:

@@ -77,8 +77,12 @@ def _problem() -> dict[str, Any]:
 def _status(word: str) -> dict[str, Any]:
     return {
         "type": "object",
-        "required": ["status"],
-        "properties": {"status": {"const": word}},
+        "required": ["status", "workers", "living"],
+        "properties": {
+            "status": {"const": word},
+            "workers": {"type": "integer", "minimum": 1, "description": "How many processes should take events in."},
+            "living": {"type": "integer", "minimum": 0, "description": "How many of them do."},
+        },
         "additionalProperties": False,
     }
 

@@ -1,90 +1,60 @@
 """The collector's process, a child of `up`: `python -m headrace.collector.process PROJECT ENVIRONMENT`.
 
 It says `listening` once it takes events, or `problem`, and ends on SIGTERM or with its parent: what it has begun to
-take in is acknowledged first.
+take in is acknowledged first. Where there is one worker, it is that; where there are several, it watches over them.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
 import logging
-import resource
-import signal
 import sys
-import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
-from headrace.bus.sqlite import SqliteBus
+from headrace.collector import board
 from headrace.collector.access import Access
-from headrace.collector.app import Collector
-from headrace.collector.cors import Cors
-from headrace.collector.lanes import Lanes
-from headrace.collector.serve import Serving, listen
+from headrace.collector.counts import Counts
+from headrace.collector.ending import when_asked
+from headrace.collector.serve import listen
+from headrace.collector.share import Share, cores, workers_of
 from headrace.config.project import load_project
 from headrace.errors import BusyError, ConfigError, HeadraceError
 from headrace.identity.tokens import TokenFile
-from headrace.runtime.child import say, when_parent_ends
+from headrace.runtime.child import say
 from headrace.runtime.state import open_state
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
 
     from headrace.config.project import Project
 
-LOOK_SECS = 0.25  # how often tokens are looked at, and slow clients
-DRAIN_SECS = 8.0  # `up` waits ten before it kills
-SWITCH_SECS = 0.0005  # how long the event loop may keep a lane waiting that has something to answer
-
 log = logging.getLogger("headrace.collector")
-
-
-class Ending:
-    """Whether this process was asked to end; may be asked before there is an event loop, and from any thread."""
-
-    def __init__(self) -> None:
-        self._asked = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._heard = asyncio.Event()
-
-    def ask(self) -> None:
-        """Ask it to end."""
-        self._asked.set()
-        if self._loop is not None:
-            with contextlib.suppress(RuntimeError):  # the loop has closed meanwhile
-                self._loop.call_soon_threadsafe(self._heard.set)
-
-    async def asked_within(self, secs: float) -> bool:
-        """Wait for so long at most; return whether it was asked."""
-        self._loop = asyncio.get_running_loop()
-        if not self._asked.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._heard.wait(), secs)
-        return self._asked.is_set()
 
 
 def main(root: Path, environment: str) -> int:
     """Serve until asked to end; return the exit code."""
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    sys.setswitchinterval(SWITCH_SECS)
-    allow_connections()
-    ending = Ending()
-    when_parent_ends(ending.ask)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ending.ask())
+    ending = when_asked()
     try:
         project = load_project(root, environment)
         open_state(project.state)
-        access = let_in(project)
+        check_doors(project)
+        count = workers_of(project.collector, cores())
+        rows = board.rows_for(len(project.sources))
         with (
             contextlib.closing(listen(project.collector.host, project.collector.port)) as listener,
-            alone(project.state),
-            contextlib.closing(SqliteBus(project.state / "bus")) as bus,
+            alone(project.state) as lock,
         ):
-            asyncio.run(serve(project, access, listener, bus, ending))
+            if count == 1:
+                from headrace.collector.worker import take_in
+
+                take_in(project, listener, ending, Counts(board.alone(rows)), Share())
+            else:
+                from headrace.collector.workers import Workers
+
+                Workers(project, count, listener, lock.fileno(), rows).run(ending)
     except HeadraceError as problem:
         say(problem=str(problem))
         log.error("%s", problem)
@@ -92,15 +62,8 @@ def main(root: Path, environment: str) -> int:
     return 0
 
 
-def allow_connections() -> None:
-    """Let this process have as many connections as the system allows: often a thousand, where more are asked for."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def let_in(project: Project) -> Access:
-    """Return who is let in. Raises `ConfigError` where other machines could come in and nobody holds a token."""
+def check_doors(project: Project) -> None:
+    """Raise `ConfigError` where other machines could come in and nobody holds a token."""
     settings = project.collector
     access = Access(TokenFile(project.state), is_loopback=settings.is_loopback)
     if not settings.is_loopback and not access.has_live_tokens():
@@ -110,12 +73,14 @@ def let_in(project: Project) -> Access:
             at="headrace.yaml: collector.host",
             fix="make a token: headrace token create --source SOURCE; or listen on 127.0.0.1",
         )
-    return access
 
 
 @contextlib.contextmanager
-def alone(state: Path) -> Iterator[None]:
-    """Hold the environment's collector: one that still ends must not publish the spool that the next one reads."""
+def alone(state: Path) -> Iterator[IO[str]]:
+    """Hold the environment's collector: one that still ends must not publish the spool that the next one reads.
+
+    Held until the last process ends that has the file: workers inherit it, and so outlive nobody who could follow them.
+    """
     with (state / "collector.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -125,29 +90,7 @@ def alone(state: Path) -> Iterator[None]:
                 at=str(state / "collector.lock"),
                 fix=f"it ends within seconds; else see who it is: fuser {state / 'collector.lock'}",
             ) from problem
-        yield
-
-
-async def serve(project: Project, access: Access, listener: socket.socket, bus: SqliteBus, ending: Ending) -> None:
-    """Take events in until asked to end; then finish what has begun."""
-    settings = project.collector
-    lanes = Lanes(bus, settings, project.state, asyncio.get_running_loop())
-    collector = Collector(project, access, Cors(settings.allowed_origins), lanes)
-    serving = Serving(collector, listener, settings)
-    serving.start()
-    address = listener.getsockname()
-    host = f"[{address[0]}]" if ":" in address[0] else address[0]
-    say(listening=f"http://{host}:{address[1]}", problem="")
-    log.info("listening on http://%s:%d", host, address[1])
-    while not await ending.asked_within(LOOK_SECS):
-        access.refresh()
-        collector.sweep()
-        if serving.ended:
-            raise ConfigError("the HTTP server ended by itself", fix="see its log")
-    collector.is_draining = True
-    await serving.drain(DRAIN_SECS)
-    await asyncio.to_thread(lanes.close)
-    log.info("ended")
+        yield lock
 
 
 if __name__ == "__main__":

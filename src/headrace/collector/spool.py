@@ -53,6 +53,11 @@ class Room:
             self.taken += count
             return True
 
+    def hold(self, count: int) -> None:
+        """Take what is taken already, though it may be more than there is: the room may have been larger once."""
+        with self._lock:
+            self.taken += count
+
     def give(self, count: int) -> None:
         """Give it back."""
         with self._lock:
@@ -79,7 +84,7 @@ class Spool:
                 elif path.suffix == SUFFIX:
                     self._segments.append(Segment(path))
                     self._next = int(path.stem.partition("-")[0]) + 1
-                    room.take(_on_disk(path.stat().st_size))
+                    room.hold(_on_disk(path.stat().st_size))
 
     def __len__(self) -> int:
         """How many segments wait."""

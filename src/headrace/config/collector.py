@@ -47,6 +47,12 @@ class CollectorSpec(Spec):
         default="127.0.0.1", description="The address to listen on; any but a loopback address needs tokens."
     )
     port: int = Field(default=8080, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
+    workers: int | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="How many processes take events in (default: one for every two cores, four at most).",
+    )
     allowed_origins: tuple[Annotated[str, AfterValidator(_origin)], ...] = Field(
         default=(), description="The origins whose pages may send events from a browser; '*' is all of them."
     )

@@ -30,7 +30,10 @@ LOG_BYTES = 10 << 20
 class Child:
     """One child process. `start` and `stop` belong to one thread; `problem` and `said` may be read by any."""
 
-    def __init__(self, name: str, module: str, arguments: Sequence[str], log: Path) -> None:
+    def __init__(
+        self, name: str, module: str, arguments: Sequence[str], log: Path, *, inherits: Sequence[int] = ()
+    ) -> None:
+        """Take what to run; it gets the file descriptors that it `inherits`, under the same numbers."""
         self.name = name
         self.problem = ""
         """Why it is not running, if it is not; empty while it is."""
@@ -38,6 +41,7 @@ class Child:
         # -P: the working directory is the user's, and its modules must not stand in for ours.
         self._command = [sys.executable, "-P", "-m", module, *arguments]
         self._log = log
+        self._inherits = tuple(inherits)
         self._process: subprocess.Popen[str] | None = None
         self._stopping = threading.Event()
         self._watcher = threading.Thread(target=self._watch, name=f"watch-{name}", daemon=True)
@@ -94,6 +98,7 @@ class Child:
                 stderr=log,
                 encoding="utf-8",
                 errors="replace",
+                pass_fds=self._inherits,
                 # Ctrl-C is for the parent, which then ends this child.
                 start_new_session=True,
             )

@@ -1,0 +1,111 @@
+"""A worker: takes events in on a socket that it was given. Where there is one only, it is the collector's process.
+
+Where there are several, each is a process of its own, `python -m headrace.collector.worker`, a child of the collector's
+(see `workers`), on one socket: whoever is free takes a connection, and what waits when one dies, another takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import resource
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from headrace.bus.sqlite import SqliteBus
+from headrace.collector import board
+from headrace.collector.access import Access
+from headrace.collector.app import Collector
+from headrace.collector.cors import Cors
+from headrace.collector.counts import Counts
+from headrace.collector.ending import when_asked
+from headrace.collector.lanes import Lanes, spool_folder
+from headrace.collector.serve import Serving
+from headrace.collector.share import Share
+from headrace.config.project import load_project
+from headrace.errors import ConfigError, HeadraceError
+from headrace.identity.tokens import TokenFile
+from headrace.runtime.child import say
+
+if TYPE_CHECKING:
+    from headrace.collector.ending import Ending
+    from headrace.config.project import Project
+
+LOOK_SECS = 0.25  # how often tokens are looked at, and slow clients
+DRAIN_SECS = 8.0  # `up` waits ten before it kills
+SWITCH_SECS = 0.0005  # how long the event loop may keep a lane waiting that has something to answer
+
+log = logging.getLogger("headrace.collector")
+
+
+def main(root: Path, environment: str, share: Share, listener: int, shared: int) -> int:
+    """Serve as one worker of several until asked to end; return the exit code."""
+    logging.basicConfig(
+        format=f"%(asctime)s %(levelname)s %(name)s: worker {share.number}: %(message)s", level=logging.INFO
+    )
+    ending = when_asked()
+    try:
+        project = load_project(root, environment)
+        counts = Counts(board.opened(shared, share.number, share.of))
+        take_in(project, socket.socket(fileno=listener), ending, counts, share)
+    except HeadraceError as problem:
+        say(problem=str(problem))
+        log.error("%s", problem)
+        return 2
+    return 0
+
+
+def take_in(project: Project, listener: socket.socket, ending: Ending, counts: Counts, share: Share) -> None:
+    """Take events in until asked to end, then finish what has begun; the listener is closed at the end."""
+    sys.setswitchinterval(SWITCH_SECS)
+    allow_connections()
+    access = Access(TokenFile(project.state), is_loopback=project.collector.is_loopback)
+    with contextlib.closing(listener), contextlib.closing(SqliteBus(project.state / "bus")) as bus:
+        asyncio.run(_serve(project, access, listener, bus, ending, counts, share))
+
+
+def allow_connections() -> None:
+    """Let this process have as many connections as the system allows: often a thousand, where more are asked for."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+async def _serve(
+    project: Project,
+    access: Access,
+    listener: socket.socket,
+    bus: SqliteBus,
+    ending: Ending,
+    counts: Counts,
+    share: Share,
+) -> None:
+    limits = share.limits(project.collector)
+    spools = spool_folder(project.collector, project.state)
+    lanes = Lanes(bus, limits, share.spool(spools), asyncio.get_running_loop(), share.orphans(spools))
+    collector = Collector(project, limits, access, Cors(limits.allowed_origins), lanes, counts)
+    serving = Serving(collector, listener, limits)
+    serving.start()
+    address = listener.getsockname()
+    host = f"[{address[0]}]" if ":" in address[0] else address[0]
+    say(listening=f"http://{host}:{address[1]}", pid=os.getpid(), problem="")
+    log.info("listening on http://%s:%d", host, address[1])
+    while not await ending.asked_within(LOOK_SECS):
+        access.refresh()
+        collector.sweep()
+        if serving.ended:
+            raise ConfigError("the HTTP server ended by itself", fix="see its log")
+    collector.is_draining = True
+    await serving.drain(DRAIN_SECS)
+    await asyncio.to_thread(lanes.close)
+    log.info("ended")
+
+
+if __name__ == "__main__":
+    _, folder, name, *numbers = sys.argv
+    which, of, *handles = map(int, numbers)
+    sys.exit(main(Path(folder), name, Share(which, of), *handles))
