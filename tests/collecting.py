@@ -26,10 +26,11 @@ START_SECS = 60
 
 
 class Door:
-    """A running collector: `url`, its process, and a client."""
+    """A running collector: `url`, its process, what it said when it began to listen, and a client."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+    def __init__(self, process: subprocess.Popen[str], url: str, said: dict[str, Any] | None = None) -> None:
         self.process = process
+        self.said = said or {}
         self.url = url
         self.port = int(url.rpartition(":")[2])
         self.client = httpx.Client(base_url=url, timeout=30, trust_env=False)
@@ -54,7 +55,13 @@ class Door:
 def settings_of(**settings: Any) -> dict[str, str]:
     """Return an environment in which the collector has these settings, and a port of its own."""
     named = {f"HEADRACE_COLLECTOR_{name.upper()}": str(value) for name, value in settings.items()}
-    return {**os.environ, "HEADRACE_COLLECTOR_ENABLED": "true", "HEADRACE_COLLECTOR_PORT": "0", **named}
+    return {
+        **os.environ,
+        "HEADRACE_COLLECTOR_ENABLED": "true",
+        "HEADRACE_COLLECTOR_PORT": "0",
+        "HEADRACE_COLLECTOR_WORKERS": "1",
+        **named,
+    }
 
 
 def start(project: Project, **settings: Any) -> subprocess.Popen[str]:
@@ -71,7 +78,7 @@ def collecting(project: Project, **settings: Any) -> Iterator[Door]:
     process = start(project, **settings)
     try:
         said = json.loads(process.stdout.readline())
-        door = Door(process, said["listening"])
+        door = Door(process, said["listening"], said)
         with door.client:
             yield door
     finally:

@@ -147,8 +147,8 @@ def test_an_empty_array_is_taken_and_holds_nothing(door):
 
 def test_the_rest_of_the_house(door):
     get = door.client.get
-    assert get("/health").json() == {"status": "alive"}
-    assert get("/ready").json() == {"status": "ready"}
+    assert get("/health").json() == {"status": "alive", "workers": 1, "living": 1}
+    assert get("/ready").json() == {"status": "ready", "workers": 1, "living": 1}
     assert get("/openapi.json").json()["openapi"].startswith("3.1")
     assert get("/v1/events/orders").status_code == 405
     assert get("/v1/events/orders").headers["allow"] == "POST, OPTIONS"

@@ -19,30 +19,9 @@ from collections import Counter
 import httpx
 import pytest
 
+from clients import EVENT, Clients, answers, assert_once, free_port, head, is_open
 from collecting import collecting, listening, settings_of, taken, up, wait_until
-from living import lived, orders, project_of, rows, sqlite_bus
-
-EVENT = b'{"id": "a"}'
-
-
-def head(length, *more):
-    lines = ["POST /v1/events/orders HTTP/1.1", "host: localhost", f"content-length: {length}", *more]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
-
-
-def answers(connection, count):
-    """Return the status codes of so many answers, or of those before the end of the connection."""
-    data = b""
-    connection.settimeout(30)
-    while data.count(b"HTTP/1.1 ") < count or not data.endswith(b"}"):
-        try:
-            part = connection.recv(65536)
-        except ConnectionResetError:
-            break
-        if not part:
-            break
-        data += part
-    return [int(each[:3]) for each in data.split(b"HTTP/1.1 ")[1:]]
+from living import lived, orders, project_of, sqlite_bus
 
 
 def test_a_client_that_sends_a_byte_now_and_then_is_given_up_and_delays_nobody(tmp_path):
@@ -154,62 +133,6 @@ def test_what_has_begun_is_finished_before_it_ends(tmp_path):
     assert len(taken(project_of(tmp_path))) == 1
 
 
-class Clients:
-    """Threads that send events, each once, and note what was acknowledged and what was not."""
-
-    def __init__(self, url, threads=4):
-        self.url = url
-        self.sent, self.acked = set(), set()
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._send, args=(at,)) for at in range(threads)]
-
-    def __enter__(self):
-        for each in self._threads:
-            each.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for each in self._threads:
-            each.join()
-
-    def _send(self, worker):
-        number = 0
-        while not self._stop.is_set():
-            try:
-                with httpx.Client(base_url=self.url, timeout=20, trust_env=False) as client:
-                    while not self._stop.is_set():
-                        ids = [f"{worker}-{number + at}" for at in range(1 + number % 3)]
-                        number += len(ids)
-                        self.sent.update(ids)
-                        body = "\n".join(json.dumps({"id": each}) for each in ids)
-                        answer = client.post(
-                            "/v1/events/orders", content=body, headers={"content-type": "application/x-ndjson"}
-                        )
-                        if answer.status_code == 202:
-                            assert answer.json()["accepted"] == len(ids)
-                            self.acked.update(ids)
-            except httpx.TransportError:
-                time.sleep(0.05)
-
-
-def assert_once(project, clients):
-    """Every acknowledged event is in bronze once and in silver; what was not acknowledged is there once at most."""
-    found = rows(project, "SELECT payload FROM lake.bronze.messages")
-    there = Counter(json.loads(bytes(row["payload"]))["id"] for row in found)
-    assert there.keys() >= clients.acked, f"{len(clients.acked - there.keys())} acknowledged events are missing"
-    assert there.keys() <= clients.sent
-    assert set(there.values()) == {1}
-    kept = Counter(row["id"] for row in rows(project, "SELECT id FROM lake.silver.orders"))
-    assert kept == there
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
-
-
 def test_collectors_killed_under_load(tmp_path):
     project = project_of(tmp_path, more="")
     port = free_port()
@@ -239,14 +162,6 @@ def test_up_killed_under_load_ends_its_collector_too(tmp_path):
             wait_until(lambda seen=seen: len(clients.acked) > seen + 100)
             assert door.end() == 0  # in order: what is acknowledged until the last moment is drained
     assert_once(project, clients)
-
-
-def is_open(port):
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 def test_up_restarts_a_collector_that_was_killed(tmp_path):
