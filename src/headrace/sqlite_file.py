@@ -7,6 +7,7 @@ owner says what its file is in a `Kind`; `SqliteFile` serves one that needs no m
 
 from __future__ import annotations
 
+import random
 import shutil
 import sqlite3
 import threading
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 NEARLY_FULL_BYTES = 1 << 20
 _AGAIN_SECS = 0.02
+_TURN_SECS = (0.0005, 0.003)
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _MISSING = ("no such table", "no such column")  # of a file that is sound, and yet not what we made
@@ -118,9 +120,16 @@ def synchronise(connection: sqlite3.Connection, synchronous: Literal["FULL", "NO
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Commit what the block does, or roll it back where it raises; writers take turns from its beginning."""
-    connection.execute("BEGIN IMMEDIATE")
+def transaction(connection: sqlite3.Connection, patience_secs: float | None = None) -> Iterator[None]:
+    """Commit what the block does, or roll it back where it raises; writers take turns from its beginning.
+
+    For its turn it waits as long as the connection does, which looks ever more seldom; with `patience_secs`, over a
+    connection that does not wait at all, so long at most, looking all the time: writers that come often get even turns.
+    """
+    if patience_secs is None:
+        connection.execute("BEGIN IMMEDIATE")
+    else:
+        _turn(connection, patience_secs)
     try:
         yield
         connection.execute("COMMIT")
@@ -188,6 +197,19 @@ def _log_ahead(connection: sqlite3.Connection, patience_secs: float) -> None:
             return
 
 
+def _turn(connection: sqlite3.Connection, patience_secs: float) -> None:
+    deadline = time.monotonic() + patience_secs
+    while True:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if _code(error) not in _BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(random.uniform(*_TURN_SECS))  # noqa: S311 - two that wait must not keep step
+        else:
+            return
+
+
 def _named(path: Path, kind: Kind, error: sqlite3.Error) -> HeadraceError:
     code, at = _code(error), str(path)
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and free_bytes(path) < NEARLY_FULL_BYTES):
@@ -198,7 +220,7 @@ def _named(path: Path, kind: Kind, error: sqlite3.Error) -> HeadraceError:
         )
     if code in _BUSY:
         return kind.error(
-            f"other processes kept {kind.what} busy for {kind.busy_timeout_secs:.0f} seconds",
+            f"other processes kept {kind.what} busy for {kind.busy_timeout_secs:g} seconds",
             at=at,
             fix=f"see who holds it: fuser {path}",
         )

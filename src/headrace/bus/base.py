@@ -18,6 +18,10 @@ TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 """What a topic may be called (fullmatch); never a path."""
 
 
+PATIENCE_SECS = 30.0
+"""How long a publish waits for its turn where nothing else is said."""
+
+
 def topic_named(name: str) -> str:
     """Return the name of a topic, or raise `InputError` where it is not one."""
     if TOPIC.fullmatch(name):
@@ -84,7 +88,9 @@ class Bus(Protocol):
 
     replayable: bool
 
-    def publish(self, topic: str, messages: pa.RecordBatch, once: Once | None = None) -> Published:
+    def publish(
+        self, topic: str, messages: pa.RecordBatch, once: Once | None = None, patience_secs: float = PATIENCE_SECS
+    ) -> Published:
         """Take messages, and return once they would survive a crash and a power cut.
 
         Columns: `payload` (binary) and, optionally, `attributes` (map of string to string). All or none: `SpaceError`
@@ -94,6 +100,8 @@ class Bus(Protocol):
         as durably as the messages and at the same instant, which number it expects next, for at least a year after it
         last took one. Where it does not know the producer, any number may be the first. `InputError` where numbers
         were left out, and then nothing was taken.
+
+        While others keep the topic from taking anything, it waits for `patience_secs`, and then raises `BusError`.
         """
         ...
 

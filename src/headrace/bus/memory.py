@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.bus import chunks, producers
-from headrace.bus.base import Lag, Published, Pulled, Subscription, topic_named
+from headrace.bus.base import PATIENCE_SECS, Lag, Published, Pulled, Subscription, topic_named
 from headrace.errors import InternalError
 from headrace.words import message_schema
 
@@ -60,7 +60,13 @@ class MemoryBus:
         self._expected: dict[tuple[str, str], int] = {}
         self._lock = threading.RLock()
 
-    def publish(self, topic: str, messages: pa.RecordBatch, once: Once | None = None) -> Published:
+    def publish(
+        self,
+        topic: str,
+        messages: pa.RecordBatch,
+        once: Once | None = None,
+        patience_secs: float = PATIENCE_SECS,  # noqa: ARG002
+    ) -> Published:
         """Take messages; see `Bus.publish`."""
         batch = chunks.messages_of(messages)
         with self._lock:

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.bus import chunks, producers
-from headrace.bus.base import Lag, Published, Pulled, Subscription
+from headrace.bus.base import PATIENCE_SECS, Lag, Published, Pulled, Subscription
 from headrace.bus.deliveries import Deliveries, Nacks, Span, counted
 from headrace.bus.topic_file import TopicFile, topic_path
 from headrace.errors import BusError, InternalError, SpaceError
@@ -72,7 +72,9 @@ class SqliteBus:
         self._subscriptions: dict[tuple[str, str], Subscription] = {}
         self._lock = threading.RLock()
 
-    def publish(self, topic: str, messages: pa.RecordBatch, once: Once | None = None) -> Published:
+    def publish(
+        self, topic: str, messages: pa.RecordBatch, once: Once | None = None, patience_secs: float = PATIENCE_SECS
+    ) -> Published:
         """Take messages in one transaction; see `Bus.publish`."""
         batch = chunks.messages_of(messages)
         if not batch.num_rows:
@@ -85,7 +87,7 @@ class SqliteBus:
             if known == batch.num_rows:
                 return Published(0, "", "")
         encoded = list(chunks.encode(batch.slice(known)))  # before the lock is taken: processes compress side by side
-        with file.writing() as connection:
+        with file.writing(patience_secs) as connection:
             first, last_taken = connection.execute("SELECT next_offset, last_ingest_time FROM topic").fetchone()
             taken = max(_micros(self._clock()), last_taken)
             if once is not None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import secrets
 import threading
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from headrace.bus.base import topic_named
+from headrace.bus.base import PATIENCE_SECS, topic_named
 from headrace.disk import make_folder, sync
 from headrace.errors import BusError, SpaceError
 from headrace.file_lock import hold
@@ -37,7 +39,7 @@ TOPIC = Kind(
     what="the topic file",
     error=BusError,
     lost="a new one is made, and what was committed is safe in bronze: publish again only what was not",
-    busy_timeout_secs=30.0,
+    busy_timeout_secs=PATIENCE_SECS,
 )
 # `data` comes last, so that reading the other columns of a chunk never follows its overflow pages.
 _TABLES = """
@@ -81,6 +83,7 @@ class TopicFile:
         with self._mapped():
             self._inode = path.stat().st_ino
             self._writer, self._reader = self._connect("FULL"), self._connect("NORMAL")
+            self._writer.execute("PRAGMA busy_timeout=0")  # `writing` does the waiting
             try:
                 self.epoch = self._epoch()
             except BaseException:
@@ -124,9 +127,13 @@ class TopicFile:
             return True
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Run one transaction that is durable once this returns, or had no effect at all."""
-        with self._locks[0], self._mapped(), transaction(self._writer):
+    def writing(self, patience_secs: float = TOPIC.busy_timeout_secs) -> Iterator[sqlite3.Connection]:
+        """Run one transaction that is durable once this returns, or had no effect at all.
+
+        Where others write for longer than `patience_secs`, it raises `BusError`.
+        """
+        deadline = time.monotonic() + patience_secs
+        with self._mapped(patience_secs), self._turn(deadline) as left, transaction(self._writer, left):
             yield self._writer
         if not self.is_current():
             raise BusError("the topic file was removed during a publish, and the messages with it", at=str(self.path))
@@ -142,6 +149,16 @@ class TopicFile:
         """Read, each statement what was last committed."""
         with self._locks[1], self._mapped():
             yield self._reader
+
+    @contextlib.contextmanager
+    def _turn(self, deadline: float) -> Iterator[float]:
+        """Be the one thread that writes; tell how many seconds are left to wait for other processes."""
+        if not self._locks[0].acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise BusError("other threads keep the topic file busy", at=str(self.path), fix="send less at once")
+        try:
+            yield max(0.0, deadline - time.monotonic())
+        finally:
+            self._locks[0].release()
 
     def close(self) -> None:
         """Close both connections."""
@@ -169,15 +186,15 @@ class TopicFile:
             )
         return str(epoch)
 
-    def _mapped(self) -> contextlib.AbstractContextManager[None]:
-        return _mapped(self.path, self._max_bytes)
+    def _mapped(self, patience_secs: float = TOPIC.busy_timeout_secs) -> contextlib.AbstractContextManager[None]:
+        return _mapped(self.path, self._max_bytes, patience_secs)
 
 
 @contextlib.contextmanager
-def _mapped(path: Path, max_bytes: int) -> Iterator[None]:
+def _mapped(path: Path, max_bytes: int, patience_secs: float = TOPIC.busy_timeout_secs) -> Iterator[None]:
     """Map errors, and tell a full disk from a topic that is at its limit."""
     try:
-        with mapped(path, TOPIC):
+        with mapped(path, replace(TOPIC, busy_timeout_secs=patience_secs)):
             yield
     except SpaceError as error:
         if max_bytes and free_bytes(path) >= NEARLY_FULL_BYTES:

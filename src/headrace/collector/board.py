@@ -35,7 +35,7 @@ class Board:
         self._bytes = memoryview(memory)
         self._numbers = self._bytes.cast("d")
         self._part_rows = len(memory) // ROW_BYTES // (workers + 1)
-        self._mine = mine
+        self.mine = mine
         self._rows = dict(self._part(mine))
         self._next = mine * self._part_rows + len(self._rows)
 
@@ -64,7 +64,7 @@ class Board:
     def _made(self, key: Key) -> int:
         at = self._next
         name = "\x1f".join(key).encode()[:NAME_BYTES]
-        if at == (self._mine + 1) * self._part_rows - 1:  # the last row of a part has no name: nobody reads it
+        if at == (self.mine + 1) * self._part_rows - 1:  # the last row of a part has no name: nobody reads it
             return at
         start = at * ROW_BYTES + 8
         self._numbers[at * NUMBERS] = 0.0

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _BUCKETS = [("ack", str(at)) for at in range(len(BOUNDS) + 1)]
 _ACK_SECS = ("ack_secs",)
+_UNREADY = ("gauge", "unready")
 
 
 class Counts:
@@ -68,11 +69,9 @@ class Counts:
         return frozenset(int(key[1]) for key, lives in self._board.of(SUPERVISOR).items() if lives)
 
     def unready(self) -> int:
-        """Return how many living workers have events that do not go to the bus."""
-        living = self.living()
-        return sum(
-            bool(part.get(("gauge", "unready"))) for number, part in self._board.all().items() if number in living
-        )
+        """Return how many other workers live that have events which do not go to the bus."""
+        others = self.living() - {self._board.mine}
+        return sum(bool(part.get(_UNREADY)) for number, part in self._board.all().items() if number in others)
 
     def metrics(self) -> Iterator[Metric]:
         """Yield everything, as the client library of Prometheus wants it."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from headrace.bus.base import Once
+from headrace.bus.base import PATIENCE_SECS, Once
 from headrace.collector.problems import Refused, retry_after
 from headrace.errors import HeadraceError, InputError
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 GROUP_BYTES = 8 << 20
 GROUP_MESSAGES = 50_000
 RETRY_FIRST_SECS, RETRY_LAST_SECS = 0.2, 5.0
+RETRY_PATIENCE_SECS = 0.1  # how long a bus that others held is waited for once more, by those who come meanwhile
+REPLAY_SECS = 0.1  # how long the spool is published before those who came meanwhile are answered
 
 log = logging.getLogger(__name__)
 
@@ -73,8 +75,17 @@ class Lane:
     number is expected next, so the lane goes on as another producer: nothing else ever comes under numbers once tried.
     """
 
-    def __init__(self, bus: Bus, topic: str, spool: Spool | None, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        topic: str,
+        spool: Spool | None,
+        loop: asyncio.AbstractEventLoop,
+        patience_secs: float = PATIENCE_SECS,
+    ) -> None:
+        """Take a bus that others may keep busy for `patience_secs` before the spool takes over from it."""
         self.topic = topic
+        self._patience_secs = patience_secs
         self.tally = Tally()
         self._bus = bus
         self._spool = spool
@@ -160,7 +171,7 @@ class Lane:
         if not self.spooled_segments or self._replay():
             once, self._next = self._next or Once(f"lane-{uuid.uuid4().hex}", 0), None
             try:
-                published = self._bus.publish(self.topic, batch, once=once)
+                published = self._bus.publish(self.topic, batch, once, self._patience())
             except HeadraceError as problem:
                 self._failed(problem)
                 tried = once
@@ -185,11 +196,12 @@ class Lane:
         self.tally.spooled_messages += batch.num_rows
 
     def _replay(self) -> bool:
-        """Publish what the spool holds, oldest first; return whether nothing is left of it."""
+        """Publish what the spool holds, oldest first, for a while; return whether nothing is left of it."""
         assert self._spool is not None  # noqa: S101 - only asked where segments wait
-        if time.monotonic() < self._retry_at:
+        began = time.monotonic()
+        if began < self._retry_at:
             return False
-        while True:
+        while time.monotonic() < began + REPLAY_SECS:
             try:
                 waiting = self._spool.oldest()
                 if waiting is None:
@@ -204,16 +216,22 @@ class Lane:
                     log.exception("lane %s: the spool", self.topic)
                 self._failed(problem)
                 return False
+            self._failures = 0
             self.tally.replayed_messages += published.messages
+        return False
 
     def _publish_again(self, segment: Segment, batch: pa.RecordBatch) -> Published:
         try:
-            return self._bus.publish(self.topic, batch, once=segment.once)
+            return self._bus.publish(self.topic, batch, segment.once, self._patience())
         except InputError:
             if not segment.once.first:
                 raise
             # The topic is an older copy: it lacks what was numbered before these messages, and these too.
-            return self._bus.publish(self.topic, batch, once=Once(segment.path.stem, 0))
+            once = Once(f"{segment.once.producer}-{segment.once.first}", 0)
+            return self._bus.publish(self.topic, batch, once, self._patience())
+
+    def _patience(self) -> float:
+        return min(RETRY_PATIENCE_SECS, self._patience_secs) if self._failures else self._patience_secs
 
     def _failed(self, problem: Exception) -> None:
         self._failures += 1

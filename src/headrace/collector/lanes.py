@@ -36,6 +36,7 @@ class Lanes:
         self._loop = loop
         self._room = Room(settings.spool_max_bytes)
         self._folder = folder
+        self._patience_secs = settings.bus_secs
         self._lanes: dict[str, Lane] = {}
         for topic in topics_in(folder):
             self.of(topic)
@@ -51,7 +52,8 @@ class Lanes:
     def _made(self, folder: Path, topic: str) -> Lane:
         spool = Spool(folder, topic, self._room)
         # Without room for a spool there is none; what one holds from when there was is published all the same.
-        return Lane(self._bus, topic, spool if self._room.max_bytes or len(spool) else None, self._loop)
+        spooling = spool if self._room.max_bytes or len(spool) else None
+        return Lane(self._bus, topic, spooling, self._loop, self._patience_secs)
 
     def problem(self) -> str:
         """Return why events are not taken to the bus, if they are not."""

@@ -75,6 +75,12 @@ class CollectorSpec(Spec):
     max_waiting_bytes_per_source: int = Field(
         default=32 << 20, ge=1, description="How many bytes of one source may wait for their acknowledgement."
     )
+    bus_secs: float = Field(
+        default=2.0,
+        gt=0,
+        le=600,
+        description="How long events wait for a bus that others keep busy before they go to the spool.",
+    )
     spool_folder: str | None = Field(
         default=None,
         description="Where events are kept while the bus cannot take them, best on another disk (default: beside it).",

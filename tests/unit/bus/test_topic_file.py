@@ -93,3 +93,27 @@ def test_a_commit_counts_though_its_file_cannot_be_looked_at_but_not_when_it_is_
             assert connection.execute("SELECT next_offset FROM topic").fetchone() == (9,)
         folder.unlink()
     file.close()
+
+
+def test_a_writer_waits_for_others_as_long_as_it_was_told_and_then_has_written_nothing(path):
+    TopicFile.make(path, "orders")
+    file, other = (TopicFile(path, "orders", 0) for _ in range(2))
+    for holder in (file, other):  # a thread of this process, and what may be another process
+        held, done = threading.Event(), threading.Event()
+
+        def hold(holder=holder, held=held, done=done) -> None:
+            with holder.writing():
+                held.set()
+                done.wait(30)
+
+        thread = threading.Thread(target=hold)
+        thread.start()
+        held.wait(30)
+        with pytest.raises(BusError, match="busy"), file.writing(0.01):
+            raise AssertionError("it is not its turn")
+        done.set()
+        thread.join()
+        with file.writing(0.0) as connection:
+            assert connection.in_transaction
+    file.close()
+    other.close()

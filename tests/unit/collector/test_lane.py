@@ -6,6 +6,7 @@ import json
 import sqlite3
 import struct
 import threading
+import time
 import zlib
 from pathlib import Path
 
@@ -27,16 +28,17 @@ class FailingBus:
 
     def __init__(self, inner):
         self.inner, self.problem, self.publishes = inner, None, 0
-        self.too_late = False
+        self.too_late, self.pause_secs = False, 0.0
         self.gate = threading.Event()
         self.gate.set()
 
-    def publish(self, topic, batch, once=None):
+    def publish(self, topic, batch, once=None, patience_secs=0.0):
         self.gate.wait(10)
+        time.sleep(self.pause_secs)
         self.publishes += 1
         if self.problem is not None and not self.too_late:
             raise self.problem
-        published = self.inner.publish(topic, batch, once)
+        published = self.inner.publish(topic, batch, once, patience_secs)
         if self.problem is not None:
             raise self.problem
         return published
@@ -112,6 +114,48 @@ def test_order_is_kept_while_the_spool_holds_something(bus, tmp_path):
     asyncio.run(run())
     assert on_the_bus(bus) == [1, 2, 3, 4]
     assert room.taken == 0
+
+
+def test_a_bus_that_another_process_holds_is_left_for_the_spool_until_it_lets_go(bus, tmp_path):
+    async def run():
+        spool = Spool(tmp_path / "spool", "orders", Room(1 << 20))
+        lane = Lane(bus, "orders", spool, asyncio.get_running_loop(), patience_secs=0.05)
+        assert (await send(lane, parcel(1)))[0].first_message_id
+        with contextlib.closing(sqlite3.connect(tmp_path / "bus/orders.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")  # held until all of these are acknowledged
+            for number in (2, 3, 4):
+                assert await send(lane, parcel(number)) == [(None, None)]
+            assert "busy for 0.05 seconds" in lane.tally.problem
+            lane._retry_at = 0.0  # so that the next one tries the spool, and finds the bus still held
+            assert await send(lane, parcel(5)) == [(None, None)]
+            other.execute("ROLLBACK")
+        await until_empty(lane)
+        assert (await send(lane, parcel(6)))[0].last_message_id.endswith("-5")
+        assert (lane.tally.spooled_messages, lane.tally.replayed_messages) == (4, 4)
+        end(lane)
+
+    asyncio.run(run())
+    assert on_the_bus(bus) == [1, 2, 3, 4, 5, 6]
+
+
+def test_those_who_come_while_a_long_spool_is_published_do_not_wait_for_its_end(bus, tmp_path):
+    bus.pause_secs = 0.06
+
+    async def run():
+        spool = Spool(tmp_path / "spool", "orders", Room(1 << 20))
+        for number in range(6):
+            spool.put(messages([{"n": number}]))
+        bus.gate.clear()
+        lane = Lane(bus, "orders", spool, asyncio.get_running_loop())
+        lane.send(first := parcel(6))
+        bus.gate.set()
+        assert (await asyncio.wait_for(first.done, 10)) == (None, None)
+        assert lane.spooled_segments
+        await until_empty(lane)
+        end(lane)
+
+    asyncio.run(run())
+    assert on_the_bus(bus) == [0, 1, 2, 3, 4, 5, 6]
 
 
 def test_without_room_it_is_refused_and_not_kept_after_all(bus, tmp_path):
@@ -277,8 +321,8 @@ def test_a_client_that_went_away_does_not_harm_the_others(bus):
 
 def test_a_bus_that_does_not_number_gives_no_ids():
     class Unnumbered(MemoryBus):
-        def publish(self, topic, batch, once=None):
-            return super().publish(topic, batch, once)._replace(first_message_id="a-x", last_message_id="b-y")
+        def publish(self, *args):
+            return super().publish(*args)._replace(first_message_id="a-x", last_message_id="b-y")
 
     async def run():
         lane = Lane(Unnumbered(7), "orders", None, asyncio.get_running_loop())

@@ -39,9 +39,8 @@ def test_spools_of_workers_that_are_no_more_are_published_also_where_there_is_no
         own, orphans = share.spool(folder), share.orphans(folder)
         lanes = Lanes(bus, limits, own, asyncio.get_running_loop(), orphans)
         await asyncio.to_thread(until_empty, lanes)
-        told = lanes.totals()["replayed_events"], lanes.gauges()["spool_bytes"], lanes.problem()
         lanes.close()
-        return told
+        return lanes.totals()["replayed_events"], lanes.gauges()["spool_bytes"], lanes.problem()
 
     assert asyncio.run(run(Share(2, 2), 1 << 20)) == (1, 0, "")
     assert numbers_on(bus) == [2]
