@@ -88,7 +88,7 @@ def test_a_content_length_that_is_wrong_takes_nothing_that_was_not_sent(tmp_path
         with door.connect() as longer:
             longer.sendall(head(len(EVENT) + 5) + EVENT)
             longer.shutdown(socket.SHUT_WR)
-            assert 202 not in answers(longer, 1)
+            assert answers(longer, 1) == [400]
         with door.connect() as shorter:
             shorter.sendall(head(len(EVENT) - 4) + EVENT)
             assert 202 not in answers(shorter, 2)
@@ -98,12 +98,24 @@ def test_a_content_length_that_is_wrong_takes_nothing_that_was_not_sent(tmp_path
         with door.connect() as both:
             both.sendall(head(len(EVENT), "content-length: 3") + EVENT)
             assert 202 not in answers(both, 1)
+        chunked = b"POST /v1/events/orders HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n"
+        chunk = b"%x\r\n%s\r\n" % (len(EVENT), EVENT)
+        for broken in (chunk, chunk + b"5\r\n{", chunk + b"zz\r\n", chunk + b"0\r\nx-trailer: 1\r\n\r\n", b""):
+            with door.connect() as cut:
+                cut.sendall(chunked + broken)
+                if b"trailer" not in broken:
+                    cut.shutdown(socket.SHUT_WR)
+                assert answers(cut, 1) == [400], broken
         with door.connect() as gone:
             gone.sendall(head(100_000) + EVENT)
         with door.connect() as heads:
             heads.sendall(head(len(EVENT), *(f"x-{at}: {'y' * 1000}" for at in range(200))) + EVENT)
             assert answers(heads, 1) in ([431], [400], [])
         assert taken(project) == []
+        with door.connect() as whole:
+            whole.sendall(chunked + chunk + b"2\r\n \n\r\n0\r\n\r\n")
+            assert answers(whole, 1) == [202]
+        assert taken(project)[0][0] == EVENT
         assert door.post("orders", EVENT).status_code == 202
 
 

@@ -170,16 +170,12 @@ class Collector:
             else:
                 held.take(size)
                 body = await proto()
+        except ProtocolClosed:
+            raise bodies.short_body(f"Content-Length says {size or 0:,} bytes, and fewer came") from None
         finally:
             del self._reading[task]
         if size is not None and len(body) != size:
-            raise Refused(
-                400,
-                "short_body",
-                f"Content-Length says {size:,} bytes, and {len(body):,} came",
-                at="header Content-Length",
-                fix="send as many bytes as it says",
-            )
+            raise bodies.short_body(f"Content-Length says {size:,} bytes, and {len(body):,} came")
         return body
 
     def _messages(self, body: bytes, layout: splitting.Layout, encoding: str) -> tuple[list[bytes], int]:

@@ -53,19 +53,28 @@ def body_too_large(limits: CollectorSpec, what: str) -> Refused:
     )
 
 
+def short_body(what: str) -> Refused:
+    """Return the refusal of a body that did not come whole."""
+    return Refused(400, "short_body", what, at="body", fix="send all of it, as long as its head says, and no trailers")
+
+
 async def read_body(proto: Any, limits: CollectorSpec, take: Callable[[int], None]) -> bytes:
     """Return the body of a request, read part by part; `take` is told of each, and the whole is bounded.
 
-    What a client only says that it will send takes no room.
+    What a client only says that it will send takes no room. Raises `Refused` where it is too large, or breaks off.
     """
     parts: list[bytes] = []
-    size = 0
+    size = empty = 0
     async for part in proto:
         size += len(part)
+        empty += not part
         if size > limits.max_body_bytes:
             raise body_too_large(limits, f"the body has more than {limits.max_body_bytes:,} bytes")
         take(len(part))
         parts.append(part)
+    if empty > 1:
+        # granian ends every body with an empty part; one that breaks off, with one more. Trailers look the same to it.
+        raise short_body("the body breaks off before its last chunk, or has trailers, which are not taken")
     return b"".join(parts)
 
 

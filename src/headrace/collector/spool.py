@@ -175,9 +175,9 @@ class Spool:
 
     def drop(self, segment: Segment) -> None:
         """Forget a segment that was published; a crash before this is durable only publishes it once more."""
-        self._segments.remove(segment)
         size = segment.path.stat().st_size
-        segment.path.unlink()
+        segment.path.unlink()  # where that fails, it is published once more, which changes nothing, and dropped then
+        self._segments.remove(segment)
         self._room.give(_on_disk(size))
 
 
