@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
-from headrace.bus.base import Lag, Pulled
+from headrace.bus.base import PATIENCE_SECS, Lag, Pulled
 from headrace.errors import InternalError, LakeError
 from headrace.runtime.tick import subscription
 from headrace.words import message_schema
@@ -59,7 +59,13 @@ class BronzeBus:
         """Return the sequence number of the message that the next pull of a source begins with."""
         return self._readings[subscription(source)].next
 
-    def publish(self, topic: str, messages: pa.RecordBatch, once: Once | None = None) -> Published:  # noqa: ARG002
+    def publish(
+        self,
+        topic: str,  # noqa: ARG002
+        messages: pa.RecordBatch,  # noqa: ARG002
+        once: Once | None = None,  # noqa: ARG002
+        patience_secs: float = PATIENCE_SECS,  # noqa: ARG002
+    ) -> Published:
         """Refuse: bronze is changed by commits alone."""
         self._refuse()
 
