@@ -43,6 +43,7 @@ VERBS = (
     Verb("top", "headrace.cli.top", "Watch rates, lag, freshness and fates of each source, live."),
     Verb("good", "headrace.cli.good", "Show the last accepted events of a source."),
     Verb("bad", "headrace.cli.bad", "Show the last rejected messages of a source, and why."),
+    Verb("explain", "headrace.cli.explain", "Explain what became of one message, and why."),
     Verb("query", "headrace.cli.query", "Run one SELECT over gold, silver, bronze and ops."),
     Verb("quarantine", "headrace.cli.quarantine", "List and show the messages that failed."),
     Verb("push", "headrace.cli.push", "List the pushes; list, retry or discard their dead letters."),

@@ -204,3 +204,19 @@ def _write(path: Path, text: str) -> None:
 def _link(link: Path, target: Path) -> None:
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(target.resolve())
+
+
+def readers_of(state: Path, dataset: str) -> list[str]:
+    """Return the models that read a silver dataset, directly or through others, as the last build of all saw them."""
+    try:
+        graph = json.loads((DbtFolder(state / "dbt").target / "graph_summary.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # nothing was built yet
+        return []
+    nodes: dict[str, dict[str, Any]] = graph["linked"]
+    reached: set[str] = set()
+    begin = [key for key, node in nodes.items() if node["name"].endswith(f".silver.{dataset}")]
+    while begin:
+        follows = {str(each) for key in begin for each in nodes[key].get("succ", ())} - reached
+        reached |= follows
+        begin = sorted(follows)
+    return sorted(nodes[key]["name"].rpartition(".")[2] for key in reached if nodes[key]["type"] == "model")

@@ -72,6 +72,13 @@ def bad(
         return _document(found, lake, limit, after, where or {}, _bad_pages)
 
 
+def one(source: Source, lake: LakeReader, seq: int) -> dict[str, Any]:
+    """Return one message of a source by its number, as `good` or `bad` tell of it; `fate` is always there."""
+    pages = [*_bad_pages(source, lake, seq, seq, False, 1), *_good_pages(source, lake, seq, seq, False, 1)]
+    (found,) = (each for page in pages for each in page)
+    return {"fate": Fate.QUARANTINED.value} | found
+
+
 def matches(event: Mapping[str, Any], where: Mapping[str, str]) -> bool:
     """Return whether the fields of an event have these values, compared as text; `event.customer.id` is a path.
 
@@ -178,11 +185,11 @@ def _in_silver(source: Source, lake: LakeReader, start: int, end: int) -> dict[i
                 dataset.name,
                 Fate.SILVER,
                 event_id=row[EVENT_ID],
-                event_time=_plain(row[EVENT_TIME]),
+                event_time=plain(row[EVENT_TIME]),
                 contract_version=row[SCHEMA_VERSION],
                 trace_id=row[TRACE_ID],
                 event={
-                    name: _parsed(value) if name in texts else _plain(value)
+                    name: _parsed(value) if name in texts else plain(value)
                     for name, value in row.items()
                     if name not in _BESIDE
                 },
@@ -248,19 +255,19 @@ def _message(source: Source, row: dict[str, Any]) -> dict[str, Any]:
     return {
         "source": source.id,
         **row,
-        "ingest_time": _plain(row["ingest_time"]),
+        "ingest_time": plain(row["ingest_time"]),
         "attributes": dict(row["attributes"]) if row["attributes"] else {},
         "payload": text,
         "payload_base64": exact,
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value of the lake as one that JSON has: instants in ISO 8601, decimals as exact text, bytes as text."""
     if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
+        return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode()
     if isinstance(value, float) and value - value != 0:  # NaN and the infinities have no JSON
