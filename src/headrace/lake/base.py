@@ -97,8 +97,8 @@ class Lake(Protocol):
         """Remove staged files that will never be committed."""
         ...
 
-    def commit(self, changes: Sequence[Change]) -> int:
-        """Make all changes visible in one transaction, and return the new snapshot.
+    def commit(self, changes: Sequence[Change]) -> None:
+        """Make all changes visible in one transaction.
 
         When it returns, everything named survives a power cut. When it raises, nothing has changed, and the staged
         files are still there for another try.

@@ -94,7 +94,7 @@ class DuckLake:
             path = folder / f"{name}.parquet"
             try:
                 write_durably(part, path)
-            except (LakeError, SpaceError):
+            except BaseException:
                 self.discard(staged)
                 raise
             date = next(
@@ -120,7 +120,7 @@ class DuckLake:
 
     # ---- the commit ------------------------------------------------------------------------------------------------
 
-    def commit(self, changes: Sequence[Change]) -> int:
+    def commit(self, changes: Sequence[Change]) -> None:
         """Make all changes visible in one transaction: the checkpoint of every source in it."""
         self._check_thread()
         ops = self._stage_ops(changes)
@@ -138,8 +138,11 @@ class DuckLake:
         except BaseException:
             self.discard(ops)
             raise
-        self._knowledge.remember(changes)
-        return self.snapshot()
+        # It is done: what fails from here on must not make it look undone, and be done again.
+        try:
+            self._knowledge.remember(changes)
+        except Exception:  # noqa: BLE001 - what is in memory can be read again
+            self._knowledge = Knowledge(self._query)
 
     def _stage_ops(self, changes: Sequence[Change]) -> list[StagedFile]:
         rows: dict[str, list[pa.Table]] = {}
@@ -151,7 +154,7 @@ class DuckLake:
         try:
             for table, parts in rows.items():
                 staged += self.stage(tables.BY_NAME[table], pa.concat_tables(parts), name)
-        except (LakeError, SpaceError):
+        except BaseException:
             self.discard(staged)
             raise
         return staged

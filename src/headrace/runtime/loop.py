@@ -180,9 +180,16 @@ class Loop:
             if health.retry_at > now or name in ready or (asked and name not in asked):
                 continue
             messages = self._lag(name) - taken.get(name, 0)
+            if health.failures and health.retry_at <= now and not messages and name not in taken:
+                self._healed(name)  # its last failure left nothing to try again: no commit will come to say so
             budget = 0.0 if asked else source.freshness_secs
             waiting.append(due.Waiting(name, messages, now - health.taken_at, budget, source.batch_rows))
         return waiting
+
+    def _healed(self, name: str) -> None:
+        if self._is_taken_up(name):
+            self._health[name] = Health(taken_at=self._health[name].taken_at)
+            self._report()
 
     def _is_taken_up(self, name: str) -> bool:
         """Return whether a source stands where it is committed; one that does not is set back first, or rests."""

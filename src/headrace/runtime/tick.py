@@ -202,7 +202,9 @@ class Tick:
             return
         try:
             self._lake.commit(changes)
-        except LakeError as problem:
+        except SpaceError:
+            raise
+        except Exception as problem:  # noqa: BLE001 - what it is, whoever is left alone with it says
             if len(changes) == 1:
                 source = changes[0].source
                 failed[source] = problem

@@ -110,6 +110,35 @@ def test_a_bus_that_does_not_answer_for_one_source_keeps_no_other(tmp_path):
     assert len(silver(project, "here")) == 3
 
 
+@pytest.mark.parametrize("seeks_too", [False, True])
+def test_a_source_that_failed_with_nothing_to_take_is_said_to_be_well_again(seeks_too, tmp_path):
+    # A disk is full for a moment while nothing waits: no commit will come to show that all is well.
+    project = project_of(tmp_path)
+
+    class Away(SqliteBus):
+        away = False
+
+        def lag(self, topic, name):
+            if self.away:
+                raise SpaceError("full")
+            return super().lag(topic, name)
+
+        def seek(self, topic, name, positions):
+            if self.away and seeks_too:
+                raise SpaceError("full")
+            super().seek(topic, name, positions)
+
+    bus = Away(project.state / "bus")
+    loop = loop_over(project, bus)
+    bus.away = True
+    loop.step()
+    assert loop.progress.failing == {"orders": "full"}
+    bus.away = False
+    until(loop, lambda: not loop.progress.failing)
+    loop.close()
+    bus.close()
+
+
 def test_a_drain_ends_while_producers_go_on(tmp_path):
     project = project_of(tmp_path)
 

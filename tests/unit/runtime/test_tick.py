@@ -8,6 +8,7 @@ from headrace.config.project import load_project
 from headrace.errors import BusError, LakeError, SpaceError
 from headrace.lake import tables
 from headrace.lake.ducklake import DuckLake
+from headrace.lake.knowledge import Knowledge
 from headrace.runtime.deployment import now
 from headrace.runtime.outbox import Outbox
 from headrace.runtime.pipeline import Pipeline, stages_of
@@ -180,14 +181,15 @@ def data_files(project):
     return {each.name for each in found if not each.name.startswith("ducklake-")}
 
 
-def test_one_source_whose_commit_always_fails_keeps_no_other_from_its_commit(tmp_path):
+@pytest.mark.parametrize("problem", [LakeError("no"), RuntimeError("a bug")])
+def test_one_source_whose_commit_always_fails_keeps_no_other_from_its_commit(problem, tmp_path):
     names = [f"s{number}" for number in range(5)]
     project = project_of(tmp_path, *names)
 
     class Refusing(DuckLake):
         def commit(self, changes):
             if "s3" in {change.source for change in changes}:
-                raise LakeError("no", at="s3")
+                raise problem
             return super().commit(changes)
 
     with sqlite_bus(project) as bus, ticking(project, bus, Refusing) as (tick, _):
@@ -196,6 +198,21 @@ def test_one_source_whose_commit_always_fails_keeps_no_other_from_its_commit(tmp
         assert tick.commit([tick.prepare(name) for name in names]).keys() == {"s3"}
     good = {"accepted": 3, "silver": 3}
     assert totals(project) == {name: {} if name == "s3" else good for name in names}
+
+
+def test_a_commit_that_is_done_is_not_done_again_though_what_follows_it_fails(tmp_path):
+    project = project_of(tmp_path)
+
+    class Forgetful(Knowledge):
+        def remember(self, changes):
+            raise RuntimeError("a bug")
+
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        for sent in (orders(0, 4), orders(2, 6)):
+            bus.publish("orders", messages(sent))
+            lake._knowledge = Forgetful(lake._query)
+            assert not tick.commit([tick.prepare("orders")])
+    assert totals(project) == {"orders": {"accepted": 8, "silver": 6, "duplicate": 2}}
 
 
 def test_a_disk_that_fills_between_two_commits_of_a_tick_takes_no_file_that_is_committed(tmp_path):
