@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -96,7 +97,12 @@ class References:
         if not self._folder.is_dir():
             return []
         before = time.time() - UNNAMED_SECS
-        return [path for path in self._folder.iterdir() if path.stat().st_mtime < before]
+        old = []
+        for path in self._folder.iterdir():
+            with suppress(FileNotFoundError):  # a part that has just got its name: versions are kept meanwhile
+                if path.stat().st_mtime < before:
+                    old.append(path)
+        return old
 
     def _path(self, version: str) -> Path:
         return self._folder / f"{version}.parquet"
