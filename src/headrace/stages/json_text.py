@@ -6,6 +6,7 @@ Numbers with a fraction or exponent become `Decimal`, so nothing is rounded betw
 from __future__ import annotations
 
 import json
+import math
 import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -203,6 +204,26 @@ def _write(value: Any) -> str:
     if isinstance(value, list):
         return "[" + ",".join(map(_write, value)) + "]"
     return str(value) if isinstance(value, Decimal) else write(value)
+
+
+def shown(text: str) -> Any:
+    """Return what stored JSON text holds, to be shown; a number that Python's have no room for is shown as its text.
+
+    Raises `ValueError` where it is no JSON, or nests too deep to be shown.
+    """
+    try:
+        return json.loads(text, parse_int=_whole, parse_float=_double)
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= HUGE else digits
+
+
+def _double(digits: str) -> float | str:
+    number = float(digits)
+    return number if math.isfinite(number) else digits
 
 
 def excerpt(value: Any) -> str:

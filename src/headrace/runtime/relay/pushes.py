@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from headrace.config.faults import did_you_mean
 from headrace.errors import InputError
 from headrace.lake.reader import open_reader
 from headrace.runtime.relay.store import BUILDS_KEPT, FILE, GOLD, KINDS, Progress, Store
+from headrace.stages.json_text import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -131,7 +131,7 @@ def _document(push: str, letter: Letter) -> dict[str, Any]:
         "attempts": letter.attempts,
         "first_attempt": _iso(letter.first_at),
         "problem": letter.problem,
-        "data": json.loads(row.data),
+        "data": shown(row.data),
     }
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.contract import is_json
 from headrace.lake.reader import open_reader
+from headrace.stages.json_text import shown
 from headrace.words import ENVELOPE, EVENT_DATE, EVENT_ID, EVENT_TIME, EXTRA, SCHEMA_VERSION, SEQ, TRACE_ID, Fate
 
 if TYPE_CHECKING:
@@ -279,14 +280,14 @@ def plain(value: Any) -> Any:
 
 def _parsed(text: str | None) -> Any:
     """Return what a text of JSON says."""
-    return None if text is None else json.loads(text)
+    return None if text is None else shown(text)
 
 
 def _at(value: Any, path: str) -> Any:
     for part in path.split("."):
         if isinstance(value, str) and value[:1] in {"{", "["}:
             try:
-                value = json.loads(value)
+                value = shown(value)
             except ValueError:
                 return None
         if isinstance(value, list) and part.isdigit() and int(part) < len(value):

@@ -60,6 +60,18 @@ def test_each_rejected_message_says_why_and_has_its_own_bytes(tmp_path):
     assert [{name: each[name] for name in ("seq", "reason", "code")} for each in told["events"]] == listed
 
 
+def test_what_python_cannot_read_as_json_is_told_all_the_same(tmp_path):
+    # A number of 5,000 digits, one past every double, brackets without end: good JSON for others, or quarantined.
+    schema = {**ORDERS, "properties": {**ORDERS["properties"], "any": {}}}
+    project = project_of(tmp_path, schema=schema)
+    huge, deep = "1" * 5000, b'{"id": ' + b"[" * 5000
+    fed(project, f'{{"id": "a", "any": [{huge}, 7, 0.5]}}'.encode(), b'{"id": "b", "any": 1e400}', deep, b"[" * 5000)
+    assert [each["event"]["any"] for each in good(project, "orders")["events"]] == [[huge, 7, 0.5], "1E+400"]
+    assert len(good(project, "orders", where={"payload.any.1": "7"})["events"]) == 1
+    assert len(bad(project, "orders")["events"]) == 2
+    assert bad(project, "orders", where={"payload.id": "a"})["events"] == []
+
+
 def test_a_source_without_a_contract_is_told_too(tmp_path):
     project = project_of(tmp_path)
     file = tmp_path / "connectors/orders.yaml"
