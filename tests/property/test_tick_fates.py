@@ -1,5 +1,5 @@
 """Promise 3 by property: whatever is sent, in whatever batches, whatever step a crash or a failed commit interrupts,
-the tables hold what the rule of DESIGN §8 says, held against a plain Python model of it.
+the tables hold what the rule of DESIGN §8 says, held against a plain Python model of it; and what bronze makes of it.
 
 One lake and one bus serve all examples; each example is a source of its own.
 """
@@ -19,6 +19,7 @@ from headrace.errors import LakeError
 from headrace.lake.ducklake import DuckLake
 from headrace.runtime.deployment import now
 from headrace.runtime.tick import Tick
+from headrace.runtime.verify import verify
 from headrace.runtime.views.status import status
 from living import messages, project_of, rows, sqlite_bus
 
@@ -52,7 +53,7 @@ def world(tmp_path_factory):
     project = project_of(tmp_path_factory.mktemp("world"))
     with sqlite_bus(project) as bus:
         lake = Fallible(project.state / "lake")
-        yield project, bus, lake, itertools.count()
+        yield project, bus, lake
         lake.close()
 
 
@@ -72,11 +73,24 @@ def model(payloads):
     return winners, +totals
 
 
-@settings(max_examples=EXAMPLES)
-@given(sent, steps)
-def test_any_batches_and_any_crash_give_the_fates_of_the_rule(world, payloads, plan):
-    project, bus, lake, numbers = world
-    name = f"s{next(numbers)}"
+def test_any_batches_and_any_crash_give_the_fates_of_the_rule_and_what_bronze_makes(world):
+    project, bus, lake = world
+    sources = {}
+
+    @settings(max_examples=EXAMPLES)
+    @given(sent, steps)
+    def lives(payloads, plan):
+        name = f"s{len(sources)}"
+        sources[name] = lived(project, bus, lake, name, payloads, plan)
+
+    lives()
+    found = verify(replace(project, sources=sources), from_bronze=True)
+    assert (found.balanced, found.equal, found.differences, found.ledgers) == (True, True, (), {})
+    assert found.messages > EXAMPLES
+
+
+def lived(project, bus, lake, name, payloads, plan):
+    """Live through one example as a source of its own, hold it against the model, and return the source."""
     (template,) = project.sources.values()
     dataset = replace(template.datasets[0], name=name)
     source = replace(template, id=name, topic=name, datasets=(dataset,))
@@ -113,3 +127,4 @@ def test_any_batches_and_any_crash_give_the_fates_of_the_rule(world, payloads, p
     assert {row.pop("id"): {k: v for k, v in row.items() if v is not None} for row in found} == {
         key: {k: v for k, v in event.items() if k != "id"} for key, event in winners.items()
     }
+    return source
