@@ -18,14 +18,15 @@ _STYLES = {"error": "bold red", "warning": "yellow"}
 
 
 def run(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
-    """Lint every file of the project; all faults at once.
+    """Lint every file of the project, and hold the contracts against the lake; all faults at once.
 
     Exits 1 where there is an error; warnings alone exit 0. With --json: {"faults": [{"severity", "file", "line",
     "message", "fix"}]}.
     """
     from headrace.config.lint import lint
+    from headrace.runtime.deployment import undeployable
 
-    faults = lint(project_root(project), env)
+    faults = lint(project_root(project), env, also=[undeployable])
     output = Output(as_json)
     output.show({"faults": [asdict(fault) for fault in faults]}, lambda: _text(output, faults))
     if any(fault.severity == "error" for fault in faults):

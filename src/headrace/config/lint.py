@@ -12,7 +12,7 @@ from headrace.config.validation import Origin, dotted, models_in
 from headrace.connectors.ingestion import PLANNED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -21,14 +21,20 @@ if TYPE_CHECKING:
     from headrace.config.files import Key
 
 
-def lint(root: Path, environment: str | None = None, environ: Mapping[str, str] | None = None) -> list[Fault]:
-    """Return every fault of a project in one environment, by file and line; errors keep it from loading.
+def lint(
+    root: Path,
+    environment: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    also: Iterable[Callable[[Assembled], Iterable[Fault]]] = (),
+) -> list[Fault]:
+    """Return every fault of a project in one environment, by file and line; errors keep it from running.
 
-    Raises ConfigError only where the environment asked for does not exist.
+    `also` look at what the files do not tell. Raises ConfigError only where the environment asked for does not exist.
     """
     environ = os.environ if environ is None else environ
     assembled = assemble(root, environment, environ)
     faults = [*assembled.faults, *_bindings(root, assembled), *_shared(assembled)]
+    faults += [fault for look in also for fault in look(assembled)]
     sources = [read.source for read in assembled.reads if read.source is not None]
     tables = references.Tables(root, sources)
     for read in assembled.reads:

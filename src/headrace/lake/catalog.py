@@ -44,3 +44,12 @@ def attach_statement(
     if read_only or snapshot is not None:
         options.append("READ_ONLY")
     return f"ATTACH {literal(f'ducklake:sqlite:{catalog.resolve()}')} AS {alias} ({', '.join(options)})"
+
+
+def json_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, frozenset[str]]:
+    """Return, per silver table, the columns whose text is JSON: to the catalog they are texts like any other."""
+    rows = connection.execute(
+        "SELECT table_name, list(column_name) FROM duckdb_columns() "
+        "WHERE database_name = 'lake' AND schema_name = 'silver' AND comment = 'json' GROUP BY ALL"
+    ).fetchall()
+    return {table: frozenset(columns) for table, columns in rows}

@@ -23,7 +23,7 @@ from headrace.errors import InternalError, LakeError, SpaceError
 from headrace.file_lock import FileLock
 from headrace.lake import evolution, tables
 from headrace.lake.base import Change, Known, Position, StagedFile
-from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json_columns
 from headrace.lake.knowledge import Knowledge
 from headrace.lake.maintenance import TASKS, Maintenance
 from headrace.lake.parquet import write_durably
@@ -218,12 +218,11 @@ class DuckLake:
     def deploy(self, datasets: Sequence[Dataset]) -> None:
         """Create or extend silver tables for these contracts; all of them, or none."""
         self._check_thread()
-        marked = self._json_columns()
+        marked = json_columns(self._connection)
         known = {table.name: (table, self._columns(table)) for table in map(tables.silver, datasets)}
         for table, existing in known.values():
             if existing is not None:
-                evolution.check_json(table.name, existing, table.columns, marked.get(table.table_name, frozenset()))
-                evolution.decide(table.name, existing, table.columns)
+                evolution.check(table, existing, marked)
         with _mapped("deploy", self.folder), self._transaction():
             for table, existing in known.values():
                 if existing is None:
@@ -233,14 +232,6 @@ class DuckLake:
                     path = column_sql(*step.path)
                     self._connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {path} {self._sql_type(step.type)}")
                 self._mark_json(table, frozenset(table.columns.names) - frozenset(existing.names))
-
-    def _json_columns(self) -> dict[str, frozenset[str]]:
-        """Return, per silver table, the columns whose text is JSON: to the catalog they are texts like any other."""
-        rows = self._connection.execute(
-            "SELECT table_name, list(column_name) FROM duckdb_columns() "
-            "WHERE database_name = 'lake' AND schema_name = 'silver' AND comment = 'json' GROUP BY ALL"
-        ).fetchall()
-        return {table: frozenset(columns) for table, columns in rows}
 
     def _mark_json(self, table: Table, names: Set[str]) -> None:
         for field in table.columns:

@@ -12,7 +12,9 @@ from headrace.errors import ContractError
 from headrace.stages.enrich import lookup_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Set
+    from collections.abc import Iterator, Mapping, Set
+
+    from headrace.lake.tables import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,12 @@ class AddColumn:
 
     path: tuple[str, ...]
     type: pa.DataType
+
+
+def check(table: Table, existing: pa.Schema, json_columns: Mapping[str, Set[str]]) -> None:
+    """Raise `ContractError` where a silver table cannot become what it should be; `json_columns` by table."""
+    check_json(table.name, existing, table.columns, json_columns.get(table.table_name, frozenset()))
+    decide(table.name, existing, table.columns)
 
 
 def decide(table: str, existing: pa.Schema, wanted: pa.Schema) -> list[AddColumn]:

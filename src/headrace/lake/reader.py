@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from headrace.errors import InternalError, LakeError
-from headrace.lake import leases
-from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+from headrace.errors import ContractError, InternalError, LakeError
+from headrace.lake import evolution, leases
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json_columns
+from headrace.lake.tables import silver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
+
+    from headrace.stages.dataset import Dataset
 
 BATCH_ROWS = 65_536
 
@@ -69,6 +72,20 @@ class LakeReader:
     def snapshot(self) -> int:
         """Return the latest snapshot."""
         return int(self.rows("SELECT id FROM lake.current_snapshot()")[0]["id"])
+
+    def refused(self, datasets: Iterable[Dataset]) -> dict[str, ContractError]:
+        """Return, by dataset, why the silver table that there is cannot become what the dataset wants; see `deploy`."""
+        there, marked = self.tables(), json_columns(self._connection)
+        found = {}
+        for table in (silver(dataset) for dataset in datasets):
+            if table.name not in there:
+                continue
+            existing = self._connection.execute(f"SELECT * FROM {table.sql} LIMIT 0").to_arrow_table().schema
+            try:
+                evolution.check(table, existing, marked)
+            except ContractError as problem:
+                found[table.table_name] = problem
+        return found
 
     def tables(self) -> frozenset[str]:
         """Return the tables there are, as `schema.name`."""

@@ -3,6 +3,7 @@ import json
 import pytest
 
 from headrace.cli.main import main
+from living import ORDERS, lived, messages, orders, project_of, sqlite_bus, write_source
 
 
 def run(*arguments):
@@ -51,3 +52,19 @@ def test_an_error_exits_1_and_a_warning_0(folder, capsys):
 def test_an_environment_that_does_not_exist_exits_2(folder, capsys):
     assert run("check", "--env", "lokal", "--project", str(folder)) == 2
     assert "did you mean 'local'?" in capsys.readouterr().err
+
+
+def test_a_contract_that_silver_cannot_follow_is_told_before_up_does(tmp_path, capsys):
+    project = project_of(tmp_path, "orders", "visits")
+    with sqlite_bus(project) as bus:
+        bus.publish("orders", messages(orders(0, 2)))
+        lived(project, bus)
+    assert run("check", "--project", str(tmp_path)) == 0
+    changed = {**ORDERS, "properties": {**ORDERS["properties"], "amount": {"type": "string"}}}
+    write_source(tmp_path, "orders", schema=changed)
+    capsys.readouterr()
+    assert run("check", "--json", "--project", str(tmp_path)) == 1
+    (fault,) = [each for each in json.loads(capsys.readouterr().out)["faults"] if each["severity"] == "error"]
+    assert (fault["file"], fault["line"]) == ("connectors/orders.yaml", 3)
+    assert fault["message"] == "column amount of silver.orders is double, and the contract now says string"
+    assert "amount_v2" in fault["fix"]
