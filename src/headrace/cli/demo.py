@@ -45,6 +45,16 @@ RATE = 50.0
 SCREEN_EVERY_SECS, LINE_EVERY_SECS, JSON_EVERY_SECS = 0.5, 5.0, 1.0
 
 
+def _day(text: str) -> dt.date:
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a day; write such as 2026-11-20") from None
+    if not 2000 <= day.year < 2100:
+        raise typer.BadParameter(f"{text} is too far away; write such as 2026-11-20")
+    return day
+
+
 def run(
     once: Annotated[bool, typer.Option("--once", help="End after the first published gold.")] = False,
     folder: Annotated[
@@ -56,10 +66,8 @@ def run(
         int, typer.Option("--events", metavar="N", min=200, max=2_000_000, help="The messages of its first two weeks.")
     ] = EVENTS,
     until: Annotated[
-        dt.datetime | None,
-        typer.Option(
-            "--until", metavar="DATE", formats=["%Y-%m-%d"], help="The day after those weeks (default: today)."
-        ),
+        dt.date | None,
+        typer.Option("--until", metavar="DATE", parser=_day, help="The day after those weeks (default: today)."),
     ] = None,
     rate: Annotated[
         float,
@@ -74,11 +82,14 @@ def run(
     from headrace.demo.opening import Plan, open_shop
 
     output = Output(as_json)
-    day = until.date() if until else dt.datetime.now(dt.UTC).date()
+    day = until or dt.datetime.now(dt.UTC).date()
     place = (folder or Path(tempfile.mkdtemp(prefix="headrace-demo-")) / "shop").absolute()
     project, plan = settled(place, Plan(seed, day, events))
     if not as_json:
         output.line(f"A shop opens in {project.root}", "bold")
+    if (seed not in {SEED, plan.seed}) or (events not in {EVENTS, plan.events}) or until not in {None, plan.until}:
+        been = f"--seed {plan.seed} --events {plan.events} --until {plan.until}"
+        output.note(f"note: this shop is there already, with {been}, and goes on; another --dir is another shop")
     with _steps(output) as told:
         opened = open_shop(project, plan, told, build=once or not plan.opened)
     if once or opened.faults:
@@ -105,13 +116,24 @@ def _stay_open(project: Project, plan: Plan, rate: float, output: Output) -> Non
     if asked.is_set():
         hours.stop()
     over = threading.Event()
-    shower = threading.Thread(target=_watch, args=(project, hours, output, over))
+    troubles: list[Exception] = []
+
+    def watch() -> None:
+        try:
+            _watch(project, hours, output, over)
+        except Exception as trouble:  # noqa: BLE001 - the edge of this thread: nobody sees the shop any more, so it closes
+            troubles.append(trouble)
+            hours.stop()
+
+    shower = threading.Thread(target=watch)
     shower.start()
     try:
         hours.run()
     finally:
         over.set()
         shower.join()
+    for trouble in troubles:
+        raise trouble
     if output.as_json:
         typer.echo(json.dumps({"event": "stopped", "sent": hours.feed.sent.total()}))
     else:
@@ -205,7 +227,8 @@ def _steps(output: Output) -> Iterator[Callable[[str], None]]:
     def told(sentence: str) -> None:
         took = time.monotonic() - since[0]
         since[0] += took
-        output.line(f"{took:5.1f} s  {sentence}")
+        # Through the console, which knows of the line that it keeps up to date below.
+        output.console.print(f"{took:5.1f} s  {sentence}", markup=False)
 
     with output.console.status("working …") if sys.stdout.isatty() else nullcontext():
         yield told

@@ -74,7 +74,7 @@ def picture(frame: dict[str, Any], width: int) -> RenderableType:
     ]
     beside = [*_beside(frame)]
     if beside:
-        lines += [Text(), *(Text(text, style=style, overflow="ellipsis", no_wrap=True) for text, style in beside)]
+        lines += [Text(), *(Text(text, style=style, overflow="fold") for text, style in beside)]
     return Group(*lines)
 
 
@@ -111,7 +111,7 @@ def _beside(frame: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the lines below the table: what runs beside the ticks, and every problem in full."""
     told = []
     gold = frame["gold"]
-    if frame["running"]:
+    if frame["running"] or gold["gold"]:
         told.append((f"gold {gold['gold'] or '-'}{' · building' if gold['building'] else ''}", ""))
     for name, child in frame["children"].items():
         said = child.get("listening") or (f"process {child['pid']}" if child.get("pid") else "starting")

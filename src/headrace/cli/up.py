@@ -23,13 +23,14 @@ import typer
 from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from headrace.config.faults import Fault
     from headrace.config.project import Project
     from headrace.runtime.up import Up
 
 SHOWN_WARNINGS = 10
+LINE_EVERY = 10  # seconds, where it is not a terminal
 
 
 def run(
@@ -53,7 +54,7 @@ def run(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: asked.set())
     from headrace.runtime.children import children
-    from headrace.runtime.up import Up, line
+    from headrace.runtime.up import Up, line, problems
 
     shop = open_project(project, env)
     if asked.is_set():
@@ -72,7 +73,9 @@ def run(
     if as_json:
         shower = threading.Thread(target=_tell, args=(up, started, finished), daemon=True)
     else:
-        shower = threading.Thread(target=_show, args=(lambda: line(up, started), finished), daemon=True)
+        said = Said()
+        arguments = (lambda: line(up, started), lambda: said.news(problems(up)), finished)
+        shower = threading.Thread(target=_show, args=arguments, daemon=True)
     _begin(shop, as_json=as_json)
     shower.start()
     up.run()
@@ -81,6 +84,7 @@ def run(
     if as_json:
         _print("stopped", _progress(up, started))
     else:
+        _tell_apart(said.news(problems(up)))
         typer.echo(f"\r\033[K{line(up, started)}" if sys.stderr.isatty() else line(up, started), err=True)
     if up.progress.failing:
         raise typer.Exit(1)
@@ -128,14 +132,40 @@ def _tell(up: Up, started: float, finished: threading.Event) -> None:
         last = {**now, "seconds": 0}
 
 
-def _show(line: Callable[[], str], finished: threading.Event) -> None:
-    """Keep one line up to date on a terminal; elsewhere, print it when it changes, every ten seconds at most."""
-    last = ""
-    while not finished.wait(1.0 if sys.stderr.isatty() else 10.0):
+class Said:
+    """Remembers which problems the terminal has seen."""
+
+    def __init__(self) -> None:
+        self._last: dict[str, str] = {}
+
+    def news(self, problems: Mapping[str, str]) -> list[str]:
+        """Return a line for each problem that is new, changed or back, and for each that is over."""
+        before, self._last = self._last, dict(problems)
+        over = [f"{name}: works again" for name in before if name not in problems]
+        return over + [
+            f"{name}: {' '.join(text.split())}" for name, text in problems.items() if before.get(name) != text
+        ]
+
+
+def _show(line: Callable[[], str], news: Callable[[], list[str]], finished: threading.Event) -> None:
+    """Keep one line up to date on a terminal; elsewhere, print it when it changes, every ten seconds at most.
+
+    What fails gets a line of its own, in full, within a second: a problem cut short is none that one can act on.
+    """
+    last, waits = "", 0
+    while not finished.wait(1.0):
+        _tell_apart(news())
         now = line()
         if sys.stderr.isatty():
             width = shutil.get_terminal_size().columns - 1  # a line that wraps could not be written over
             typer.echo(f"\r\033[K{now[:width]}", nl=False, err=True)
-        elif now.partition("·")[2] != last.partition("·")[2]:
+            continue
+        waits = (waits + 1) % LINE_EVERY
+        if waits == 0 and now.partition("·")[2] != last.partition("·")[2]:
             typer.echo(now, err=True)
-        last = now
+            last = now
+
+
+def _tell_apart(news: list[str]) -> None:
+    for text in news:
+        typer.echo(f"\r\033[K{text}" if sys.stderr.isatty() else text, err=True)

@@ -84,10 +84,15 @@ class Assembled:
 
 
 def load_project(root: Path, environment: str | None = None) -> Project:
-    """Return the project in a folder. Raises ConfigError with the first fault that keeps it from loading."""
+    """Return the project in a folder.
+
+    Raises ConfigError with the first fault that keeps it from loading, and how many more there are.
+    """
     assembled = assemble(root, environment, os.environ)
     if assembled.project is None:
-        raise next(fault for fault in assembled.faults if fault.severity == "error").as_error()
+        first, *others = [fault for fault in assembled.faults if fault.severity == "error"]
+        more = f"{len(others)} more error{'' if len(others) == 1 else 's'}: headrace check" if others else ""
+        raise replace(first, fix="; ".join(filter(None, (first.fix, more)))).as_error()
     return assembled.project
 
 

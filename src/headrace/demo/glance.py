@@ -5,15 +5,17 @@ from __future__ import annotations
 import datetime as dt
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
+from headrace.errors import HeadraceError
 from headrace.lake.reader import open_reader
 from headrace.warehouse.embedded import DbtWarehouse
 from headrace.words import Fate
 
 if TYPE_CHECKING:
     from headrace.config.project import Project
+    from headrace.lake.reader import LakeReader
 
 COUNTS = ("accepted", *(str(fate) for fate in Fate))
 DAY_COLUMNS = ("date_day", "sessions", "add_to_carts", "transactions", "revenue", "tickets_opened")
@@ -30,6 +32,8 @@ class Glance:
     gold: str
     gold_age_secs: float = 0.0
     days: list[dict[str, Any]] = field(default_factory=list)
+    problem: str = ""
+    """Why it could not be looked at; the rest is then what was seen before."""
 
     @property
     def together(self) -> dict[str, int]:
@@ -43,23 +47,36 @@ class Glance:
 
 
 class Window:
-    """Looks again and again; holds the lake open for reading until `close`."""
+    """Looks again and again; holds the lake open for reading meanwhile. Belongs to one thread; use it in `with`."""
 
     def __init__(self, project: Project) -> None:
         self._project = project
         self._held = ExitStack()
-        self._lake = self._held.enter_context(open_reader(project.state / "lake"))
-        self._warehouse = self._held.enter_context(DbtWarehouse(project.state))
+        self._lake: LakeReader | None = None
+        self._warehouse = DbtWarehouse(project.state)
         self._days: tuple[str, list[dict[str, Any]]] = ("", [])
+        self._last = Glance(time.monotonic(), self._nothing(), None, "")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._held.close()
+        self._warehouse.close()
 
     def look(self) -> Glance:
-        """Return what there is now."""
+        """Return what there is now. Where it cannot be read just now: what there was, with the problem."""
+        try:
+            if self._lake is None:
+                self._lake = self._held.enter_context(open_reader(self._project.state / "lake"))
+            self._last = self._seen()
+        except HeadraceError as trouble:
+            self._held.close()
+            self._lake = None
+            return replace(self._last, at=time.monotonic(), problem=str(trouble))
+        return self._last
+
+    def _seen(self) -> Glance:
         published = self._warehouse.published()
         build = published.build if published else ""
         if build != self._days[0]:
@@ -69,8 +86,11 @@ class Window:
             age = (dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(published.published_at)).total_seconds()
         return Glance(time.monotonic(), self._ledger(), self._rejected(), build, max(age, 0.0), self._days[1])
 
+    def _nothing(self) -> dict[str, dict[str, int]]:
+        return {source: dict.fromkeys(COUNTS, 0) for source in self._project.sources}
+
     def _ledger(self) -> dict[str, dict[str, int]]:
-        ledger = {source: dict.fromkeys(COUNTS, 0) for source in self._project.sources}
+        ledger = self._nothing()
         if self._lake is None:
             return ledger
         sums = ", ".join(f"coalesce(sum({name}), 0)::BIGINT AS {name}" for name in COUNTS[1:])

@@ -39,7 +39,7 @@ class Scene:
             Text(self._sent(), style="dim", no_wrap=True, overflow="ellipsis"),
             Text(""),
             self._fates(glance),
-            self._verdict(glance),
+            *self._verdict(glance),
             Text(""),
             *self._rejected(glance),
             Text(""),
@@ -100,17 +100,19 @@ class Scene:
             return 0.0
         return (glance.ledger[source]["accepted"] - before.ledger[source]["accepted"]) / (glance.at - before.at)
 
-    def _verdict(self, glance: Glance) -> RenderableType:
+    def _verdict(self, glance: Glance) -> list[RenderableType]:
+        """Return that all is well, or each problem, whole: what to do about it stands at its end."""
         from rich.text import Text
 
         if problems := self._problems(glance):
-            return Text(problems[0], style="red", no_wrap=True, overflow="ellipsis")
+            return [Text(problem, style="red") for problem in problems]
         counts = glance.together
         parts = " + ".join(f"{counts[fate]:,}" for fate in COUNTS[1:] if counts[fate])
-        return Text(f"balanced: {counts['accepted']:,} = {parts}", style="green")
+        return [Text(f"balanced: {counts['accepted']:,} = {parts}", style="green")]
 
     def _problems(self, glance: Glance) -> list[str]:
         said = [] if glance.balanced else ["the ledger does not balance: headrace status"]
+        said += [glance.problem] if glance.problem else []
         said += [f"{source} fails: {problem}" for source, problem in self._up.progress.failing.items()]
         said += [f"{child.name}: {child.problem}" for child in self._up.children if child.problem]
         # A build that is under way when the shop closes is given up: nothing is wrong with it.

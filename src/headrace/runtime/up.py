@@ -38,7 +38,6 @@ IDLE_SECS = 0.05  # how long a loop without work waits before it looks again
 class Gold:
     """How the builds of a running `up` are doing."""
 
-    build: str = ""
     builds: int = 0
     problem: str = ""
     running: bool = False
@@ -124,12 +123,18 @@ class Up:
             "messages": progress.messages,
             "commits": progress.commits,
             "commit_secs": round(progress.commit_secs, 3),
-            "gold": gold.build or None,
+            "gold": self.published or None,
             "building": gold.running,
             "gold_problem": gold.problem or None,
             "failing": dict(progress.failing),
             "children": {each.name: {**each.said, "pid": each.pid, "problem": each.problem} for each in self.children},
         }
+
+    @property
+    def published(self) -> str:
+        """What readers of gold see: a build of this `up`, of `headrace build`, or what `undo` went back to."""
+        entry = self._warehouse.published()
+        return entry.build if entry else ""
 
     @property
     def jobs_problem(self) -> str:
@@ -209,7 +214,6 @@ class Up:
 
     def _note(self, report: BuildReport) -> None:
         self.gold.problem = "; ".join(each.message for each in report.failures)[:500]
-        self.gold.build = report.published.build if report.published else self.gold.build
         self.gold.builds += 1
 
 
@@ -222,24 +226,26 @@ def _end(children: Sequence[Child]) -> None:
         each.join()
 
 
+def problems(up: Up) -> dict[str, str]:
+    """Return what does not work right now, and why, in full: children, builds, upkeep, jobs, sources."""
+    progress = up.progress
+    told = {child.name: child.problem for child in up.children}
+    told |= {"gold": up.gold.problem, "upkeep": progress.upkeep, "jobs": up.jobs_problem}
+    told |= {f"source {source}": problem for source, problem in progress.failing.items()}
+    return {name: problem for name, problem in told.items() if problem}
+
+
 def line(up: Up, started: float) -> str:
-    """Return the one line that says how `up` is doing."""
+    """Return the one line that says how `up` is doing; of `problems` it has the names."""
     progress, gold = up.progress, up.gold
     parts = [f"{progress.messages:,} messages", f"{progress.commits:,} commit{'' if progress.commits == 1 else 's'}"]
     if progress.commits:
         parts.append(f"{progress.commit_secs / progress.commits * 1000:.0f} ms a commit")
-    if gold.build:
-        parts.append(f"gold {gold.build}")
+    if up.published:
+        parts.append(f"gold {up.published}")
     if gold.running:
         parts.append("building")
-    if gold.problem:
-        parts.append(f"gold: {gold.problem[:60]}")
-    if progress.upkeep:
-        parts.append(f"upkeep: {progress.upkeep[:60]}")
-    if up.jobs_problem:
-        parts.append(f"jobs: {up.jobs_problem[:60]}")
+    if failing := problems(up):
+        parts.append(f"failing: {', '.join(failing)}")
     parts += [str(child.said["listening"]) for child in up.children if not child.problem and "listening" in child.said]
-    parts += [f"{child.name}: {child.problem[:60]}" for child in up.children if child.problem]
-    for source, problem in progress.failing.items():
-        parts.append(f"{source} fails: {problem[:60]}")
     return f"up {time.monotonic() - started:,.0f} s · " + " · ".join(parts)

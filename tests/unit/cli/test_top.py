@@ -60,12 +60,15 @@ def test_what_runs_beside_and_every_problem_has_a_line():
     for said in ("gold b7 · building", "collector http://127.0.0.1:8080", "relay it ended", "b: broken",
                  "gold: a test failed", "upkeep: disk", "lake: gone"):  # fmt: skip
         assert said in text
+    assert " ".join(text.split()).count("it ended") == 30, "a problem that is cut short cannot be acted on"
 
 
 def test_without_up_it_says_so():
     text = shown(frame(running=False, children={}, gold=dict.fromkeys(("gold", "building", "gold_problem"))), 80)
     assert "no `headrace up` runs here" in text
     assert "gold" not in text
+    published = {"gold": "b7", "building": None, "gold_problem": None}
+    assert "gold b7" in shown(frame(running=False, children={}, gold=published), 80)
 
 
 @pytest.mark.parametrize(

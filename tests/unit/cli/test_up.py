@@ -1,4 +1,4 @@
-from headrace.cli.up import _warned
+from headrace.cli.up import Said, _warned
 from headrace.config.faults import Fault
 
 
@@ -8,3 +8,16 @@ def test_ten_warnings_are_shown_and_the_rest_counted():
     assert len(_warned(warnings[:10])) == 10
     assert _warned(warnings)[10:] == ["… and 2 more: headrace check shows all"]
     assert _warned([]) == []
+
+
+def test_a_problem_is_said_in_full_once_again_when_it_changes_and_when_it_is_over():
+    said = Said()
+    taken = {"collector": "the port is taken.\ntake another port: HEADRACE_COLLECTOR_PORT=8081 headrace up"}
+    assert said.news({}) == []
+    assert said.news(taken) == [
+        "collector: the port is taken. take another port: HEADRACE_COLLECTOR_PORT=8081 headrace up"
+    ]
+    assert said.news(taken) == []
+    assert said.news({"collector": "gone", "gold": "a test failed"}) == ["collector: gone", "gold: a test failed"]
+    assert said.news({"gold": "a test failed"}) == ["collector: works again"]
+    assert said.news(taken | {"gold": "a test failed"})[0].startswith("collector: the port")

@@ -191,3 +191,16 @@ def test_a_loaded_project_cannot_be_changed(shop, orders):
         project.sources["other"] = project.source("orders")
     with pytest.raises(AttributeError):
         project.name = "other"
+
+
+def test_a_project_that_does_not_load_names_its_first_fault_and_how_many_more_there_are(shop, orders):
+    shop.source(orders.replace("event_streaming", "event_streamin"))
+    with pytest.raises(ConfigError) as refused:
+        load_project(shop.root)
+    assert "more error" not in refused.value.fix
+    shop.write("connectors/b.yaml", "a: [1, 2")
+    shop.write("connectors/c.yaml", "")
+    with pytest.raises(ConfigError) as refused:
+        load_project(shop.root)
+    assert refused.value.at == "connectors/b.yaml:1"
+    assert refused.value.fix.endswith("; 2 more errors: headrace check")

@@ -15,6 +15,7 @@ from headrace.lake.reader import open_reader
 from headrace.runtime import control
 from headrace.runtime.deployment import now
 from headrace.runtime.tick import subscription
+from headrace.warehouse.embedded import DbtWarehouse
 from headrace.words import Fate
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Glances:
         self._project = project
         self._held = ExitStack()
         self._bus = SqliteBus(project.state / "bus")
+        self._warehouse = DbtWarehouse(project.state)
         self._lake: LakeReader | None = None
 
     def __enter__(self) -> Self:
@@ -42,6 +44,7 @@ class Glances:
 
     def __exit__(self, *_: object) -> None:
         self._held.close()
+        self._warehouse.close()
         self._bus.close()
 
     def glance(self) -> dict[str, Any]:
@@ -55,6 +58,7 @@ class Glances:
         except LakeError as trouble:  # `up` is making the lake, or it was removed: the next glance opens it again
             self._held.close()
             self._lake, ledgers, batches, problem = None, {}, {}, str(trouble)
+        published = self._warehouse.published()  # `headrace build` and `undo` publish as well as `up`
         failing = answer.get("failing", {})
         return {
             "project": project.name,
@@ -66,7 +70,10 @@ class Glances:
                 name: self._source(at, waits[name], ledgers.get(name, {}), batches.get(name, {}), failing.get(name, ""))
                 for name in project.sources
             },
-            "gold": {name: answer.get(name) for name in ("gold", "building", "gold_problem")},
+            "gold": {
+                "gold": published.build if published else None,
+                **{name: answer.get(name) for name in ("building", "gold_problem")},
+            },
             "upkeep": answer.get("upkeep", ""),
             "children": answer.get("children", {}),
         }

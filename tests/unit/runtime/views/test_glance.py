@@ -5,6 +5,7 @@ import pytest
 from headrace.bus.sqlite import SqliteBus
 from headrace.runtime.views.glance import Glances
 from headrace.runtime.views.status import status
+from headrace.warehouse.published import Entry, Ledger, write_ledger
 from living import lived, messages, orders, project_of, sqlite_bus
 
 
@@ -36,3 +37,14 @@ def test_no_message_is_missing_from_both_when_a_commit_falls_between(tmp_path, m
     seen = look(project)
     assert seen["ledger"]["accepted"] + seen["lag"] >= 10
     assert look(project)["ledger"]["accepted"] == 10
+
+
+def test_the_gold_that_is_shown_is_the_one_that_is_published_whoever_published_it(tmp_path):
+    project = project_of(tmp_path)
+    (project.state / "gold").mkdir(parents=True)
+    with Glances(project) as glances:
+        assert glances.glance()["gold"]["gold"] is None
+        for number in (1, 2):
+            entry = Entry(f"b{number}", f"b{number}.db", 1, 1, 1, "2026-11-20T10:00:00+00:00", {})
+            write_ledger(project.state / "gold" / "published.json", Ledger((entry,), (), number))
+            assert glances.glance()["gold"]["gold"] == f"b{number}"
