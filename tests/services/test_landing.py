@@ -26,8 +26,9 @@ LANDING = """
 import sys
 from headrace.connectors import records
 records.BATCH_ROWS = 80
+from headrace.runtime.child_life import run_child
 from headrace.runtime.landing import __main__ as landing
-landing.main()
+sys.exit(run_child(landing.watch, *sys.argv[1:]))
 """
 
 # A store's library that waits forever in a thread of its own, which the interpreter waits for when it ends.

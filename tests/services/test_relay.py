@@ -30,6 +30,7 @@ PATIENCE_SECS = 90.0
 
 DEADLY = """
 import os, signal, sys
+from headrace.runtime.child_life import run_child
 from headrace.runtime.relay import __main__ as relay
 from headrace.runtime.relay.store import Store
 
@@ -41,7 +42,7 @@ class Deadly(Store):
 
 if sys.argv.pop(1) == "deadly":
     relay.Store = Deadly
-sys.exit(relay.main(sys.argv[1:]))
+sys.exit(run_child(relay.relay, *sys.argv[1:]))
 """
 """A relay that is killed when all was sent and nothing is noted yet."""
 

@@ -1,25 +1,26 @@
-"""Run as `python -m headrace.runtime.landing PROJECT ENVIRONMENT`."""
+"""Run as `python -m headrace.runtime.landing PROJECT ENVIRONMENT`: the watched files, taken by a child of `up`.
+
+It says {"files": {source: {state: count}}, "problem"} when that changed.
+"""
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
-import threading
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from headrace.runtime.child import say, when_parent_ends
+from headrace.runtime.child import say
+from headrace.runtime.child_life import run_child
 from headrace.runtime.landing.watch import Landing
 
+if TYPE_CHECKING:
+    from headrace.config.project import Project
+    from headrace.runtime.child_life import Ending
 
-def main() -> None:
-    """Watch a project's files until the parent ends or SIGTERM comes."""
-    stop = threading.Event()
-    when_parent_ends(stop.set)
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    from headrace.config.project import load_project
 
-    landing = Landing(load_project(Path(sys.argv[1]), sys.argv[2]), stop)
+def watch(project: Project, ending: Ending) -> None:
+    """Watch a project's files until asked to end."""
+    landing = Landing(project, ending.asked)
     said: dict[str, object] = {}
 
     def told() -> None:
@@ -37,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_child(watch, *sys.argv[1:]))

@@ -6,22 +6,20 @@ It says {"pushes": {name: {"delivered", "problem"}}, "problem"}, when that chang
 from __future__ import annotations
 
 import asyncio
-import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if find_spec("sniffio") is None:  # httpcore looks for it with every request: a third of the time of one
     sys.modules["sniffio"] = None  # type: ignore[assignment]
 
 from headrace.bus.sqlite import SqliteBus
-from headrace.config.project import load_project
-from headrace.errors import BusyError, HeadraceError
+from headrace.errors import BusyError
 from headrace.file_lock import FileLock
-from headrace.runtime.child import say, when_parent_ends
+from headrace.runtime.child import say
+from headrace.runtime.child_life import run_child
 from headrace.runtime.relay import builds
 from headrace.runtime.relay.delivery import Delivery, ToEndpoint, ToTopic
 from headrace.runtime.relay.feed import Feed
@@ -29,34 +27,20 @@ from headrace.runtime.relay.store import GOLD, Store
 
 if TYPE_CHECKING:
     from headrace.config.project import Project
+    from headrace.runtime.child_life import Ending
 
 SAY_SECS = 1.0
 END_SECS = 5.0  # what a round under way is given at the end; what it would have noted is sent again
 
 
-def main(arguments: list[str]) -> int:
-    """Run until asked to end, or until the parent is gone."""
-    root, environment = arguments
-    try:
-        project = load_project(Path(root), environment)
-        asyncio.run(_relay(project))
-    except HeadraceError as problem:
-        say(problem=str(problem))
-        return 2
-    return 0
+def relay(project: Project, ending: Ending) -> None:
+    """Send until asked to end."""
+    asyncio.run(_relay(project, ending))
 
 
-async def _relay(project: Project) -> None:
+async def _relay(project: Project, ending: Ending) -> None:
     loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
-
-    def end() -> None:
-        loop.call_soon_threadsafe(ended.set)
-
-    when_parent_ends(end)
-    lock = await _alone(project, ended)
+    lock = await _alone(project, ending)
     if lock is None:
         return
     storing = ThreadPoolExecutor(1, thread_name_prefix="store")
@@ -74,28 +58,28 @@ async def _relay(project: Project) -> None:
             )
     running = [asyncio.ensure_future(each.run()) for each in deliveries]
     feeding = [asyncio.ensure_future(feed.run()), asyncio.ensure_future(_tell(deliveries, feed))]
-    ending = asyncio.ensure_future(ended.wait())
-    done, _ = await asyncio.wait([ending, *feeding], return_when=asyncio.FIRST_COMPLETED)
+    asked = asyncio.ensure_future(ending.asked_within())
+    done, _ = await asyncio.wait([asked, *feeding], return_when=asyncio.FIRST_COMPLETED)
     for each in deliveries:
         each.stop()
     if running:
         await asyncio.wait(running, timeout=END_SECS)
-    for task in (*running, *feeding, ending):
+    for task in (*running, *feeding, asked):
         task.cancel()
-    await asyncio.gather(*running, *feeding, ending, return_exceptions=True)
+    await asyncio.gather(*running, *feeding, asked, return_exceptions=True)
     feed.close()
     publishing.shutdown()
     storing.submit(store.close).result()
     storing.shutdown()
     bus.close()
     lock.release()
-    for task in done - {ending}:
+    for task in done - {asked}:
         task.result()  # a bug of ours: the relay ends, and its parent starts it again
 
 
-async def _alone(project: Project, ended: asyncio.Event) -> FileLock | None:
+async def _alone(project: Project, ending: Ending) -> FileLock | None:
     """Return the lock of the one relay of this environment, once that of a killed `up` has let go; None at the end."""
-    while not ended.is_set():
+    while not ending.asked.is_set():
         try:
             return FileLock(
                 project.state / "relay.lock",
@@ -104,8 +88,7 @@ async def _alone(project: Project, ended: asyncio.Event) -> FileLock | None:
             )
         except BusyError as busy:
             say(problem=str(busy))
-        with suppress(TimeoutError):
-            await asyncio.wait_for(ended.wait(), 0.2)
+        await ending.asked_within(0.2)
     return None
 
 
@@ -124,4 +107,4 @@ async def _tell(deliveries: list[Delivery], feed: Feed) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_child(relay, *sys.argv[1:]))
