@@ -60,6 +60,14 @@ def format_of(source: Path | BinaryIO | str, given: str | None = None) -> str:
     return found
 
 
+def says_cells(name: str) -> bool:
+    """Say whether a file's name says that it is CSV or TSV, compressed or not."""
+    name = name.lower()
+    for suffix in COMPRESSIONS:
+        name = name.removesuffix(suffix)
+    return name.endswith((*FORMATS["csv"], *FORMATS["tsv"]))
+
+
 def read_messages(
     source: Path | BinaryIO,
     *,
@@ -174,7 +182,7 @@ def _columnar(
             fix="publish the plain .parquet file (its columns are compressed within)",
         )
     with _unpacked(source, name, compression, bounds) as file:
-        yield from read_parquet(file, name, attributes, note)
+        yield from read_parquet(file, name, attributes, note, bounds)
 
 
 @contextlib.contextmanager

@@ -12,18 +12,26 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from headrace.connectors.byte_stream import BLOCK_BYTES
-from headrace.connectors.records import batches
+from headrace.connectors.byte_stream import BLOCK_BYTES, UNBOUNDED
+from headrace.connectors.parquet_pages import groups
+from headrace.connectors.records import MAX_RECORD_BYTES, batches
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from headrace.connectors.byte_stream import Bounds
+    from headrace.connectors.parquet_pages import Group
+
 BATCH_ROWS = 20_000
+BUFFER_BYTES = 1 << 20  # of each column
+DENSE_BYTES = 128 << 20  # what a batch may take where its pages are densest
+PIECE_BYTES = 32 << 20
 _PLAIN = r'^[^"\\\x00-\x1f]*$'
 
 
 _BYTES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view)
+_STRINGS = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
 _LISTS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
@@ -92,8 +100,9 @@ class RowsAsJson:
         raise InputError(f"a Parquet column of type {kind} has no JSON form", fix="leave the column out")
 
     def _map(self, column: pa.MapArray) -> pa.Array:
-        entries = pc.binary_join_element_wise(_quoted(column.keys.cast(pa.string())), self._text(column.items), ":")
-        return _joined(column, column.offsets.to_numpy(), entries, "{", "}")
+        keys, items, offsets = _entries(column)
+        entries = pc.binary_join_element_wise(_quoted(keys.cast(pa.string())), self._text(items), ":")
+        return _joined(column, offsets, entries, "{", "}")
 
     def _list(self, column: pa.Array) -> pa.Array:
         lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
@@ -126,27 +135,95 @@ def _base64(column: pa.Array) -> pa.Array:
 
 
 def read_parquet(
-    source: BinaryIO, name: str, attributes: Mapping[str, str], note: Callable[[str], None]
+    source: BinaryIO, name: str, attributes: Mapping[str, str], note: Callable[[str], None], bounds: Bounds = UNBOUNDED
 ) -> Iterator[pa.RecordBatch]:
     """Yield a message for each row, in order; `note` is told of numbers that JSON cannot say and that became null.
 
-    Raises `InputError` where the file is damaged, after all that came before.
+    Memory is bounded by the open pages and some batches, whatever the file says of itself. Raises `InputError` where it
+    is damaged, or where a row or all that comes out of it go beyond their bounds, after all that came before.
     """
     rows = RowsAsJson()
-    if not source.seek(0, io.SEEK_END):
+    packed = source.seek(0, io.SEEK_END)
+    if not packed:
         raise InputError(
             "the file is empty, and a Parquet file never is", at=name, fix="write it again, or leave it out"
         )
-    source.seek(0)
+    told = 0
     try:
-        with pq.ParquetFile(source) as file:
-            size = sum(file.metadata.row_group(group).total_byte_size for group in range(file.metadata.num_row_groups))
-            fitting = BLOCK_BYTES * max(1, file.metadata.num_rows) // max(1, size)
-            for batch in file.iter_batches(batch_size=max(1, min(BATCH_ROWS, fitting))):
-                yield from batches(rows.texts(batch).cast(pa.binary()), attributes)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
-        raise InputError(
-            f"the Parquet file cannot be read: {str(error).splitlines()[0]}", at=name, fix="fetch the file again"
-        ) from error
+        found = groups(source, name)
+        texts = sorted(frozenset().union(*(group.texts for group in found)))
+        source.seek(0)
+        # Without a buffer, or with one for all, each column of a row group would be held as a whole.
+        with pq.ParquetFile(source, read_dictionary=texts, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
+            for number, group in enumerate(found):
+                for batch in file.iter_batches(batch_size=_fitting(group), row_groups=[number]):
+                    for piece in _pieces(batch, name):
+                        payload = rows.texts(piece).cast(pa.binary())
+                        told += payload.nbytes
+                        bounds.hold(told, packed, name, "Parquet file")
+                        yield from batches(payload, attributes)
+    except (MemoryError, InputError):
+        raise
+    except (pa.ArrowException, OSError, ValueError, LookupError, RecursionError) as error:
+        what = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"the Parquet file cannot be read: {what}", at=name, fix="fetch the file again") from error
     if rows.not_finite:
         note(f"{name}: {rows.not_finite:,} numbers are NaN or infinite, which JSON cannot say: they became null")
+
+
+def _fitting(group: Group) -> int:
+    """Return how many rows are read at once."""
+    usual, dense = BLOCK_BYTES / max(1.0, group.row_bytes), DENSE_BYTES / max(1.0, group.densest)
+    return int(max(1, min(BATCH_ROWS, usual, dense)))
+
+
+def _pieces(batch: pa.RecordBatch, name: str) -> Iterator[pa.RecordBatch]:
+    """Yield a batch in parts of which each becomes no more than PIECE_BYTES of text, or is one row."""
+    size = sum(
+        len(column) * (len(title) + 4) + _told(column)
+        for title, column in zip(batch.schema.names, batch.columns, strict=True)
+    )
+    if size <= PIECE_BYTES:
+        yield batch
+    elif batch.num_rows > 1:
+        half = batch.num_rows // 2
+        yield from _pieces(batch.slice(0, half), name)
+        yield from _pieces(batch.slice(half), name)
+    elif size <= MAX_RECORD_BYTES:
+        yield batch
+    else:
+        raise InputError(
+            f"a row unfolds to more than {MAX_RECORD_BYTES >> 20} MiB",
+            at=name,
+            fix="look at it; write it as several rows",
+        )
+
+
+def _told(column: pa.Array) -> int:
+    """Return about how many bytes of text a column becomes."""
+    kind, types = column.type, pa.types
+    if isinstance(column, pa.ExtensionArray):
+        return _told(column.storage)
+    if types.is_dictionary(kind):
+        if not any(is_bytes(kind.value_type) for is_bytes in (*_BYTES, *_STRINGS)):
+            return 24 * len(column)
+        lengths = pc.binary_length(column.dictionary).cast(pa.int64())
+        return (pc.sum(lengths.take(column.indices)).as_py() or 0) + 4 * len(column)
+    if types.is_struct(kind):
+        return sum(
+            len(column) * (len(field.name) + 4) + _told(part)
+            for field, part in zip(kind, column.flatten(), strict=True)
+        )
+    if types.is_map(kind):
+        keys, items, _ = _entries(column)
+        return _told(keys) + _told(items)
+    if any(is_list(kind) for is_list in _LISTS):
+        return 2 * len(column) + _told(pc.list_flatten(column))
+    return int(column.nbytes) + 16 * len(column)
+
+
+def _entries(column: pa.MapArray) -> tuple[pa.Array, pa.Array, Any]:
+    """Return the keys and items of these maps alone, and where those of each start among them."""
+    offsets = column.offsets.to_numpy()
+    first, many = int(offsets[0]), int(offsets[-1] - offsets[0])
+    return column.keys.slice(first, many), column.items.slice(first, many), offsets - first

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from headrace.runtime.child import say
 from headrace.runtime.child_life import run_child
+from headrace.runtime.landing.memory import hold_memory
 from headrace.runtime.landing.watch import Landing
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 def watch(project: Project, ending: Ending) -> None:
     """Watch a project's files until asked to end."""
     landing = Landing(project, ending.asked)
+    hold_memory(len(landing.sources))
     said: dict[str, object] = {}
 
     def told() -> None:

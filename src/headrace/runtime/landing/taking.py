@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 from headrace.bus.base import Once
 from headrace.connectors.batch_file.decisions import Found, Step, decide
 from headrace.connectors.batch_file.rows import numbered
-from headrace.errors import BusError, ExternalError, HeadraceError, SpaceError, UserError
+from headrace.errors import BusError, ExternalError, HeadraceError, InputError, SpaceError, UserError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 HASH_BYTES = 8 << 20
 NOTED_EVERY_SECS = 0.5
+OUT_OF_MEMORY = "there was no memory left to read the file"
 
 
 class Checked(NamedTuple):
@@ -109,6 +110,11 @@ def take(
         raise
     except UserError as error:
         _fail(source, entry, error, manifest, clock)
+    except MemoryError as error:
+        if OUT_OF_MEMORY not in entry.message:  # another file may have had it all: there is a second time
+            raise ExternalError(OUT_OF_MEMORY, at=entry.path, fix="wait for the next look") from error
+        wants = InputError(f"{OUT_OF_MEMORY}, twice", at=entry.path, fix="write it as several smaller files")
+        _fail(source, entry, wants, manifest, clock)
     except Exception as error:  # noqa: BLE001 - the edge of one file: a bug in its reader must not stop the others
         bug = HeadraceError(f"{type(error).__name__}: {error}", fix="this is a bug of Headrace; please report it")
         _fail(source, entry, bug, manifest, clock)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from headrace.config.locations import place_of
 from headrace.connectors.byte_stream import NAMES, Bounds
 from headrace.connectors.csv_dialect import Said, said_by
-from headrace.connectors.files import read_messages
+from headrace.connectors.files import read_messages, says_cells
 from headrace.errors import HeadraceError, InputError
 from headrace.words import DATASET_ATTRIBUTE
 
@@ -66,10 +66,12 @@ class Watched:
     def settings(self, path: str) -> str:
         """Return what stands for how a file is read: with others, the same bytes are other messages.
 
-        The table is part of it, since messages name theirs: the other tables of the source are not.
+        The table is part of it, since messages name theirs: the other tables of the source are not. So is whether a
+        file's name says that it holds lines of cells, and not JSON: its bytes alone may well be either.
         """
         table = self._table(path)
-        return _standing_for((*self.reading, self.tables if table is None else (table,)))
+        cells = ("csv",) if self.format is None and says_cells(path) else ()
+        return _standing_for((*self.reading, self.tables if table is None else (table,), *cells))
 
     def producer(self, digest: str, path: str) -> str:
         """Return the name under which the topic counts the messages of a file with this digest at this path."""

@@ -170,6 +170,24 @@ def test_the_same_bytes_under_another_name_are_taken_once(shop):
     ]
 
 
+def test_the_same_bytes_under_a_name_that_says_another_format_are_other_messages(shop):
+    shop.write("a.csv", b'{"n":1}\n{"n":2}\n')
+    shop.scan()
+    shop.scan()
+    shop.write("b.json", b'{"n":1}\n{"n":2}\n')
+    shop.write("c.jsonl", b'{"n":1}\n{"n":2}\n')
+    shop.scan()
+    shop.scan()
+    assert shop.payloads() == [b'{"n":2}', b'{"n":1}', b'{"n":2}']
+    assert [each.message for each in shop.entries()] == ["", "", "the same bytes as b.json: taken once"]
+    shop.say("format: ndjson")
+    shop.write("d.csv", b'{"n":3}\n')
+    shop.write("e.json", b'{"n":3}\n')
+    shop.scan()
+    shop.scan()
+    assert shop.payloads()[3:] == [b'{"n":3}'], "where the source says the format, names do not"
+
+
 def test_a_touched_file_is_no_new_one_and_a_changed_one_is(shop):
     shop.write("a.jsonl", lines(0, 3))
     shop.scan()
@@ -214,6 +232,30 @@ def test_a_bad_file_fails_alone_and_whole_and_is_taken_when_it_is_mended(shop):
     shop.scan()
     assert shop.files()["open.json"] == ("done", 2, 2)
     assert len(shop.payloads()) == 5
+
+
+def test_a_file_for_which_there_is_no_memory_is_tried_twice_and_keeps_no_other_waiting(shop):
+    shop.write("a.jsonl", lines(0, 1))
+    shop.write("b.jsonl", lines(1, 2))
+    place = shop.sources["orders"].place
+
+    class Small:
+        name, listing, is_same = place.name, place.listing, place.is_same
+        open = staticmethod(lambda found: _raised(MemoryError) if found.path == "a.jsonl" else place.open(found))
+
+    shop.sources["orders"] = dataclasses.replace(shop.sources["orders"], place=Small())
+    with pytest.raises(ExternalError, match="no memory left"):
+        shop.scan()
+    assert shop.files() == {"a.jsonl": ("waiting", None, 0), "b.jsonl": ("done", 1, 1)}
+    shop.scan()
+    assert shop.files()["a.jsonl"] == ("failed", None, 0)
+    (failed,) = (each for each in shop.entries() if each.path == "a.jsonl")
+    assert "twice" in failed.message
+    assert "smaller files" in failed.fix
+
+
+def _raised(kind):
+    raise kind
 
 
 def test_what_failed_is_tried_again_when_its_source_says_how_to_read_it(shop):
