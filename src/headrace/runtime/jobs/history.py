@@ -103,11 +103,15 @@ class JobHistory:
         return int(begun[0][0]) if begun else None
 
     def end(self, number: int, status: str, message: str, now: dt.datetime) -> None:
-        """Write down how a run ended, unless that was said already. One with nothing to do is not kept."""
+        """Write down how a run ended, unless that was said already.
+
+        One with nothing to do is not kept; but where it was another try of a run that failed, it is the last one.
+        """
         with self._open() as history:
             if status == "nothing":
-                history.execute("DELETE FROM runs WHERE id = ? AND ended_at IS NULL", (number,))
-                return
+                alone = "DELETE FROM runs WHERE id = ? AND ended_at IS NULL AND attempt = 1"
+                if history.execute(alone, (number,)).rowcount:
+                    return
             history.execute(
                 "UPDATE runs SET status = ?, message = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL",
                 (status, message[:MESSAGE_LENGTH], _number(now), number),

@@ -83,7 +83,11 @@ class Jobs:
         """
         job = found(self.jobs, name)
         lock = self._taken(job.name)
-        number = self.history.begin(job.name, None, self._clock())
+        try:
+            number = self.history.begin(job.name, None, self._clock())
+        except BaseException:  # a full disk, say: the job must be free for its next run
+            lock.release()
+            raise
         assert number is not None  # noqa: S101 - only a slot can be taken
         started = self._clock()
         outcome = self._done(job, number, lock)

@@ -9,7 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.config.jobs import BUILT_IN, Job, JobsSpec, building_every, jobs_of
+from headrace.errors import LakeError
 from headrace.runtime.jobs.history import RUNS_KEPT, JobHistory
+from headrace.runtime.jobs.scheduler import Jobs
 from headrace.runtime.jobs.slots import Past, due, jitter, next_run, pause
 from headrace.schedule import Schedule
 
@@ -152,6 +154,30 @@ def test_a_slot_that_had_nothing_to_do_stays_taken(tmp_path):
     assert history.runs() == []
     assert due(now, {one.name: one}, history.past()) == []
     assert history.begin(one.name, run, now) is None  # another process that had decided before
+
+
+def test_a_retry_that_finds_nothing_to_do_is_not_tried_for_ever(tmp_path):
+    history, one = JobHistory(tmp_path), job("0 3 * * *", retries=1)
+    history.know([one.name], START)
+    now, tried = START + dt.timedelta(hours=16), []
+    for status in ("failed", "nothing", "nothing", "nothing"):
+        for run in due(now, {one.name: one}, history.past()):
+            tried.append(run.attempt)
+            history.end(history.begin(one.name, run, now), status, status, now)
+        now += MINUTE
+    assert tried == [1, 2]
+    assert [each["status"] for each in history.runs()] == ["nothing", "failed"]
+
+
+def test_a_job_whose_start_cannot_be_written_down_is_free_for_its_next_run(tmp_path):
+    class Full(JobHistory):
+        def begin(self, *_):
+            raise LakeError("full")
+
+    one, history = job(), Full(tmp_path)
+    with pytest.raises(LakeError):
+        Jobs({one.name: one}, {}, history, lambda: START).run(one.name)
+    history.lock(one.name).release()
 
 
 def test_the_history_is_bounded_and_tells_the_newest_first(tmp_path):
