@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from headrace.stages.merge import Contended
 
 
+DIGEST_BYTES = 16
+
+
 class Knowledge:
     """Answers the merge's questions about silver. `query` runs SQL on the writer's connection, tables by name.
 
@@ -46,7 +49,7 @@ class Knowledge:
                 for dataset in pc.unique(lost["dataset"]).to_pylist():
                     if dataset in self._superseded:
                         part = lost.filter(pc.equal(lost["dataset"], dataset))
-                        self._superseded[dataset].add(_digest_hashes(part["digest"].to_pylist()))
+                        self._superseded[dataset].add(_digest_hashes(part["digest"]))
 
     def maybe_stored(self, dataset: Dataset, hashes: np.ndarray) -> np.ndarray:
         """Return a boolean per key hash: False means surely not in silver."""
@@ -81,8 +84,8 @@ class Knowledge:
         if dataset.name not in self._superseded:
             scanned = self._query(f"SELECT digest FROM {tables.SUPERSEDED.sql} WHERE dataset = '{dataset.name}'")
             self._superseded[dataset.name] = Runs()
-            self._superseded[dataset.name].add(_digest_hashes(scanned["digest"].to_pylist()))
-        numbers = _digest_hashes(digests)
+            self._superseded[dataset.name].add(_digest_hashes(scanned["digest"]))
+        numbers = _digest_hashes(pa.chunked_array([digests], pa.binary()))
         maybe, _ = self._superseded[dataset.name].between(numbers, numbers)
         asked = pa.table({"digest": pa.array([digests[i] for i in np.flatnonzero(maybe).tolist()], pa.binary())})
         if not len(asked):
@@ -132,5 +135,10 @@ class Knowledge:
         return self._had_rows
 
 
-def _digest_hashes(digests: Sequence[bytes]) -> np.ndarray:
-    return np.frombuffer(b"".join(digests), dtype="<u8")[::2].copy()
+def _digest_hashes(digests: pa.ChunkedArray) -> np.ndarray:
+    """Return the first half of each digest as a number. No digest becomes an object: there may be millions."""
+    halves = [np.zeros(0, "<u8")]
+    for chunk in digests.chunks:
+        fixed = chunk.cast(pa.binary(DIGEST_BYTES))
+        halves.append(np.frombuffer(fixed.buffers()[1], "<u8")[2 * fixed.offset :][: 2 * len(fixed) : 2])
+    return np.concatenate(halves)
