@@ -12,6 +12,7 @@ from typing import Any
 import typer
 
 from headrace.cli import recent
+from headrace.cli.output import visible
 
 
 def _read(*asked: Any) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def _read(*asked: Any) -> dict[str, Any]:
 
 def _show(event: dict[str, Any]) -> None:
     lead = typer.style(f"{event['stage']}/{event['code']}", fg="red")
-    typer.echo(f"{event['seq']}  {recent.clock(event['ingest_time'])}  {lead}: {event['reason']}")
+    typer.echo(f"{event['seq']}  {recent.clock(event['ingest_time'])}  {lead}: {visible(event['reason'])}")
     if event["path"] is not None:
         recent.below(f"{event['path']} = {event['value']}" if event["value"] else event["path"])
     recent.below(event["payload"])

@@ -7,6 +7,7 @@ it, text goes to stdout and notes (progress, hints) to stderr, so that stdout ca
 from __future__ import annotations
 
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from rich.console import Console
+
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""What a terminal acts on, or turns the order of letters by; but for tabs and line ends."""
+
+
+def visible(text: str) -> str:
+    """Return a text with its control characters escaped: what a stranger sent must not drive our user's terminal."""
+    return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class Output:
@@ -47,7 +57,7 @@ class Output:
         """Print a line of text; `style` is a colour, `bold` and `dim`, in any order, and shows on a terminal only."""
         words = style.split()
         colour = next((word for word in words if word not in {"bold", "dim"}), None)
-        typer.secho(text, fg=colour, bold="bold" in words or None, dim="dim" in words or None)
+        typer.secho(visible(text), fg=colour, bold="bold" in words or None, dim="dim" in words or None)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
         """Print rows under headers; columns named in `right` hold numbers. None is shown as a dash."""
@@ -64,7 +74,7 @@ class Output:
     def note(self, text: str) -> None:
         """Print a line for the person at the terminal, on stderr; silent with --json."""
         if not self.as_json:
-            typer.echo(text, err=True)
+            typer.echo(visible(text), err=True)
 
 
 def _cell(value: object) -> str:
@@ -72,4 +82,4 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, int):
         return f"{value:,}"
-    return str(value)
+    return visible(str(value))

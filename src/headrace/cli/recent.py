@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
+from headrace.cli.output import visible
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def _tell(
 
 def below(text: str) -> None:
     """Print a text below a message as one line, cut to the terminal; whole where stdout is a pipe."""
-    line = "  " + " ".join(text.split())
+    line = "  " + visible(" ".join(text.split()))
     width = shutil.get_terminal_size().columns
     typer.echo(line if not sys.stdout.isatty() or len(line) <= width else f"{line[: width - 1]}…")
 

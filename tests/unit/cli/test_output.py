@@ -1,6 +1,7 @@
 import json
 
 from headrace.cli.output import Output
+from headrace.cli.recent import below
 
 
 def test_json_is_one_document_and_notes_are_silent(capsys):
@@ -28,3 +29,18 @@ def test_a_table_shows_numbers_to_the_right_and_nothing_as_a_dash(capsys):
         "[x]          -",
         "ok         yes",
     ]
+
+
+def test_what_a_stranger_sent_does_not_drive_the_terminal(capsys):
+    sent = 'a\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202eb\tc\né"\\'
+    seen = 'a\\x1b]0;owned\\x07\\x1b[2J\\r\\x9b31m\\u202eb\tc\né"\\'
+    output = Output(as_json=False)
+    output.line(sent)
+    output.note(sent)
+    below(sent)
+    output.table(["value"], [[sent]])
+    shown = capsys.readouterr()
+    in_one_line = " ".join(seen.replace("\\r", " ").split())
+    assert shown.out.startswith(f"{seen}\n  {in_one_line}\n")
+    assert shown.err == f"{seen}\n"
+    assert not set("\x1b\x07\r\x9b\u202e") & set(shown.out)
