@@ -30,9 +30,10 @@ class FileLock:
         try:
             make_folder(path.parent)
             self._handle = _open(path)
+            mine = _taken(self._handle)
         except OSError as problem:
             raise disk_error(problem, str(path)) from problem
-        if not _taken(self._handle):
+        if not mine:
             holder = os.pread(self._handle, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._handle)
             what, fix = (text.replace("{process}", holder) for text in (what, fix))
@@ -46,6 +47,10 @@ class FileLock:
 
     def __exit__(self, *_: object) -> None:
         self.release()
+
+    def fileno(self) -> int:
+        """Return what a child may inherit: the lock is then held until the last process ends that has it."""
+        return self._handle
 
     def release(self) -> None:
         """Let others take it."""

@@ -7,59 +7,46 @@ take in is acknowledged first. Where there is one worker, it is that; where ther
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import sys
-from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from headrace.collector import board
 from headrace.collector.access import Access
 from headrace.collector.counts import Counts
-from headrace.collector.ending import when_asked
 from headrace.collector.serve import listen
 from headrace.collector.share import Share, cores, workers_of
-from headrace.config.project import load_project
-from headrace.errors import BusyError, ConfigError, HeadraceError
+from headrace.errors import ConfigError
+from headrace.file_lock import FileLock
 from headrace.identity.tokens import TokenFile
-from headrace.runtime.child import say
+from headrace.runtime.child_life import run_child
 from headrace.runtime.state import open_state
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from headrace.config.project import Project
+    from headrace.runtime.child_life import Ending
 
-log = logging.getLogger("headrace.collector")
 
+def collect(project: Project, ending: Ending) -> None:
+    """Take events in until asked to end."""
+    open_state(project.state)
+    check_doors(project)
+    count = workers_of(project.collector, cores())
+    rows = board.rows_for(len(project.sources))
+    with (
+        contextlib.closing(listen(project.collector.host, project.collector.port)) as listener,
+        alone(project.state) as lock,
+    ):
+        if count == 1:
+            from headrace.collector.worker import take_in
 
-def main(root: Path, environment: str) -> int:
-    """Serve until asked to end; return the exit code."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
-    ending = when_asked()
-    try:
-        project = load_project(root, environment)
-        open_state(project.state)
-        check_doors(project)
-        count = workers_of(project.collector, cores())
-        rows = board.rows_for(len(project.sources))
-        with (
-            contextlib.closing(listen(project.collector.host, project.collector.port)) as listener,
-            alone(project.state) as lock,
-        ):
-            if count == 1:
-                from headrace.collector.worker import take_in
+            take_in(project, listener, ending, Counts(board.alone(rows)), Share())
+        else:
+            from headrace.collector.workers import Workers
 
-                take_in(project, listener, ending, Counts(board.alone(rows)), Share())
-            else:
-                from headrace.collector.workers import Workers
-
-                Workers(project, count, listener, lock.fileno(), rows).run(ending)
-    except HeadraceError as problem:
-        say(problem=str(problem))
-        log.error("%s", problem)
-        return 2
-    return 0
+            Workers(project, count, listener, lock.fileno(), rows).run(ending)
 
 
 def check_doors(project: Project) -> None:
@@ -75,23 +62,19 @@ def check_doors(project: Project) -> None:
         )
 
 
-@contextlib.contextmanager
-def alone(state: Path) -> Iterator[IO[str]]:
+def alone(state: Path) -> FileLock:
     """Hold the environment's collector: one that still ends must not publish the spool that the next one reads.
 
     Held until the last process ends that has the file: workers inherit it, and so outlive nobody who could follow them.
     """
-    with (state / "collector.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as problem:
-            raise BusyError(
-                "another collector of this environment is still there",
-                at=str(state / "collector.lock"),
-                fix=f"it ends within seconds; else see who it is: fuser {state / 'collector.lock'}",
-            ) from problem
-        yield lock
+    path = state / "collector.lock"
+    return FileLock(
+        path,
+        what="another collector of this environment is still there",
+        fix=f"it ends within seconds; else see who it is: fuser {path}",
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.INFO)
+    sys.exit(run_child(collect, *sys.argv[1:]))

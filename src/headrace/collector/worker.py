@@ -13,7 +13,6 @@ import os
 import resource
 import socket
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.bus.sqlite import SqliteBus
@@ -22,41 +21,23 @@ from headrace.collector.access import Access
 from headrace.collector.app import Collector
 from headrace.collector.cors import Cors
 from headrace.collector.counts import Counts
-from headrace.collector.ending import when_asked
 from headrace.collector.lanes import Lanes, spool_folder
 from headrace.collector.serve import Serving
 from headrace.collector.share import Share
-from headrace.config.project import load_project
-from headrace.errors import ConfigError, HeadraceError
+from headrace.errors import ConfigError
 from headrace.identity.tokens import TokenFile
 from headrace.runtime.child import say
+from headrace.runtime.child_life import run_child
 
 if TYPE_CHECKING:
-    from headrace.collector.ending import Ending
     from headrace.config.project import Project
+    from headrace.runtime.child_life import Ending
 
 LOOK_SECS = 0.25  # how often tokens are looked at, and slow clients
 DRAIN_SECS = 8.0  # `up` waits ten before it kills
 SWITCH_SECS = 0.0005  # how long the event loop may keep a lane waiting that has something to answer
 
 log = logging.getLogger("headrace.collector")
-
-
-def main(root: Path, environment: str, share: Share, listener: int, shared: int) -> int:
-    """Serve as one worker of several until asked to end; return the exit code."""
-    logging.basicConfig(
-        format=f"%(asctime)s %(levelname)s %(name)s: worker {share.number}: %(message)s", level=logging.INFO
-    )
-    ending = when_asked()
-    try:
-        project = load_project(root, environment)
-        counts = Counts(board.opened(shared, share.number, share.of))
-        take_in(project, socket.socket(fileno=listener), ending, counts, share)
-    except HeadraceError as problem:
-        say(problem=str(problem))
-        log.error("%s", problem)
-        return 2
-    return 0
 
 
 def take_in(project: Project, listener: socket.socket, ending: Ending, counts: Counts, share: Share) -> None:
@@ -107,5 +88,12 @@ async def _serve(
 
 if __name__ == "__main__":
     _, folder, name, *numbers = sys.argv
-    which, of, *handles = map(int, numbers)
-    sys.exit(main(Path(folder), name, Share(which, of), *handles))
+    which, of, listening, shared = map(int, numbers)
+    logging.basicConfig(format=f"%(asctime)s %(levelname)s %(name)s: worker {which}: %(message)s", level=logging.INFO)
+
+    def work(project: Project, ending: Ending) -> None:
+        """Serve as one worker of several."""
+        counts = Counts(board.opened(shared, which, of))
+        take_in(project, socket.socket(fileno=listening), ending, counts, Share(which, of))
+
+    sys.exit(run_child(work, folder, name))

@@ -16,8 +16,8 @@ from headrace.runtime.child import Child, say
 if TYPE_CHECKING:
     import socket
 
-    from headrace.collector.ending import Ending
     from headrace.config.project import Project
+    from headrace.runtime.child_life import Ending
 
 LOOK_SECS = 0.1
 PATIENCE_SECS = 9.0  # a worker takes eight to end, and `up` waits ten
@@ -56,7 +56,7 @@ class Workers:
         problems: dict[int, str] = {}
         since = time.monotonic()
         try:
-            while not ending.wait(LOOK_SECS):
+            while not ending.asked.wait(LOOK_SECS):
                 living = self._living()
                 for number, worker in self._workers.items():
                     self._counts.lives(number, lives=number in living)
