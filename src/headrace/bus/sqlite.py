@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import json
+import math
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -166,12 +167,21 @@ class SqliteBus:
             )
         inside = [Nacks(Span(max(first, span.first), min(end, span.end)), times) for (first, end), times in counts]
         again = [nacked for nacked in inside if nacked.span.first < nacked.span.end]
+        most = subscription.max_deliveries if subscription.dead_letter_topic else math.inf
+        dead = [nacked.span for nacked in again if nacked.times >= most]
         with file.reading():
             deliveries.out.discard(span)
-            deliveries.returned.extend(nacked.span for nacked in again)
-        for dead, times in again:
-            if subscription.dead_letter_topic and times >= subscription.max_deliveries:
-                self._bury(file, subscription, deliveries, dead)
+            deliveries.out.update(dead)  # until the dead letters are durable: the cursor may not pass them before
+            deliveries.returned.extend(nacked.span for nacked in again if nacked.times < most)
+        try:
+            while dead:
+                self._bury(file, subscription, dead[-1])
+                with file.reading():
+                    deliveries.out.discard(dead.pop())
+        finally:
+            with file.reading():
+                deliveries.out.difference_update(dead)
+                deliveries.returned.extend(dead)
         self._note(file, name, deliveries)
 
     def seek(self, topic: str, name: str, positions: Mapping[str, int]) -> None:
@@ -277,16 +287,15 @@ class SqliteBus:
             connection.execute("UPDATE subscriptions SET cursor = ? WHERE name = ? AND cursor < ?", (upto, name, upto))
             connection.execute("DELETE FROM nacks WHERE subscription = ? AND end_offset <= ?", (name, upto))
 
-    def _bury(self, file: TopicFile, subscription: Subscription, deliveries: Deliveries, span: Span) -> None:
-        # it stays among the returned until the dead letters are durable: the cursor may not pass it before
-        with file.reading() as connection:
-            at = span.first
-            while at < span.end:
+    def _bury(self, file: TopicFile, subscription: Subscription, span: Span) -> None:
+        """Publish a span's messages as dead letters, with no lock held: who subscribes takes the bus's, then ours."""
+        at = span.first
+        while at < span.end:
+            with file.reading() as connection:
                 batch = _read(file, connection, Span(at, span.end), chunks.CHUNK_ROWS, chunks.CHUNK_BYTES)
-                at = batch.column("offset")[-1].as_py() + 1
-                dead = chunks.matching(batch, subscription.filter)
-                self.publish(subscription.dead_letter_topic, chunks.dead_letters(dead))
-            deliveries.returned.remove(span)
+            at = batch.column("offset")[-1].as_py() + 1
+            dead = chunks.matching(batch, subscription.filter)
+            self.publish(subscription.dead_letter_topic, chunks.dead_letters(dead))
 
     def _retain(self, file: TopicFile) -> None:
         before = _micros(self._clock() - self._retention)

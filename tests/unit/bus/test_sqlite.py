@@ -80,6 +80,40 @@ def test_nacks_are_counted_across_objects(tmp_path):
     assert SqliteBus(tmp_path).lag("orders.dead", "reader").messages == 1
 
 
+def test_who_subscribes_does_not_wait_for_dead_letters_nor_they_for_it(tmp_path, monkeypatch):
+    bus = SqliteBus(tmp_path)
+    bus.publish("orders", batch(b"bad"))
+    bus.subscribe(Subscription("orders", "reader", max_deliveries=1, dead_letter_topic="orders.dead"))
+    pulled = bus.pull("orders", "reader", 1, BIG)
+    publish = bus.publish
+
+    def beside(*arguments):
+        other = threading.Thread(target=bus.subscribe, args=[Subscription("orders", "another")], daemon=True)
+        other.start()
+        other.join(5)
+        assert not other.is_alive()
+        assert bus.pull("orders", "reader", 1, BIG) is None, "what is being buried is handed out to nobody"
+        return publish(*arguments)
+
+    monkeypatch.setattr(bus, "publish", beside)
+    bus.nack("orders", "reader", pulled.receipt)
+    assert (bus.lag("orders", "reader").messages, bus.lag("orders.dead", "reader").messages) == (0, 1)
+
+
+def test_a_dead_letter_that_cannot_be_kept_is_given_back(tmp_path, monkeypatch):
+    bus = SqliteBus(tmp_path)
+    bus.publish("orders", batch(b"bad"))
+    bus.subscribe(Subscription("orders", "reader", max_deliveries=1, dead_letter_topic="orders.dead"))
+
+    def full(*_):
+        raise SpaceError("the disk is full")
+
+    monkeypatch.setattr(bus, "publish", full)
+    with pytest.raises(SpaceError):
+        bus.nack("orders", "reader", bus.pull("orders", "reader", 1, BIG).receipt)
+    assert bus.pull("orders", "reader", 1, BIG).batch.column("payload").to_pylist() == [b"bad"]
+
+
 def test_large_publishes_lie_in_bounded_chunks_and_come_back_whole(tmp_path):
     bus = SqliteBus(tmp_path)
     sent = noise(300, 100_000)
