@@ -51,6 +51,7 @@ class SqliteBus:
     A topic has one partition, named by the epoch of its file (eight hex digits, random): a topic that was deleted and
     made again never reuses a position. A publish is one fsynced transaction. What all subscriptions have acked is
     deleted after `retention_secs`, a bounded step with each ack; a topic without subscriptions keeps everything.
+    Times of ingestion rise, though the clock is set back, but by more than an hour: then it was wrong before.
     A numbered producer is forgotten a year after the topic last took a message of it.
     `max_topic_bytes` bounds a topic's file (0: the disk does); a topic at its limit raises `SpaceError`.
     """
@@ -90,7 +91,7 @@ class SqliteBus:
         encoded = list(chunks.encode(batch.slice(known)))  # before the lock is taken: processes compress side by side
         with file.writing(patience_secs) as connection:
             first, last_taken = connection.execute("SELECT next_offset, last_ingest_time FROM topic").fetchone()
-            taken = max(_micros(self._clock()), last_taken)
+            taken = _taken(_micros(self._clock()), last_taken)
             if once is not None:
                 if (now_known := _repeated(connection, once, batch.num_rows, topic)) != known:
                     encoded = list(chunks.encode(batch.slice(now_known)))  # somebody else published them meanwhile
@@ -373,6 +374,11 @@ def _oldest(connection: sqlite3.Connection) -> int:
     return int(row.fetchone()[0])
 
 
+def _taken(clock: int, last: int) -> int:
+    """Return the time of ingestion: it never goes back, but where the last one was of a clock that was far ahead."""
+    return clock if last - clock > _AHEAD else max(clock, last)
+
+
 def _micros(instant: dt.datetime) -> int:
     return (instant - _EPOCH) // dt.timedelta(microseconds=1)
 
@@ -382,3 +388,4 @@ def _instant(micros: int) -> dt.datetime:
 
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_AHEAD = 3_600_000_000  # microseconds

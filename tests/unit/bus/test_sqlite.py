@@ -80,6 +80,22 @@ def test_nacks_are_counted_across_objects(tmp_path):
     assert SqliteBus(tmp_path).lag("orders.dead", "reader").messages == 1
 
 
+def test_times_of_ingestion_rise_and_do_not_stay_with_a_clock_that_was_wrong(tmp_path):
+    clock = Clock()
+    bus = SqliteBus(tmp_path, clock=clock)
+    bus.subscribe(READER)
+    right = clock.now
+    for ahead in (dt.timedelta(0), dt.timedelta(minutes=-20), dt.timedelta(days=400), dt.timedelta(minutes=1)):
+        clock.now = right + ahead
+        bus.publish("orders", batch(b"0"))
+    assert [row["ingest_time"] - right for row in drain(bus)] == [
+        dt.timedelta(0),
+        dt.timedelta(0),
+        dt.timedelta(days=400),
+        dt.timedelta(minutes=1),
+    ]
+
+
 def test_who_subscribes_does_not_wait_for_dead_letters_nor_they_for_it(tmp_path, monkeypatch):
     bus = SqliteBus(tmp_path)
     bus.publish("orders", batch(b"bad"))
