@@ -66,13 +66,14 @@ def scan(
     {source: why its place could not be looked at}}.
     """
     from headrace.connectors.batch_file.manifest import as_json as document_of
+    from headrace.runtime.landing.tally import is_copy
     from headrace.runtime.landing.watch import Landing
 
     shop = open_project(project, env)
     _known(shop, source)
     landing = Landing(shop)
     before = {entry.id for entry in landing.manifest.entries() if entry.state == "failed"}
-    taken = sum(entry.taken for entry in landing.manifest.entries() if not _is_copy(entry))
+    taken = sum(entry.taken for entry in landing.manifest.entries() if not is_copy(entry))
     names = [source] if source is not None else sorted({*landing.sources, *landing.faults})
     problems: dict[str, str] = {}
     for name in names:
@@ -86,7 +87,7 @@ def scan(
     failed = [entry for entry in entries if entry.state == "failed" and entry.id not in before]
     document = {
         "sources": {name: counts for name, counts in landing.manifest.counts().items() if name in names},
-        "rows": sum(entry.taken for entry in landing.manifest.entries() if not _is_copy(entry)) - taken,
+        "rows": sum(entry.taken for entry in landing.manifest.entries() if not is_copy(entry)) - taken,
         "failed": [*map(document_of, failed)],
         "problems": problems,
     }
@@ -124,7 +125,8 @@ def retry(
     if path is not None and not count:
         raise InputError("no such file is known", at=path, fix=f"see its files: headrace files list {source}")
     output = Output(as_json)
-    text = f"{count:,} file{'' if count == 1 else 's'} of {source} will be taken again: headrace up, or files scan"
+    when = "headrace up, or files scan" if shop.source(source).spec.ingestion.schedule is None else "at its next scan"
+    text = f"{count:,} file{'' if count == 1 else 's'} of {source} will be taken again: {when}"
     output.show({"source": source, "files": count}, lambda: output.line(text))
 
 
@@ -138,10 +140,6 @@ def _known(shop: Project, source: str | None) -> None:
             at=f"connectors/{shop.source(source).file.name}",
             fix="write `pattern: batch_file` and `location:` there",
         )
-
-
-def _is_copy(entry: Entry) -> bool:
-    return entry.state == "done" and entry.started is None
 
 
 def _list(output: Output, entries: list[Entry]) -> None:

@@ -88,9 +88,10 @@ def _list(output: Output, document: dict[str, Any]) -> None:
 def _show(output: Output, runs: Sequence[dict[str, Any]]) -> None:
     if not runs:
         output.line("nothing ran yet")
+    wide = max((len(each["job"]) for each in runs), default=0)
     for each in runs:
         took = "" if each["seconds"] is None else f"  {each['seconds']:,.1f} s"
-        lead = f"{_time(each['started_at'])}  {each['job']:<11} {each['status']}{took}"
+        lead = f"{_time(each['started_at'])}  {each['job']:<{wide}} {each['status']}{took}"
         if each["attempt"] > 1:
             lead += f"  (attempt {each['attempt']})"
         if each["missed"]:

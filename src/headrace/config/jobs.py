@@ -16,6 +16,8 @@ from headrace.spec import Spec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from headrace.config.source import Source
+
 Retries = Annotated[int, Field(ge=0, le=10)]
 
 
@@ -74,10 +76,30 @@ BUILT_IN: Mapping[str, Job] = {
 }
 """Each job as it is where headrace.yaml does not say otherwise."""
 
+SCAN = "scan:"
+
 
 def jobs_of(spec: JobsSpec, timezone: str) -> dict[str, Job]:
     """Return the jobs of a project whose zone is `timezone`."""
     return {name: _job(job, getattr(spec, name), timezone) for name, job in BUILT_IN.items()}
+
+
+def scans_of(sources: Mapping[str, Source]) -> dict[str, Job]:
+    """Return a job for each source whose files are looked at on a schedule: `scan:` and its id."""
+    return {
+        job.name: job
+        for source in sources.values()
+        if source.pattern == "batch_file" and source.spec.ingestion.location and source.spec.ingestion.schedule
+        for job in [
+            Job(
+                SCAN + source.id,
+                Schedule(source.spec.ingestion.schedule, source.settings.timezone),
+                timeout=dt.timedelta(hours=6),  # it ends nothing: a huge file is taken however long that takes
+                retries=3,
+                jitter=dt.timedelta(0),
+            )
+        ]
+    }
 
 
 def building_every(jobs: Mapping[str, Job], secs: float | None) -> dict[str, Job]:

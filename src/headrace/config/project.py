@@ -13,7 +13,7 @@ from headrace.config.collector import CollectorSpec, collector_settings
 from headrace.config.datasets import Layers
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.files import PROJECT_FILE, Document, inside, read_yaml
-from headrace.config.jobs import jobs_of
+from headrace.config.jobs import jobs_of, scans_of
 from headrace.config.project_file import EnvironmentSpec, ProjectFile
 from headrace.config.pushes import project_faults
 from headrace.config.rules import RuleChecks
@@ -141,18 +141,19 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
         files = _files(root, reads)
         sources = sorted((read.source for read in reads if read.source is not None), key=lambda source: source.id)
         settings = Settings(**layered(layers.below, layers.above, layers.environ))
+        by_id = {source.id: source for source in sources}
         project = Project(
             root=root,
             name=spec.name,
             environment=name,
             state=root / STATE_FOLDER / name,
             bindings=MappingProxyType(bindings),
-            sources=MappingProxyType({source.id: source for source in sources}),
+            sources=MappingProxyType(by_id),
             settings=settings,
             collector=collector,
             shared=MappingProxyType({Path(read.file).stem: read.value for read in shared}),
             push=spec.push,
-            jobs=MappingProxyType(jobs_of(spec.jobs, settings.timezone)),
+            jobs=MappingProxyType({**jobs_of(spec.jobs, settings.timezone), **scans_of(by_id)}),
             files=MappingProxyType(files),
             digest=_digest(
                 name, files, {file: digest for read in reads for file, digest in read.seeds.items()}, layers

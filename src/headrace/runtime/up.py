@@ -16,6 +16,7 @@ from headrace.runtime.control import ControlServer
 from headrace.runtime.deployment import deploy, now
 from headrace.runtime.jobs.actions import built, checked, counted
 from headrace.runtime.jobs.history import JobHistory
+from headrace.runtime.jobs.scans import scans
 from headrace.runtime.jobs.scheduler import Jobs, Outcome, listed
 from headrace.runtime.loop import Loop
 from headrace.runtime.outbox import Forgetting
@@ -186,6 +187,7 @@ class Up:
             "compaction": lambda: counted(self._loop.upkeep({"compaction"}).result()),
             "expiry": lambda: counted(self._loop.upkeep({"expiry"}).result()),
             "freshness": lambda: checked(self._project),
+            **scans(self._project, self._stop, self.children),
         }
 
     def _build_if_changed(self) -> Outcome:

@@ -22,7 +22,10 @@ CREATE TABLE IF NOT EXISTS files(
 );
 CREATE UNIQUE INDEX IF NOT EXISTS files_current ON files(source, path) WHERE state <> 'superseded';
 CREATE INDEX IF NOT EXISTS files_digest ON files(source, digest);
-CREATE TABLE IF NOT EXISTS scans(source TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS asks(
+    source TEXT PRIMARY KEY, number INTEGER NOT NULL, done INTEGER NOT NULL DEFAULT 0,
+    ok INTEGER NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT ''
+) WITHOUT ROWID;
 """
 MANIFEST = Kind(
     what="the manifest of landed files",
@@ -60,6 +63,13 @@ class Entry(NamedTuple):
     seen: float
     started: float | None
     ended: float | None
+
+
+class Answer(NamedTuple):
+    """How a look went that was asked for: what was taken, or why not."""
+
+    ok: bool
+    message: str
 
 
 class Manifest:
@@ -153,18 +163,37 @@ class Manifest:
             )
             return done.rowcount
 
-    def scanned(self, source: str, at: float) -> None:
-        """Note when a source was last looked at."""
+    def ask(self, source: str) -> int:
+        """Ask whoever watches a source to look at it now; return the number that its answer will have."""
+        with self._file.writing() as connection:
+            row = connection.execute(
+                "INSERT INTO asks(source, number) VALUES (?, 1) "
+                "ON CONFLICT (source) DO UPDATE SET number = number + 1 RETURNING number",
+                (source,),
+            ).fetchone()
+        return int(row[0])
+
+    def asked(self, source: str) -> int | None:
+        """Return the number of the look that was asked for and is not answered, None where there is none."""
+        with self._file.reading() as connection:
+            row = connection.execute("SELECT number FROM asks WHERE source = ? AND done < number", (source,)).fetchone()
+        return int(row[0]) if row else None
+
+    def answer(self, source: str, number: int, answer: Answer) -> None:
+        """Answer what was asked, and all that was asked before."""
         with self._file.writing() as connection:
             connection.execute(
-                "INSERT INTO scans VALUES (?, ?) ON CONFLICT (source) DO UPDATE SET at = excluded.at", (source, at)
+                "UPDATE asks SET done = ?, ok = ?, message = ? WHERE source = ? AND done < ?",
+                (number, answer.ok, answer.message, source, number),
             )
 
-    def last_scan(self, source: str) -> float | None:
-        """Return when a source was last looked at, None where it never was."""
+    def answered(self, source: str, number: int) -> Answer | None:
+        """Return the answer to what was asked under a number, or to what was asked later; None where there is none."""
         with self._file.reading() as connection:
-            row = connection.execute("SELECT at FROM scans WHERE source = ?", (source,)).fetchone()
-        return None if row is None else float(row[0])
+            row = connection.execute(
+                "SELECT ok, message FROM asks WHERE source = ? AND done >= ?", (source, number)
+            ).fetchone()
+        return Answer(bool(row[0]), str(row[1])) if row else None
 
     def close(self) -> None:
         """Release the file."""

@@ -7,6 +7,7 @@ import datetime as dt
 import os
 import stat
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -34,6 +35,8 @@ class Place(Protocol):
 
     name: str
     """What users know it by."""
+    heard: float
+    """When it last gave a part of what it was asked for, by `time.monotonic`; 0 where nobody need wait for parts."""
 
     def listing(self) -> Iterator[Found]:
         """Yield every file below, in no order; raises `InputError` where the place itself cannot be listed."""
@@ -56,6 +59,8 @@ class Folder:
 
     Whoever may put a file there is not trusted to read what else the project, or `closed`, holds.
     """
+
+    heard = 0.0
 
     def __init__(self, folder: Path, roots: Sequence[Path], name: str, closed: Path | None = None) -> None:
         self.name = name
@@ -142,6 +147,7 @@ class Bucket:
         import fsspec
 
         self.name = uri
+        self.heard = 0.0
         try:
             self._store, self._root = fsspec.core.url_to_fs(uri, use_listings_cache=False)
         except ImportError as error:
@@ -171,6 +177,7 @@ class Bucket:
                 with self._store.open(path, "rb") as file:
                     while block := file.read(COPY_BYTES):
                         copy.write(block)
+                        self.heard = time.monotonic()
                 self._store.invalidate_cache()
                 info = self._store.info(path)
             except FileNotFoundError:

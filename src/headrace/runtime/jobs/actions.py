@@ -9,6 +9,7 @@ from headrace.runtime import building, control
 from headrace.runtime.deployment import now
 from headrace.runtime.jobs import freshness
 from headrace.runtime.jobs.history import JobHistory
+from headrace.runtime.jobs.scans import scans
 from headrace.runtime.jobs.scheduler import Jobs, Outcome, found, listed
 from headrace.runtime.outbox import Forgetting
 from headrace.runtime.relay.store import done_upto
@@ -68,6 +69,7 @@ def alone(project: Project) -> dict[str, Callable[[], Outcome]]:
         "compaction": lambda: upkeep("compaction"),
         "expiry": lambda: upkeep("expiry"),
         "freshness": lambda: checked(project),
+        **scans(project),
     }
 
 

@@ -8,7 +8,6 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.config.faults import did_you_mean
-from headrace.config.jobs import BUILT_IN
 from headrace.durations import format_duration
 from headrace.errors import BusyError, ConfigError, HeadraceError
 from headrace.runtime.jobs.slots import due, next_run
@@ -173,7 +172,7 @@ class Jobs:
 def found(jobs: Mapping[str, Job], name: str) -> Job:
     """Return a job by its name, or raise `ConfigError` with the nearest."""
     if name not in jobs:
-        raise ConfigError(f"no job '{name}'", at="headrace.yaml", fix=did_you_mean(name, BUILT_IN))
+        raise ConfigError(f"no job '{name}'", at="headrace.yaml", fix=did_you_mean(name, jobs) or "headrace jobs list")
     return jobs[name]
 
 

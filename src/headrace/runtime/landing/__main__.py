@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import TYPE_CHECKING
 
 from headrace.runtime.child import say
@@ -27,7 +28,8 @@ def watch(project: Project, ending: Ending) -> None:
 
     def told() -> None:
         nonlocal said
-        problem = "; ".join(f"{source}: {reason}" for source, reason in sorted(landing.problems.items()))
+        troubles = landing.troubles(time.monotonic())
+        problem = "; ".join(f"{source}: {reason}" for source, reason in sorted(troubles.items()))
         now: dict[str, object] = {"files": landing.manifest.counts(), "problem": problem}
         if now != said:
             said = now

@@ -76,7 +76,6 @@ def scan(
             and decide(mine, found, clock(), source.settle_secs, source.settings(found.path)) is Step.TAKE
         ):
             ready.append((found, mine))
-    manifest.scanned(source.id, clock())
     trouble: ExternalError | None = None
     for found, entry in sorted(ready, key=_turn):
         try:

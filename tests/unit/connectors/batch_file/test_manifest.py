@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from headrace.connectors.batch_file.decisions import Found
-from headrace.connectors.batch_file.manifest import Manifest, as_json
+from headrace.connectors.batch_file.manifest import Answer, Manifest, as_json
 from headrace.errors import ExternalError
 
 A = Found("a.csv", 10, "v1", 5.0)
@@ -87,11 +87,19 @@ def test_retry_is_for_what_failed_or_for_one_path(manifest):
     }
 
 
-def test_when_a_source_was_looked_at_is_known(manifest):
-    assert manifest.last_scan("orders") is None
-    manifest.scanned("orders", 1.5)
-    manifest.scanned("orders", 2.5)
-    assert manifest.last_scan("orders") == 2.5
+def test_what_is_asked_is_answered_once_and_for_all_that_was_asked_before(manifest):
+    assert manifest.asked("orders") is None
+    first, second = manifest.ask("orders"), manifest.ask("orders")
+    assert manifest.asked("orders") == second
+    assert manifest.asked("clicks") is None
+    assert manifest.answered("orders", first) is None
+    manifest.answer("orders", second, Answer(ok=True, message="3 files"))
+    assert manifest.answered("orders", first) == manifest.answered("orders", second) == (True, "3 files")
+    assert manifest.asked("orders") is None
+    third = manifest.ask("orders")
+    assert manifest.answered("orders", third) is None
+    manifest.answer("orders", third, Answer(ok=False, message="403"))
+    assert manifest.answered("orders", third) == (False, "403")
 
 
 def test_threads_and_other_objects_share_it(manifest, tmp_path):

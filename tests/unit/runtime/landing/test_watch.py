@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 import time
 from contextlib import contextmanager
@@ -11,8 +12,7 @@ import pytest
 
 from headrace.config.project import load_project
 from headrace.runtime.children import children
-from headrace.runtime.landing.watch import STEPS_AT_ONCE, Landing, is_due
-from headrace.schedule import Schedule
+from headrace.runtime.landing.watch import STEPS_AT_ONCE, Landing
 
 
 def project(root, **sources: str):
@@ -53,25 +53,38 @@ def done(landing, source: str) -> int:
     return landing.manifest.counts().get(source, {}).get("done", 0)
 
 
-def test_a_schedule_that_was_missed_is_made_up_for_once(tmp_path):
+def answered(landing, source: str):
+    """Ask for a look at a source, as its job does, and return the answer."""
+    number = landing.manifest.ask(source)
+    until(lambda: landing.manifest.answered(source, number) is not None)
+    return landing.manifest.answered(source, number)
+
+
+def test_a_source_with_a_schedule_is_looked_at_when_its_job_asks(tmp_path):
     shop = project(tmp_path, nightly="schedule: '0 3 * * *'", steady="")
     with watching(shop) as landing:
-        until(lambda: done(landing, "steady") == 1 and done(landing, "nightly") == 1)
-        for name in ("nightly", "steady"):
-            (tmp_path / f"landing/{name}/b.jsonl").write_text('{"n":2}\n')
-        until(lambda: done(landing, "steady") == 2)
-        assert done(landing, "nightly") == 1, "not before three"
-        landing.manifest.scanned("nightly", time.time() - 2 * 86_400)
-        until(lambda: done(landing, "nightly") == 2)
+        until(lambda: done(landing, "steady") == 1)
+        assert done(landing, "nightly") == 0, "not before it is asked"
+        assert answered(landing, "nightly") == (True, "1 file taken, 1 rows")
+        assert answered(landing, "nightly") == (True, "no new file")
+        (tmp_path / "landing/nightly/b.json").write_text("[")
+        (tmp_path / "landing/nightly/c.json").write_text("[1, 2]")
+        told = answered(landing, "nightly")
+        assert not told.ok
+        assert told.message.startswith("1 file taken, 2 rows; 1 failed: headrace files list --state failed; b.json: ")
+        (tmp_path / "landing/nightly").rename(tmp_path / "landing/gone")
+        assert not answered(landing, "nightly").ok
+        assert "does not exist" in landing.problems["nightly"]
 
 
-def test_a_schedule_is_due_in_its_own_zone():
-    noon = 1_795_262_400.0  # 2026-11-21T12:00:00Z
-    for zone, hours in {"UTC": 15, "America/New_York": 20}.items():
-        nightly = Schedule("0 3 * * *", zone)
-        assert not is_due(nightly, noon, noon + hours * 3600 - 1)
-        assert is_due(nightly, noon, noon + hours * 3600)
-        assert is_due(nightly, noon, noon + 9 * 86_400)
+def test_what_was_asked_of_a_process_that_ended_is_done_by_the_next(tmp_path):
+    shop = project(tmp_path, nightly="schedule: '0 3 * * *'")
+    landing = Landing(shop)
+    number = landing.manifest.ask("nightly")
+    landing.close()
+    with watching(shop) as landing:
+        until(lambda: landing.manifest.answered("nightly", number) is not None)
+        assert done(landing, "nightly") == 1
 
 
 def test_the_trouble_of_one_source_is_told_and_is_nobody_elses(tmp_path):
@@ -121,6 +134,11 @@ def test_stores_that_do_not_answer_keep_no_other_source_waiting(tmp_path, method
         (tmp_path / "landing/orders/b.jsonl").write_text('{"n":2}\n')
         until(lambda: done(landing, "orders") == 2)
         assert all(done(landing, name) == 0 for name in names)
+        assert landing.troubles(time.monotonic()) == {}
+        for secs, about in ((30, r"\d+ s"), (7_200, "12[0-9] min")):
+            troubles = landing.troubles(time.monotonic() + secs)
+            assert set(troubles) == set(names)
+            assert all(re.fullmatch(f"landing/{name}/ has not answered for {about}", troubles[name]) for name in names)
         for place in places:
             place.answer.set()
         until(lambda: all(done(landing, name) == 1 for name in names))
