@@ -39,14 +39,16 @@ def ask(state: Path, request: dict[str, Any]) -> Any | None:
             client.sendall(json.dumps(request).encode() + b"\n")
             with client.makefile("rb") as lines:
                 answer = lines.readline()
-        except OSError as problem:
+        except TimeoutError as problem:
             raise BusyError(
                 "the running headrace does not answer",
                 at=str(path),
                 fix="look at its terminal; Ctrl-C there drains it",
             ) from problem
-    if not answer:
-        return None  # it stopped while we asked
+        except OSError:
+            return None  # it was killed while we asked
+    if not answer.endswith(b"\n"):
+        return None  # it stopped while we asked, or amid its answer
     document = json.loads(answer)
     if "error" in document:
         raise HeadraceError(document["error"], at=str(path))

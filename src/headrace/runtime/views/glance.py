@@ -50,14 +50,17 @@ class Glances:
     def glance(self) -> dict[str, Any]:
         """Return the documented shape of `headrace top --json`. Never raises for what a source or `up` does."""
         project, at = self._project, now()
-        answer = control.ask(project.state, {"verb": "progress"}) or {}
         problem = ""
+        try:
+            answer = control.ask(project.state, {"verb": "progress"}) or {}
+        except HeadraceError as trouble:
+            answer, problem = {}, str(trouble)
         waits = {name: self._waits(name) for name in project.sources}  # before the lake: see `_waits`
         try:
             ledgers, batches = self._committed(at)
         except LakeError as trouble:  # `up` is making the lake, or it was removed: the next glance opens it again
             self._held.close()
-            self._lake, ledgers, batches, problem = None, {}, {}, str(trouble)
+            self._lake, ledgers, batches, problem = None, {}, {}, problem or str(trouble)
         published = self._warehouse.published()  # `headrace build` and `undo` publish as well as `up`
         failing = answer.get("failing", {})
         return {
