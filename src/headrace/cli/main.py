@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn
@@ -56,6 +57,7 @@ VERBS = (
 USER_EXIT = 2
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}
+_FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 _LEADS = ((ExternalError, "external", "unavailable"), (InternalError, "internal", "internal error"))
 
@@ -144,6 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as problem:
+        if problem.errno in _FORBIDDEN and problem.filename:
+            report(_forbidden(problem), as_json=as_json)
+            sys.exit(USER_EXIT)
         if problem.errno not in _UNWRITABLE:
             _show_bug(problem, as_json=as_json)
         # All that writes files maps this to an error of ours, so what is full or gone is where the answer goes.
@@ -159,6 +164,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(bug.__cause__, KeyboardInterrupt):  # what DuckDB makes of Ctrl-C amid a query
             sys.exit(130)
         _show_bug(bug, as_json=as_json)
+
+
+def _forbidden(problem: OSError) -> ExternalError:
+    """Return the error for a file that this user may not use, whatever wanted it."""
+    file = os.fsdecode(problem.filename)
+    return ExternalError(
+        f"the file cannot be used: {problem.strerror}",
+        at=file,
+        fix=f"see whose it is, and that you may write there: ls -ld {shlex.quote(os.path.dirname(file) or '.')}",  # noqa: PTH120
+    )
 
 
 def _show_bug(bug: Exception, *, as_json: bool) -> NoReturn:

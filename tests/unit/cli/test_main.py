@@ -1,5 +1,6 @@
 """The frame: errors become exit codes, help is quick and light."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -97,6 +98,19 @@ def test_a_bug_is_shown_as_a_bug_and_not_as_a_wall_of_text(capsys, tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("internal error: FileNotFoundError")
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_of_somebody_else_is_no_bug(capsys, tmp_path, monkeypatch):
+    def refused():
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "a b" / "worker.log"))
+
+    monkeypatch.setattr("headrace.cli.check.run", refused)
+    assert run("check") == 2
+    assert capsys.readouterr().err.splitlines() == [
+        "unavailable: the file cannot be used: Permission denied",
+        f"  at:  {tmp_path}/a b/worker.log",
+        f"  fix: see whose it is, and that you may write there: ls -ld '{tmp_path}/a b'",
+    ]
 
 
 def test_ctrl_c_exits_130_without_a_word(tmp_path):
