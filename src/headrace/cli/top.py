@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 WIDE = 120
+RARE = ("filtered", "erased")
 
 
 def run(
@@ -111,6 +112,10 @@ def _beside(frame: dict[str, Any]) -> list[tuple[str, str]]:
     """Return the lines below the table: what runs beside the ticks, and every problem in full."""
     told = []
     gold = frame["gold"]
+    for fate in RARE:  # without them, the columns of some source would not add up
+        counts = [(name, each["ledger"][fate]) for name, each in frame["sources"].items() if each["ledger"][fate]]
+        if counts:
+            told.append((f"{fate}: {', '.join(f'{name} {short(count)}' for name, count in counts)}", ""))
     if frame["running"] or gold["gold"]:
         told.append((f"gold {gold['gold'] or '-'}{' · building' if gold['building'] else ''}", ""))
     for name, child in frame["children"].items():

@@ -155,8 +155,11 @@ class Datasets:
         if document is None:
             return None
         contract = self._contract(name, document, file, where, ())
-        if contract is None or not self._fields_exist(contract, key, version_by, event_time, places):
+        if contract is None:
             return None
+        if not self._fields_exist(contract, key, version_by, event_time, places):
+            # It will not load; all else that is said of the contract is held against it all the same.
+            key, version_by, event_time = (), None, None
         columns = {column.name for column in contract.columns}
         required = [field for field in dict.fromkeys([*key, event_time]) if field in columns]
         contract = self._contract(name, document, file, where, required) if required else contract

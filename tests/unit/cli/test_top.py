@@ -17,7 +17,10 @@ def frame(**changes):
         "waiting_secs": 0.4,
         "freshness_secs": 1.26,
         "last_commit": "2026-11-21T12:00:00.123456+00:00",
-        "ledger": dict.fromkeys(("accepted", "silver", "superseded", "duplicate", "quarantined"), 987_654_321),
+        "ledger": {
+            **dict.fromkeys(("accepted", "silver", "superseded", "duplicate", "quarantined"), 987_654_321),
+            **{"filtered": 0, "erased": 0},
+        },
         "problem": "",
     }
     document = {
@@ -61,6 +64,14 @@ def test_what_runs_beside_and_every_problem_has_a_line():
                  "gold: a test failed", "upkeep: disk", "lake: gone"):  # fmt: skip
         assert said in text
     assert " ".join(text.split()).count("it ended") == 30, "a problem that is cut short cannot be acted on"
+
+
+def test_fates_that_are_rare_have_a_line_where_there_are_any():
+    document = frame()
+    assert "filtered" not in shown(document, 80)
+    document["sources"]["b"] = {**document["sources"]["b"]}
+    document["sources"]["b"]["ledger"] = {**document["sources"]["b"]["ledger"], "filtered": 10_702}
+    assert "\nfiltered: b 10.7k\n" in shown(document, 80)
 
 
 def test_without_up_it_says_so():

@@ -185,6 +185,19 @@ def test_all_faults_of_all_files_come_at_once(shop, orders):
     ]
 
 
+def test_a_key_that_is_not_there_hides_no_fault_of_the_rules_and_pushes(shop, orders):
+    rules = "    - data_quality: {rules: [{field: amount, check: positiv}]}\n"
+    push = "serving: {push: [{name: x, filter: {statsu: open}, topic: t}]}\n"
+    shop.source(orders.replace("[order_id]", "[orderid]").replace("ordered_at", "orderd_at") + rules + push)
+    said = [(fault.message, fault.line) for fault in lint(shop.root) if fault.severity == "error"]
+    assert said == [
+        ("event_time: the contract has no field 'orderd_at'", 4),
+        ("key: the contract has no field 'orderid'", 7),
+        ("the rule positiv: no check named 'positiv'", 8),
+        ("the push x: the contract has no field 'statsu'", 9),
+    ]
+
+
 def test_a_mistyped_key_is_not_also_missing(shop):
     shop.source("source_id: flat\npatern: event_streaming\n", "flat")
     (fault,) = errors(shop)
