@@ -19,7 +19,8 @@ def frame(**changes):
         "last_commit": "2026-11-21T12:00:00.123456+00:00",
         "ledger": {
             **dict.fromkeys(("accepted", "silver", "superseded", "duplicate", "quarantined"), 987_654_321),
-            **{"filtered": 0, "erased": 0},
+            "filtered": 0,
+            "erased": 0,
         },
         "problem": "",
     }
