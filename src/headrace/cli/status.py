@@ -1,4 +1,4 @@
-"""`headrace status`: each source: its ledger, whether it balances, lag and freshness."""
+"""`headrace status`: each source: its ledger, whether it balances, lag and freshness, its files and pushes."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SHOWN = ("accepted", "silver", "superseded", "duplicate", "quarantined")
 
 
 def run(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
-    """Show each source: its ledger, whether it balances, lag and freshness. Exits 1 where one does not balance.
+    """Show each source: ledger, balance, lag, files and pushes. Exits 1 where one does not balance.
 
     With --json: {"sources": {id: {"ledger": {"accepted", "silver", "superseded", "duplicate", "quarantined",
     "filtered", "erased"}, "balanced", "unbalanced", "lag", "freshness_secs", "last_commit", "batches", "contracts",
-    "warned"}}}.
+    "warned", "files": {"taken", "waiting", "failed"} | null, "pushes": {"sent", "waiting", "dead"} | null}}}.
     """
     from headrace.runtime.views.status import as_json as document
     from headrace.runtime.views.status import status
@@ -47,6 +47,14 @@ def _text(output: Output, statuses: dict[str, SourceStatus]) -> None:
                 output.line(f"{name}: {each.ledger[fate]:,} {fate}")
         if each.lag:
             output.line(f"{name}: the oldest message that waits is {each.freshness_secs:,.1f} s old")
+        if each.files:
+            taken, waiting, failed = each.files
+            text = f"{name}: files: {taken:,} taken, {waiting:,} waiting, {failed:,} failed"
+            output.line(text, "yellow" if failed else "")
+        if each.pushes:
+            sent, waiting, dead = each.pushes
+            text = f"{name}: pushes: {sent:,} sent, {waiting:,} waiting, {dead:,} dead letter{'' if dead == 1 else 's'}"
+            output.line(text, "yellow" if dead else "")
     unbalanced = {name: each.unbalanced for name, each in statuses.items() if not each.balanced}
     for name, faults in unbalanced.items():
         output.line(f"{name} does not balance:", "bold red")
@@ -56,6 +64,10 @@ def _text(output: Output, statuses: dict[str, SourceStatus]) -> None:
         output.line("balanced: every accepted message has one fate, and the tables hold it", "green")
     if any(each.ledger["quarantined"] for each in statuses.values()):
         output.note("see what was quarantined, and why: headrace quarantine list")
+    if any(each.files and each.files.failed for each in statuses.values()):
+        output.note("see why files failed: headrace files list --state failed")
+    if any(each.pushes and each.pushes.dead for each in statuses.values()):
+        output.note("see what could not be pushed, and why: headrace push dead")
 
 
 def _table(output: Output, columns: list[str], rows: list[list[object]]) -> None:

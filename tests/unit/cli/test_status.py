@@ -7,6 +7,7 @@ from rich.console import Console
 
 from headrace.cli.output import Output
 from headrace.cli.status import SHOWN, _text
+from headrace.runtime.views.edges import Files, Pushes
 from headrace.runtime.views.status import SourceStatus
 
 
@@ -36,6 +37,22 @@ def test_a_line_a_source(shown):
         "customer_orders  1,234,567  1,234,567   1,234,567  1,234,567    1,234,567    0",
         "visits                   0          0           0          0            0   12",
         "visits: the oldest message that waits is 3.4 s old",
+        "balanced: every accepted message has one fate, and the tables hold it",
+    ]
+
+
+def test_files_and_pushes_have_a_line_each(shown):
+    lines = shown(
+        {
+            "orders": status_of(1, files=Files(1_412, 2, 1), pushes=Pushes(120_331, 4, 1)),
+            "visits": status_of(0, files=Files(3, 0, 0), pushes=Pushes(9, 0, 0)),
+        }
+    )
+    assert lines[3:] == [
+        "orders: files: 1,412 taken, 2 waiting, 1 failed",
+        "orders: pushes: 120,331 sent, 4 waiting, 1 dead letter",
+        "visits: files: 3 taken, 0 waiting, 0 failed",
+        "visits: pushes: 9 sent, 0 waiting, 0 dead letters",
         "balanced: every accepted message has one fate, and the tables hold it",
     ]
 

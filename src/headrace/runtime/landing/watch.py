@@ -24,6 +24,7 @@ from headrace.runtime.state import open_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from headrace.config.project import Project
     from headrace.runtime.landing.tally import Tally
@@ -189,4 +190,10 @@ def _said(error: Exception) -> str:
 
 def manifest_of(project: Project) -> Manifest:
     """Return the manifest of a project's files, made where there is none."""
-    return Manifest(open_state(project.state) / "landing" / "manifest.db")
+    open_state(project.state)
+    return Manifest(manifest_path(project))
+
+
+def manifest_path(project: Project) -> Path:
+    """Return where the manifest of a project's files lies, once there is one."""
+    return project.state / "landing" / "manifest.db"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.bus.sqlite import SqliteBus
 from headrace.lake.reader import open_reader
 from headrace.runtime.tick import subscription
+from headrace.runtime.views.edges import files_of, pushes_of
 from headrace.words import SCHEMA_VERSION, Fate
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from headrace.config.project import Project
     from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
+    from headrace.runtime.views.edges import Files, Pushes
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,8 @@ class SourceStatus:
     """One source. `ledger` has accepted and the six fates; `unbalanced` says, a sentence each, what does not add up.
 
     `lag` is messages on the bus that are not committed; `freshness_secs` how old the oldest of them is, or zero where
-    nothing waits; `last_commit` is null where nothing was ever committed.
+    nothing waits; `last_commit` is null where nothing was ever committed. `files` and `pushes` are null where a source
+    has none.
     """
 
     ledger: dict[str, int]
@@ -36,6 +39,8 @@ class SourceStatus:
     batches: int
     contracts: dict[str, str]
     warned: dict[str, int] = field(default_factory=dict)
+    files: Files | None = None
+    pushes: Pushes | None = None
 
 
 def status(project: Project) -> dict[str, SourceStatus]:
@@ -45,7 +50,9 @@ def status(project: Project) -> dict[str, SourceStatus]:
     with open_reader(project.state / "lake") as lake:
         if lake is not None:
             lake.pin()  # what is counted in several queries must be of one commit
-        return {name: source_status(source, lake, waits[name]) for name, source in project.sources.items()}
+        found = {name: source_status(source, lake, waits[name]) for name, source in project.sources.items()}
+    files, pushes = files_of(project), pushes_of(project)
+    return {name: replace(each, files=files.get(name), pushes=pushes.get(name)) for name, each in found.items()}
 
 
 def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
@@ -53,6 +60,8 @@ def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
     sources = {name: asdict(each) for name, each in statuses.items()}
     for each in sources.values():
         each["last_commit"] = each["last_commit"].isoformat() if each["last_commit"] else None
+        for edge in ("files", "pushes"):
+            each[edge] = each[edge]._asdict() if each[edge] else None
     return {"sources": sources}
 
 
