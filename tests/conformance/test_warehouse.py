@@ -94,6 +94,11 @@ class Shop:
         inputs = Inputs("shop", self.root, tables or (ORDERS,))
         return self.warehouse.build(inputs, snapshot, BuildOptions(touched=touched, **options))
 
+    def same(self):
+        compared = self.warehouse.compare(Inputs("shop", self.root, (ORDERS,)))
+        self.warehouse.recover()  # as the next build begins
+        return {table: each.equal for table, each in compared.items()}
+
     def rows(self, sql):
         return [tuple(row.values()) for row in self.warehouse.query(sql).rows.to_pylist()]
 
@@ -286,8 +291,12 @@ def test_touched_partitions_are_what_an_incremental_model_reads(shop):
     snapshot = shop.arrive((2, 1, 5.0), (3, 2, 7.0))
     shop.build(snapshot, days=[2])  # a caller that forgets day 1 loses order 2: the filter is the caller's word
     assert shop.rows("select order_id from each_order order by 1") == [(1,), (3,)]
+    assert shop.same() == {"main.each_order": False, "main.orders_gold": True, "main.stg_orders": True}
     shop.build(snapshot)  # nobody knows: all of it
     assert shop.rows("select order_id from each_order order by 1") == [(1,), (2,), (3,)]
+    shop.arrive((4, 1, 1.0))  # after the snapshot that gold was made of
+    assert all(shop.same().values())
+    assert shop.data() == shop.named(), "what was made to compare is gone"
 
 
 def test_undo_restores_data_schema_and_incremental_state(shop):

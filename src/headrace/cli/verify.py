@@ -10,6 +10,8 @@ from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 from headrace.cli.output import Output
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headrace.runtime.verify import Verdict
 
 
@@ -17,6 +19,9 @@ def run(
     source: Annotated[str | None, typer.Option("--source", metavar="SOURCE", help="Only this source.")] = None,
     from_bronze: Annotated[
         bool, typer.Option("--from-bronze", help="Make silver anew from the raw messages, and compare.")
+    ] = False,
+    gold: Annotated[
+        bool, typer.Option("--gold", help="Make every published table anew from its silver, and compare.")
     ] = False,
     project: ProjectDir = None,
     env: EnvName = None,
@@ -26,12 +31,13 @@ def run(
 
     With --json: {"snapshot", "balanced", "unbalanced": {source: [sentence]}, "partitions", "silver": {dataset: digest},
     "equal" (null without --from-bronze), "differences": [{"dataset", "event_date", "digest", "rebuilt",
-    "only_in_silver", "only_in_rebuilt"}], "ledgers": {source: [sentence]}, "messages", "seconds"}.
+    "only_in_silver", "only_in_rebuilt"}], "ledgers": {source: [sentence]}, "messages", "gold": {table: is it the same}
+    (null without --gold), "seconds"}.
     """
     from headrace.runtime.verify import verify
 
     output = Output(as_json)
-    verdict = verify(open_project(project, env), source, from_bronze=from_bronze)
+    verdict = verify(open_project(project, env), source, from_bronze=from_bronze, gold=gold)
     output.show(verdict.document(), lambda: _text(output, verdict))
     if not verdict.holds:
         raise typer.Exit(1)
@@ -59,6 +65,8 @@ def _text(output: Output, verdict: Verdict) -> None:
         output.line(f"the ledger of {name} is not what bronze makes of it:", "bold red")
         for fault in faults:
             output.line(f"  {fault}", "red")
+    if verdict.gold is not None:
+        _gold(output, verdict.gold)
     if verdict.equal:
         output.line(
             f"equal: {verdict.messages:,} messages of bronze, taken anew, make the same silver: "
@@ -67,3 +75,13 @@ def _text(output: Output, verdict: Verdict) -> None:
         )
     elif verdict.equal is None:
         output.note("make silver anew from the raw messages, and compare: headrace verify --from-bronze")
+
+
+def _gold(output: Output, tables: Mapping[str, bool]) -> None:
+    others = [name for name, same in tables.items() if not same]
+    for name in others:
+        output.line(f"{name} is not what a build from nothing makes of its silver", "bold red")
+    if others:
+        output.note("make them anew: headrace build --full-refresh")
+    else:
+        output.line(f"gold: {len(tables):,} tables, built from nothing, are the same", "green")

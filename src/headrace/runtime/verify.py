@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.bus.base import Lag
 from headrace.lake import digests
 from headrace.lake.reader import open_reader
+from headrace.runtime.building import inputs
 from headrace.runtime.rebuild.silver import rebuilt
 from headrace.runtime.views.status import source_status
+from headrace.warehouse.embedded import DbtWarehouse
 from headrace.words import Fate
 
 if TYPE_CHECKING:
@@ -48,7 +50,8 @@ class Verdict:
 
     `unbalanced` has what does not add up, by source. `silver` has the digest of every dataset. `equal` is None where
     nothing was rebuilt; else `differences` and `ledgers` (per source, what its totals are and what they come to in the
-    rebuild) say in what the two are not. `messages` is how many were rebuilt.
+    rebuild) say in what the two are not. `messages` is how many were rebuilt. `gold` says of every published table
+    whether a build from nothing makes the same; None where that was not asked for.
     """
 
     snapshot: int | None
@@ -60,12 +63,13 @@ class Verdict:
     differences: tuple[Difference, ...]
     ledgers: Mapping[str, list[str]]
     messages: int
+    gold: Mapping[str, bool] | None
     seconds: float
 
     @property
     def holds(self) -> bool:
         """Whether nothing was found that should not be."""
-        return self.balanced and self.equal is not False
+        return self.balanced and self.equal is not False and all((self.gold or {}).values())
 
     def document(self) -> dict[str, Any]:
         """Return the documented shape of `headrace verify --json`."""
@@ -75,9 +79,10 @@ class Verdict:
         return said
 
 
-def verify(project: Project, source: str | None = None, *, from_bronze: bool = False) -> Verdict:
-    """Verify a project's lake as it is now, or one source of it; `from_bronze` rebuilds silver and compares.
+def verify(project: Project, source: str | None = None, *, from_bronze: bool = False, gold: bool = False) -> Verdict:
+    """Verify a project's lake as it is now, or one source of it.
 
+    `from_bronze` rebuilds silver and compares; `gold` does that with what is published, over the silver it was made of.
     Beside a running `up`, it sees one commit and disturbs nobody.
     """
     began = time.monotonic()
@@ -107,8 +112,14 @@ def verify(project: Project, source: str | None = None, *, from_bronze: bool = F
         differences=differences,
         ledgers=ledgers,
         messages=made.messages if made is not None else 0,
+        gold=_gold(project) if gold else None,
         seconds=round(time.monotonic() - began, 3),
     )
+
+
+def _gold(project: Project) -> dict[str, bool]:
+    with closing(DbtWarehouse(project.state)) as warehouse:
+        return {name: each.equal for name, each in warehouse.compare(inputs(project)).items()}
 
 
 @dataclass(frozen=True, slots=True)

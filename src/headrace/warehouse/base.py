@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.stages.quality import RuleSpec
+    from headrace.warehouse.comparison import TableDigests
     from headrace.warehouse.gold import GoldStep
     from headrace.warehouse.published import Entry
 
@@ -149,6 +150,15 @@ class Warehouse(Protocol):
 
         A build that fails, or whose process dies, changes nothing that a reader or the next build can see. Raises
         BusyError while another build runs, and BuildError where the project cannot be read at all.
+        """
+        ...
+
+    def compare(self, inputs: Inputs) -> dict[str, TableDigests]:
+        """Make every table that is published again from nothing, of the same silver, and compare; by `schema.table`.
+
+        Nothing is published, and dbt's snapshots are left out: they hold what was seen when they ran. The models are
+        those of `inputs`: where they have changed since, so have the tables. Raises BuildError where one does not
+        build, BusyError while another build runs.
         """
         ...
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.disk import is_full
 from headrace.errors import BuildError, SpaceError
 from headrace.lake import leases
-from headrace.warehouse.base import BuildReport, Failure, ModelResult, TestResult
+from headrace.warehouse.base import BuildOptions, BuildReport, Failure, ModelResult, TestResult
 from headrace.warehouse.branch import GoldFolder, adopt_branch, drop_branch, make_durable, start_branch, sweep
 from headrace.warehouse.dbt_project import GENERATED_FOLDER, DbtFolder, write_project
 from headrace.warehouse.gold import model_name
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from headrace.warehouse.base import Answer, BuildOptions, Inputs, SilverTable
+    from headrace.warehouse.base import Answer, Inputs, SilverTable
+    from headrace.warehouse.comparison import TableDigests
     from headrace.warehouse.listing import Listed
     from headrace.warehouse.published import Ledger
 
@@ -101,18 +102,7 @@ class DbtWarehouse:
     def build(self, inputs: Inputs, lake_snapshot: int | None, options: BuildOptions) -> BuildReport:
         """See `Warehouse.build`."""
         started = time.monotonic()
-        with ExitStack() as held:
-            held.enter_context(_full_disk_is_said())
-            held.enter_context(self.gold.lock())
-            if lake_snapshot is not None:
-                held.enter_context(leases.hold(self.lake.path, lake_snapshot))
-            ledger = read_ledger(self.gold.ledger)
-            self._clear(ledger)
-            parent = ledger.current
-            warnings = write_project(self.dbt, inputs, threads=self._threads, memory_limit=self._memory_limit)
-            start_branch(self.gold, parent.build if parent else None)
-            held.callback(drop_branch, self.gold)
-            result = self._worker.run(self._job(ledger, inputs, lake_snapshot, options))
+        with self._branch(inputs, lake_snapshot, options) as (ledger, result, warnings):
             failures = tuple(_placed(Failure(**failure), result["tests"], inputs) for failure in result["failures"])
             if not failures and options.select and not result["models"] and not result["tests"]:
                 raise BuildError(
@@ -132,6 +122,39 @@ class DbtWarehouse:
             failures=failures,
             warnings=(*warnings, *result.get("warnings", ())),
         )
+
+    def compare(self, inputs: Inputs) -> dict[str, TableDigests]:
+        """See `Warehouse.compare`."""
+        from headrace.warehouse.comparison import compare
+
+        entry = self.published()
+        if entry is None:
+            return {}
+        options = BuildOptions(full_refresh=True, publish=False)
+        with self._branch(inputs, entry.lake_snapshot, options) as (_, result, _):
+            for failure in result["failures"]:
+                placed = _placed(Failure(**failure), result["tests"], inputs)
+                raise BuildError(f"{placed.name} does not build: {placed.message}", at=placed.at, fix="headrace build")
+            with self.gold.pinned(entry.build) as catalog:
+                return compare(self.gold.data, catalog, self.gold.branch, entry.tables)
+
+    @contextmanager
+    def _branch(
+        self, inputs: Inputs, lake_snapshot: int | None, options: BuildOptions
+    ) -> Iterator[tuple[Ledger, dict[str, Any], list[str]]]:
+        """Build on a branch, which is dropped after the block unless it was published; with what dbt said."""
+        with ExitStack() as held:
+            held.enter_context(_full_disk_is_said())
+            held.enter_context(self.gold.lock())
+            if lake_snapshot is not None:
+                held.enter_context(leases.hold(self.lake.path, lake_snapshot))
+            ledger = read_ledger(self.gold.ledger)
+            self._clear(ledger)
+            parent = ledger.current
+            warnings = write_project(self.dbt, inputs, threads=self._threads, memory_limit=self._memory_limit)
+            start_branch(self.gold, parent.build if parent else None)
+            held.callback(drop_branch, self.gold)
+            yield ledger, self._worker.run(self._job(ledger, inputs, lake_snapshot, options)), warnings
 
     def warm(self) -> None:
         """Start the dbt process now, so that a build soon after need not wait for its imports."""
