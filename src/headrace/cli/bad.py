@@ -14,6 +14,8 @@ import typer
 from headrace.cli import recent
 from headrace.cli.output import visible
 
+FIELDS = ("stage", "code", "reason", "path", "value")
+
 
 def _read(*asked: Any) -> dict[str, Any]:
     from headrace.runtime.views.recent import bad
@@ -30,5 +32,8 @@ def _show(event: dict[str, Any]) -> None:
 
 
 run = recent.verb(
-    _read, _show, "Show the last rejected messages of a source, newest last: why, where in the message, and its bytes."
+    _read,
+    _show,
+    "Show the last rejected messages of a source, newest last: why, where in the message, and its bytes.",
+    FIELDS,
 )

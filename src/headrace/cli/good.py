@@ -14,6 +14,7 @@ import typer
 
 from headrace.cli import recent
 
+FIELDS = ("fate", "event_id", "event_time", "trace_id", "event", "extra")
 COLOURS = {"silver": "green", "superseded": "yellow", "duplicate": "yellow"}
 
 
@@ -31,4 +32,4 @@ def _show(event: dict[str, Any]) -> None:
     recent.below(body)
 
 
-run = recent.verb(_read, _show, "Show the last accepted events of a source, newest last, and what each became.")
+run = recent.verb(_read, _show, "Show the last accepted events of a source, newest last, and what each became.", FIELDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sys
 import time
@@ -38,10 +39,20 @@ Timeout = Annotated[
 ]
 
 
+MESSAGE = (
+    "source", "seq", "message_id", "partition", "offset", "ingest_time", "attributes", "payload", "payload_base64",
+    "dataset", "contract_version",
+)  # fmt: skip
+"""What `good` and `bad` both say of a message."""
+
+
 def verb(
-    read: Callable[..., dict[str, Any]], show: Callable[[dict[str, Any]], None], about: str
+    read: Callable[..., dict[str, Any]], show: Callable[[dict[str, Any]], None], about: str, more: tuple[str, ...]
 ) -> Callable[..., None]:
-    """Return a verb that shows what `read` finds of a source (see `runtime.views.recent`), each by `show`."""
+    """Return a verb that shows what `read` finds of a source (see `runtime.views.recent`), each by `show`.
+
+    `more` are the fields that a message has there beside those of `MESSAGE`.
+    """
 
     def run(
         source: SourceId,
@@ -55,9 +66,10 @@ def verb(
         env: EnvName = None,
         as_json: AsJson = False,
     ) -> None:
+        conditions = dict(condition(each, (*MESSAGE, *more)) for each in where or ())
         _tell(
-            open_project(project, env), source, read, show,
-            limit=limit, follow=follow, after=after, where=where, wait=wait, timeout=timeout, as_json=as_json,
+            open_project(project, env), source, read, show, conditions,
+            limit=limit, follow=follow, after=after, wait=wait, timeout=timeout, as_json=as_json,
         )  # fmt: skip
 
     run.__doc__ = about
@@ -69,11 +81,11 @@ def _tell(
     source: str,
     read: Callable[..., dict[str, Any]],
     show: Callable[[dict[str, Any]], None],
+    conditions: dict[str, str],
     *,
     limit: int,
     follow: bool,
     after: int | None,
-    where: list[str] | None,
     wait: int | None,
     timeout: float,
     as_json: bool,
@@ -81,7 +93,6 @@ def _tell(
     """Show what there is, and what comes, each once. Exits 1 where `wait` was not met in time."""
     if wait is not None and follow:
         raise InputError("--wait ends and --follow does not", at="--wait", fix="give one of the two")
-    conditions = dict(_condition(each) for each in where or ())
     told = 0
 
     def tell_all(events: list[dict[str, Any]]) -> None:
@@ -98,7 +109,7 @@ def _tell(
         tell_all(document["events"])
         if not follow:
             if not told and not as_json:
-                typer.echo("none" + (" of which that is true" if where else ""), err=True)
+                typer.echo("none" + (" of which that is true" if conditions else ""), err=True)
             return
         cursor = document["cursor"]
     else:
@@ -133,11 +144,20 @@ def clock(instant: str) -> str:
     return instant[11:19]
 
 
-def _condition(text: str) -> tuple[str, str]:
-    field, sign, value = text.partition("=")
-    if not sign or not field:
+def condition(text: str, fields: tuple[str, ...]) -> tuple[str, str]:
+    """Return the path and the value of a `--where`. Raises `InputError` where no message can have such a field."""
+    path, sign, value = text.partition("=")
+    if not sign or not path:
         raise InputError(f"{text!r} is not FIELD=VALUE", at="--where", fix="write such as --where event.id=o1")
-    return field, value
+    if path.partition(".")[0] not in fields:
+        body = "event" if "event" in fields else "payload"
+        below_it = f"what it says is below `{body}`: --where {shlex.quote(f'{body}.{text}')}"
+        raise InputError(
+            f"a message has no field '{path}' of its own",
+            at="--where",
+            fix=f"{below_it}; else one of {', '.join(fields)}",
+        )
+    return path, value
 
 
 def _why_not(project: Project) -> str:
@@ -145,4 +165,4 @@ def _why_not(project: Project) -> str:
 
     if control.ask(project.state, {"verb": "ping"}) is None:
         return "no `headrace up` runs here, so nothing is committed"
-    return "what waits is in `headrace status`, what was rejected in `headrace bad`"
+    return "what waits is in `headrace status`, what was rejected in `headrace bad`, the rest in `headrace good`"
