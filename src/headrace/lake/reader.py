@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -13,14 +14,18 @@ from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json
 from headrace.lake.tables import silver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
     import pyarrow as pa
 
     from headrace.stages.dataset import Dataset
 
+T = TypeVar("T")
 BATCH_ROWS = 65_536
+PAUSES_SECS = (0.02, 0.1, 0.5, 1.0)
+_LOCKED = ("locking protocol", "database is locked", "database table is locked")
+"""What SQLite says where it met another's lock at a moment at which it cannot wait for it."""
 
 
 class LakeReader:
@@ -33,29 +38,33 @@ class LakeReader:
 
     def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
         """Return the rows of a SELECT over `lake.*`, as dictionaries."""
-        try:
+
+        def read() -> list[dict[str, Any]]:
             result = self._connection.execute(sql, list(parameters))
             names = [column[0] for column in result.description or ()]
             return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
-        except duckdb.Error as problem:
-            raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="try again") from problem
+
+        return _patiently(read)
 
     def arrow(self, sql: str, max_bytes: int) -> pa.Table | None:
         """Return the rows of a SELECT over `lake.*`; None where they take more memory than this."""
         import pyarrow as pa
 
-        batches: list[pa.RecordBatch] = []
-        size = 0
-        try:
-            found = self._connection.execute(sql).to_arrow_reader(BATCH_ROWS)
-            for batch in found:
-                size += batch.nbytes
-                if size > max_bytes:
-                    return None
-                batches.append(batch)
-        except (duckdb.Error, pa.ArrowException) as problem:
-            raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="try again") from problem
-        return pa.Table.from_batches(batches, schema=found.schema)
+        def read() -> pa.Table | None:
+            batches: list[pa.RecordBatch] = []
+            size = 0
+            try:
+                found = self._connection.execute(sql).to_arrow_reader(BATCH_ROWS)
+                for batch in found:
+                    size += batch.nbytes
+                    if size > max_bytes:
+                        return None
+                    batches.append(batch)
+            except pa.ArrowException as problem:  # what DuckDB meets while Arrow asks it
+                raise duckdb.Error(str(problem)) from problem
+            return pa.Table.from_batches(batches, schema=found.schema)
+
+        return _patiently(read)
 
     def pin(self) -> int:
         """Let every `rows` from here on see one commit, the latest now, and return its snapshot.
@@ -93,6 +102,18 @@ class LakeReader:
             "SELECT schema_name || '.' || table_name AS name FROM duckdb_tables() WHERE database_name = 'lake'"
         )
         return frozenset(row["name"] for row in found)
+
+
+def _patiently(read: Callable[[], T]) -> T:
+    """Return what a look at the lake finds; one that meets the catalog's locks, amid the writer's work, looks again."""
+    for pause in (*PAUSES_SECS, None):
+        try:
+            return read()
+        except duckdb.Error as problem:
+            if pause is None or not any(text in str(problem) for text in _LOCKED):
+                raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="try again") from problem
+            time.sleep(pause)
+    raise InternalError("there is always a last look")
 
 
 @contextmanager

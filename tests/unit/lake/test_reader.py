@@ -1,0 +1,43 @@
+"""A reader beside the writer: it meets the catalog's locks, and does not give up at the first."""
+
+import duckdb
+import pytest
+
+from headrace.errors import LakeError
+from headrace.lake import reader
+from headrace.lake.reader import LakeReader
+
+
+class Locked:
+    """A connection whose first statements meet a lock."""
+
+    def __init__(self, times, says="Failed to prepare query: locking protocol"):
+        self.left, self.says = times, says
+        self.real = duckdb.connect()
+
+    def execute(self, *arguments):
+        if self.left:
+            self.left -= 1
+            raise duckdb.Error(self.says)
+        return self.real.execute(*arguments)
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    monkeypatch.setattr(reader, "PAUSES_SECS", (0, 0))
+
+
+def test_a_lock_is_waited_for(tmp_path):
+    lake = LakeReader(Locked(2), tmp_path, None)
+    assert lake.rows("SELECT 1 AS one") == [{"one": 1}]
+    lake = LakeReader(Locked(2, "database is locked"), tmp_path, None)
+    assert lake.arrow("SELECT 1 AS one", 100).to_pylist() == [{"one": 1}]
+
+
+def test_one_that_stays_and_any_other_fault_are_told(tmp_path):
+    with pytest.raises(LakeError, match="locking protocol"):
+        LakeReader(Locked(3), tmp_path, None).rows("SELECT 1")
+    other = Locked(1, "no such table")
+    with pytest.raises(LakeError, match="no such table"):
+        LakeReader(other, tmp_path, None).rows("SELECT 1")
+    assert other.left == 0
