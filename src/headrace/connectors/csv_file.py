@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from headrace.connectors.records import (
+    BYTE_ORDER_MARK,
     Carry,
     Places,
     batches,
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from headrace.connectors.byte_stream import ByteStream
 
 MAX_QUOTED_BYTES = 64 << 20  # a quote that is still open after so much was never meant to open a cell
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def read_csv(

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from headrace.connectors.json_structure import Structure
 from headrace.connectors.jsonl import read_lines
-from headrace.connectors.records import Carry, batches
+from headrace.connectors.records import BYTE_ORDER_MARK, Carry, batches
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from headrace.connectors.byte_stream import ByteStream
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLANK = b" \t\r\n"
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MAX_RECORD_BYTES = 256 << 20
 BATCH_ROWS = 50_000
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 Places: TypeAlias = np.ndarray[tuple[int], np.dtype[np.int64]]
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from headrace.connectors.records import BYTE_ORDER_MARK
+from headrace.connectors.reference_text import decoded
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
@@ -24,11 +26,7 @@ def read(
     A column of values that have no type in common is not in the table, unless it is declared to be text; the second of
     what is returned says so.
     """
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
-        raise InputError("the file is not UTF-8", at=f"{file}:{line}", fix=f"iconv -t UTF-8 {file}") from None
+    text = decoded(content.removeprefix(BYTE_ORDER_MARK), file)
     rows, where = _lines(text, file) if lines else _array(text, file)
     names = dict.fromkeys(name for row in rows for name in row)
     columns, unusable = {}, {}

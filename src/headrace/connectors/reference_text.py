@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from headrace.connectors.records import BYTE_ORDER_MARK
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _INSTANT = r"^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d(:?\d\d)?)$"
 _LOOKS = (
     (r"^-?(0|[1-9]\d*)$", pa.int64()),
@@ -31,11 +31,7 @@ def read(
 ) -> tuple[pa.Table, Mapping[str, str], Callable[[int], int | None]]:
     """Return the table of a CSV file with a header, and what says in which line a row stands."""
     content = content.removeprefix(BYTE_ORDER_MARK)
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as problem:
-        line = content.count(b"\n", 0, problem.start) + 1
-        raise InputError("the file is not UTF-8", at=f"{file}:{line}", fix=f"iconv -t UTF-8 {file}") from None
+    text = decoded(content, file)
     names = _header(text, file)
     try:
         table = pa_csv.read_csv(
@@ -60,6 +56,15 @@ def read(
         else:
             columns[name] = _guessed(cells)
     return pa.table(columns), {}, lambda row: _line(text, row)
+
+
+def decoded(content: bytes, file: str) -> str:
+    """Return the text of a file, or raise `InputError` at the line that is not UTF-8."""
+    try:
+        return content.decode()
+    except UnicodeDecodeError as problem:
+        line = content.count(b"\n", 0, problem.start) + 1
+        raise InputError("the file is not UTF-8", at=f"{file}:{line}", fix=f"iconv -t UTF-8 {file}") from None
 
 
 def _header(text: str, file: str) -> list[str]:
