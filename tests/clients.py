@@ -10,8 +10,8 @@ from collections import Counter
 
 import httpx
 
-from collecting import wait_until
 from living import rows
+from machine import wait_until
 
 EVENT = b'{"id": "a"}'
 
@@ -100,12 +100,6 @@ def assert_once(project, clients):
     assert set(there.values()) == {1}
     kept = Counter(row["id"] for row in rows(project, "SELECT id FROM lake.silver.orders"))
     assert kept == there
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def is_open(port):

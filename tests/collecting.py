@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -122,11 +121,3 @@ def taken(project: Project, topic: str = "orders") -> list[tuple[bytes, dict[str
             columns = (pulled.batch.column(name).to_pylist() for name in ("payload", "attributes"))
             found += [(payload, dict(attributes or [])) for payload, attributes in zip(*columns, strict=True)]
     return found
-
-
-def wait_until(what: Any, secs: float = 30.0) -> None:
-    """Wait until something is so; fail where it never is."""
-    deadline = time.monotonic() + secs
-    while not what():
-        assert time.monotonic() < deadline, "it never came to be"
-        time.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from headrace.bus.base import Bus
     from headrace.config.project import Project
     from headrace.runtime.tick import Tick
+    from headrace.runtime.up import Up
 
 ORDERS = {
     "type": "object",
@@ -99,6 +101,21 @@ def ticking(project: Project, bus: Bus, kind: Callable[[Path], DuckLake] = DuckL
         yield tick, lake
     finally:
         lake.close()
+
+
+@contextmanager
+def running(project: Project, **options: Any) -> Iterator[tuple[Up, threading.Thread]]:
+    """Run `up` in a thread; it is stopped and joined at the end."""
+    from headrace.runtime.up import Up
+
+    up = Up(project, **options)
+    thread = threading.Thread(target=up.run)
+    thread.start()
+    try:
+        yield up, thread
+    finally:
+        up.stop()
+        thread.join()
 
 
 def run_out(tick: Tick, sources: Iterable[str], limit: int = 0) -> None:

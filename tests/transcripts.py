@@ -20,7 +20,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -28,6 +27,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from headrace.runtime import control
+from machine import free_port
 
 ROOT = Path(__file__).parents[1]
 VARIES = (
@@ -174,12 +174,6 @@ class Shell:
         answer = control.ask(self.folder / ".headrace" / "local", {"verb": "progress"})
         return answer is not None and all("listening" in child for child in answer["children"].values() if
                                           child is answer["children"].get("collector"))  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def missing_programs(page: Path) -> list[str]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import yaml
 
 from headrace.cli.init import scaffold
+from typed import answered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,15 +115,9 @@ ODD_BUT_GOOD: dict[str, bytes] = {  # by id; each reads as json.loads reads it
 
 def headrace(folder: Path, *arguments: str, code: int = 0) -> Any:
     """Run a command with --json in a project; return what it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", "headrace", *arguments, "--json"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == code, (arguments, done.stdout, done.stderr)
-    return json.loads(done.stdout)
+    found, document = answered(*arguments, cwd=folder)
+    assert found == code, (arguments, document)
+    return document
 
 
 def drained(folder: Path) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import resource
-import subprocess
 import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from headrace.config.project import load_project
 from headrace.lake.ducklake import DuckLake
 from headrace.runtime.deployment import deploy
 from headrace.runtime.loop import Loop
+from typed import answered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,14 +129,7 @@ def test_a_name_misspelt_is_told_with_the_nearest(shop: Path, capsys: pytest.Cap
     ],
 )
 def test_what_a_function_makes_of_one_value_is_bounded_too(sql: str, shop: Path):
-    asked = subprocess.run(
-        [sys.executable, "-m", "headrace", "query", sql, "--json", "--project", str(shop)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    document = json.loads(asked.stdout)
-    assert (asked.returncode, document["error"]["kind"]) == (2, "user")
+    code, document = answered("query", sql, "--project", shop)
+    assert (code, document["error"]["kind"]) == (2, "user")
     assert "more memory" in document["error"]["message"]
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 6 << 20  # KiB

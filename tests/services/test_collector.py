@@ -14,9 +14,11 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from collecting import collecting, listening, settings_of, start, taken, up, wait_until
+from collecting import collecting, listening, settings_of, start, taken, up
 from headrace.identity.tokens import Role, TokenFile
 from living import lived, project_of, rows, silver, write_source
+from machine import wait_until
+from typed import answered
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 JSON = "application/json"
@@ -240,9 +242,7 @@ def test_the_verbs_of_tokens(tmp_path):
     project = project_of(tmp_path)
 
     def token(*arguments):
-        command = [sys.executable, "-m", "headrace", "token", *arguments, "--json", "--project", str(project.root)]
-        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        return ran.returncode, json.loads(ran.stdout)
+        return answered("token", *arguments, "--project", project.root)
 
     _, made = token("create", "--source", "orders", "--note", "till")
     assert TokenFile(project.state).read().holder(made["token"]).id == made["id"]

@@ -19,9 +19,10 @@ from collections import Counter
 import httpx
 import pytest
 
-from clients import EVENT, Clients, answers, assert_once, free_port, head, is_open
-from collecting import collecting, listening, settings_of, taken, up, wait_until
+from clients import EVENT, Clients, answers, assert_once, head, is_open
+from collecting import collecting, listening, settings_of, taken, up
 from living import lived, orders, project_of, sqlite_bus
+from machine import free_port, small_disk, wait_until
 
 
 def test_a_client_that_sends_a_byte_now_and_then_is_given_up_and_delays_nobody(tmp_path):
@@ -194,18 +195,8 @@ def test_up_restarts_a_collector_that_was_killed(tmp_path):
 
 @pytest.fixture
 def disk(tmp_path):
-    """Return a folder on a small disk of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if sys.platform != "linux" or shutil.which("mount") is None or os.geteuid() != 0:
-        pytest.skip("a small disk can only be mounted by root on Linux")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={16 << 20}", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk(tmp_path / "disk", 16 << 20) as folder:
+        yield folder
 
 
 def bulky(number):

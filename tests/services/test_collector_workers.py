@@ -8,9 +8,10 @@ import signal
 
 import httpx
 
-from clients import EVENT, Clients, answers, assert_once, free_port, head, is_open
-from collecting import collecting, start, wait_until
+from clients import EVENT, Clients, answers, assert_once, head, is_open
+from collecting import collecting, start
 from living import lived, project_of
+from machine import free_port, wait_until
 
 
 def both(door):

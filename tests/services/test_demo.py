@@ -23,15 +23,9 @@ from headrace.config.project import load_project
 from headrace.demo.shop import Shop, fates
 from headrace.runtime import building
 from headrace.runtime.landing.watch import Landing
+from typed import headrace
 
 EVENTS = 2_000
-
-
-def headrace(*arguments, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "headrace", *map(str, arguments)],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=240, check=False, **options,
-    )  # fmt: skip
 
 
 def demo(*arguments, **options):

@@ -15,6 +15,7 @@ from headrace.config.project import load_project
 from headrace.lake.references import References
 from headrace.runtime import control
 from living import messages, rows, sqlite_bus, totals, write_source
+from typed import headrace
 
 VISIT = {
     "type": "object",
@@ -151,8 +152,3 @@ def test_one_file_is_a_seed_of_dbt_and_a_lookup(shop, started):
         {"code": "NL", "name": "Netherlands"},
         {"code": "DE", "name": "Germany"},
     ]
-
-
-def headrace(*arguments):
-    command = [sys.executable, "-m", "headrace", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import os
 import random
 import shutil
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -20,24 +17,16 @@ from headrace.lake.references import References
 from headrace.runtime.deployment import deploy
 from headrace.runtime.loop import Loop
 from living import messages, project_of, rows, run_out, sqlite_bus, ticking, totals
+from machine import small_disk
+from typed import headrace_in
 
 DISK_BYTES = 24 << 20
 
 
 @pytest.fixture
 def disk(tmp_path):
-    """Return a folder on a small disk of its own."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if sys.platform != "linux" or shutil.which("mount") is None or os.geteuid() != 0:
-        pytest.skip("a small disk can only be mounted by root on Linux")
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", folder], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", "--lazy", folder], check=True)
+    with small_disk(tmp_path / "disk", DISK_BYTES) as folder:
+        yield folder
 
 
 def bulky(first, last, *, size=2000):
@@ -70,10 +59,7 @@ def test_a_publish_on_a_full_disk_is_refused_and_all_that_was_acked_is_there(dis
         assert bus.lag("orders", "lake-orders").messages == acked
         file = disk.parent / "more.jsonl"
         file.write_bytes(b"\n".join(messages(bulky(0, 400)).column("payload").to_pylist()) + b"\n")
-        told = subprocess.run(
-            [sys.executable, "-m", "headrace", "publish", "orders", file, "--project", disk],
-            capture_output=True, text=True, check=False, timeout=120,
-        )  # fmt: skip
+        told = headrace_in(project, "publish", "orders", file)
         assert told.returncode == 2
         assert "full" in told.stderr
         assert "Traceback" not in told.stderr

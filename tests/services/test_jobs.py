@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -18,17 +19,14 @@ from headrace.runtime import control
 from headrace.runtime.jobs.freshness import Age, stale
 from headrace.runtime.jobs.history import JobHistory
 from headrace.runtime.jobs.scheduler import Jobs, Outcome
-from headrace.runtime.up import Up
 from headrace.schedule import Schedule
-from living import Clock, lived, messages, orders, project_of, sqlite_bus
-
-PYTHON = [sys.executable, "-m", "headrace"]
+from living import Clock, lived, messages, orders, project_of, running, sqlite_bus
+from machine import wait_until
+from typed import headrace_in
 
 
 def headrace(project, *arguments):
-    done = subprocess.run(
-        [*PYTHON, *arguments, "--project", str(project.root)], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = headrace_in(project, *arguments)
     return done.returncode, json.loads(done.stdout) if "--json" in arguments else done.stdout + done.stderr
 
 
@@ -40,25 +38,8 @@ def said(project, text):
 @pytest.fixture
 def started():
     """Return a function that runs `up` in a thread; it is stopped and joined at the end."""
-    running = []
-
-    def start(project, **options):
-        up = Up(project, **options)
-        thread = threading.Thread(target=up.run)
-        thread.start()
-        running.append((up, thread))
-        return up
-
-    yield start
-    for up, thread in running:
-        up.stop()
-        thread.join()
-
-
-def until(true):
-    pause = threading.Event()
-    while not true():
-        pause.wait(0.05)
+    with ExitStack() as ups:
+        yield lambda project, **options: ups.enter_context(running(project, **options))[0]
 
 
 def test_without_up_jobs_run_here_and_nothing_comes_next(tmp_path):
@@ -91,7 +72,7 @@ def test_inside_up_jobs_run_by_themselves_and_when_asked(tmp_path, started):
     with sqlite_bus(project) as bus:
         bus.publish("orders", messages(orders(0, 50)))
     history = JobHistory(project.state)
-    until(lambda: any(each["status"] == "ok" for each in history.runs("expiry")))
+    wait_until(lambda: any(each["status"] == "ok" for each in history.runs("expiry")))
     assert history.runs("expiry")[-1]["slot"] is not None
     listed = control.ask(project.state, {"verb": "jobs"})
     assert {each["name"]: each["schedule"] for each in listed} == {
@@ -101,7 +82,7 @@ def test_inside_up_jobs_run_by_themselves_and_when_asked(tmp_path, started):
         "freshness": "* * * * *",
     }
     assert {each["name"] for each in listed if each["next"]} == {"compaction", "expiry", "freshness"}
-    until(lambda: up.progress.messages == 50)
+    wait_until(lambda: up.progress.messages == 50)
     told = [headrace(project, "jobs", "run", "build", "--json") for _ in range(2)]
     assert [(code, run["job"], run["status"]) for code, run in told] == [(0, "build", "ok"), (0, "build", "nothing")]
     assert control.ask(project.state, {"verb": "jobs"})[0]["last"]["message"] == "published b1"
@@ -196,10 +177,10 @@ def test_a_job_never_runs_twice_at_once_and_what_came_meanwhile_is_one_run(tmp_p
     with pytest.raises(BusyError, match="the job build is running"):
         other.run("build")
     work.go.release()
-    until(lambda: mine.history.runs()[0]["status"] == "ok")
-    until(lambda: other.start_due() or work.started.acquire(timeout=0.1))
+    wait_until(lambda: mine.history.runs()[0]["status"] == "ok")
+    wait_until(lambda: other.start_due() or work.started.acquire(timeout=0.1))
     work.go.release()
-    until(lambda: len(mine.history.runs()) == 2 and mine.history.runs()[0]["status"] == "ok")
+    wait_until(lambda: len(mine.history.runs()) == 2 and mine.history.runs()[0]["status"] == "ok")
     mine.start_due()
     mine.close()
     other.close()
@@ -222,7 +203,7 @@ def test_a_run_that_takes_too_long_is_said_to_and_keeps_its_place(tmp_path):
     with pytest.raises(BusyError):
         jobs.run("build")
     work.go.release(2)
-    until(lambda: is_free(jobs))
+    wait_until(lambda: is_free(jobs))
     assert [each["status"] for each in jobs.history.runs()] == ["timed out"]
 
 
@@ -258,5 +239,5 @@ def test_a_run_whose_process_is_killed_is_interrupted_and_its_slot_is_tried_agai
     assert jobs.history.past()["build"].status == "interrupted"
     clock.now += dt.timedelta(seconds=30)
     jobs.start_due()
-    until(lambda: jobs.history.runs()[0]["status"] == "ok")
+    wait_until(lambda: jobs.history.runs()[0]["status"] == "ok")
     assert [(each["attempt"], each["status"]) for each in jobs.history.runs()] == [(2, "ok"), (1, "interrupted")]

@@ -17,6 +17,8 @@ import pytest
 
 from headrace.bus.base import Subscription
 from headrace.bus.sqlite import SqliteBus
+from machine import wait_until
+from typed import answered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,10 +80,7 @@ def ended(process: subprocess.Popen[str], number: int) -> int:
 
 
 def headrace(shop: Path, *arguments: str) -> tuple[int, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "headrace", *arguments, "--json"], cwd=shop, capture_output=True, text=True, check=False
-    )
-    return done.returncode, json.loads(done.stdout)
+    return answered(*arguments, cwd=shop)
 
 
 def on_topic(shop: Path, topic: str) -> list[bytes]:
@@ -104,13 +103,6 @@ def dropped(path: Path, rows: int, start: int = 0) -> list[bytes]:
     return lines
 
 
-def until(condition, secs: float = 60.0) -> None:
-    deadline = time.monotonic() + secs
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
 def lag(shop: Path, topic: str) -> int:
     with closing(SqliteBus(shop / ".headrace/local/bus")) as bus:
         return bus.lag(topic, "nobody").messages
@@ -131,13 +123,13 @@ def test_killed_at_any_moment_it_takes_each_row_once(shop):
         if attempt % 2:
             time.sleep(chance.uniform(0.0, 0.4))
         elif seen < len(expected):
-            until(lambda before=seen: lag(shop, "orders") > before)
+            wait_until(lambda before=seen: lag(shop, "orders") > before)
         assert ended(process, signal.SIGKILL) == -signal.SIGKILL
         now = lag(shop, "orders")
         kills += seen < now < len(expected)
         seen = now
     process = landing(shop)
-    until(lambda: lag(shop, "orders") >= len(expected) and _states(shop, "orders") == {"done"})
+    wait_until(lambda: lag(shop, "orders") >= len(expected) and _states(shop, "orders") == {"done"})
     assert ended(process, signal.SIGTERM) == 0
     got = on_topic(shop, "orders")
     assert len(got) == len(expected)
@@ -153,9 +145,9 @@ def _states(shop: Path, source: str) -> set[str]:
 def test_a_huge_file_of_one_source_does_not_hold_up_another(shop):
     huge = dropped(shop / "landing/orders/huge.jsonl", 600_000)
     process = landing(shop)
-    until(lambda: lag(shop, "orders") > 0)
+    wait_until(lambda: lag(shop, "orders") > 0)
     small = dropped(shop / "landing/clicks/small.jsonl", 3)
-    until(lambda: lag(shop, "clicks") == 3)
+    wait_until(lambda: lag(shop, "clicks") == 3)
     assert lag(shop, "orders") < len(huge)
     assert ended(process, signal.SIGTERM) == 0
     assert on_topic(shop, "clicks") == small
@@ -198,7 +190,7 @@ def test_a_file_that_is_still_written_is_taken_when_it_is_whole(shop):
             file.write(b'{"n":')
             time.sleep(0.02)
             file.write(b"%d}\n" % number)
-    until(lambda: lag(shop, "orders") > 0)
+    wait_until(lambda: lag(shop, "orders") > 0)
     assert ended(process, signal.SIGTERM) == 0
     assert on_topic(shop, "orders") == [b'{"n":%d}' % number for number in range(60)]
 
@@ -235,7 +227,7 @@ def test_up_watches_and_a_kill_of_it_leaves_no_child(shop):
         if landing_child.get("files", {}).get("orders", {}).get("done"):
             pid = landing_child["pid"]
     ended(up, signal.SIGKILL)
-    until(lambda: not _lives(pid))
+    wait_until(lambda: not _lives(pid))
     assert len(on_topic(shop, "orders")) == 500
 
 

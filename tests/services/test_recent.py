@@ -5,23 +5,18 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import threading
 
 from living import messages, orders, project_of, sqlite_bus
-
-PYTHON = [sys.executable, "-m", "headrace"]
-
-
-def headrace(project, *arguments):
-    return subprocess.run(
-        [*PYTHON, *arguments, "--project", str(project.root)], capture_output=True, text=True, timeout=120, check=False
-    )
+from typed import COMMAND, headrace_in
 
 
 def started(project, *arguments):
     return subprocess.Popen(
-        [*PYTHON, *arguments, "--project", str(project.root)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *arguments, "--project", str(project.root)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -70,7 +65,7 @@ def test_follow_tells_each_event_once_over_killed_ups(tmp_path):
 
 def test_wait_is_an_assertion(tmp_path):
     project = project_of(tmp_path)
-    short = headrace(project, "good", "orders", "--wait", "1", "--timeout", "0.5")
+    short = headrace_in(project, "good", "orders", "--wait", "1", "--timeout", "0.5")
     assert (short.returncode, short.stdout) == (1, "")
     assert "0 of 1 within 0.5 s: no `headrace up` runs here" in short.stderr
     waiting = started(project, "good", "orders", "--where", "event.id=o7", "--wait", "1", "--timeout", "60", "--json")
@@ -78,10 +73,10 @@ def test_wait_is_an_assertion(tmp_path):
     publish(project, [{"id": 1}, *orders(0, 10)])
     out, _ = waiting.communicate(timeout=60)
     assert (waiting.returncode, json.loads(out)["event"]["id"]) == (0, "o7")
-    held = headrace(project, "bad", "orders", "--wait", "2", "--timeout", "0.5", "--where", "code=type", "--json")
+    held = headrace_in(project, "bad", "orders", "--wait", "2", "--timeout", "0.5", "--where", "code=type", "--json")
     assert (held.returncode, len(held.stdout.splitlines())) == (1, 1)
     assert "1 of 2 within 0.5 s" in held.stderr
-    some = headrace(project, "good", "orders", "--wait", "2", "--after", "3", "--json")
+    some = headrace_in(project, "good", "orders", "--wait", "2", "--after", "3", "--json")
     assert [json.loads(line)["seq"] for line in some.stdout.splitlines()] == [4, 5]
     up.send_signal(signal.SIGINT)
     up.communicate(timeout=60)
@@ -89,21 +84,21 @@ def test_wait_is_an_assertion(tmp_path):
 
 def test_text_is_for_people(tmp_path):
     project = project_of(tmp_path)
-    none = headrace(project, "bad", "orders")
+    none = headrace_in(project, "bad", "orders")
     assert (none.returncode, none.stdout, none.stderr) == (0, "", "none\n")
     publish(project, [{"id": "a"}, {"id": 7}])
-    built = headrace(project, "build")
+    built = headrace_in(project, "build")
     assert built.returncode == 0
-    good = headrace(project, "good", "orders").stdout.splitlines()
+    good = headrace_in(project, "good", "orders").stdout.splitlines()
     assert good[0].split()[0::2] == ["0", "silver"]
     assert json.loads(good[1])["id"] == "a"
-    bad = headrace(project, "bad", "orders").stdout.splitlines()
+    bad = headrace_in(project, "bad", "orders").stdout.splitlines()
     assert "contract/type: " in bad[0]
     assert bad[1:] == ["  $.id = 7", '  {"id": 7}']
     for wrong, said in (
         (("--where", "id"), "'id' is not FIELD=VALUE"),
         (("--wait", "1", "--follow"), "--wait ends and --follow does not"),
     ):
-        refused = headrace(project, "good", "orders", *wrong)
+        refused = headrace_in(project, "good", "orders", *wrong)
         assert refused.returncode == 2
         assert said in refused.stderr

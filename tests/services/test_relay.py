@@ -8,7 +8,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,12 +19,13 @@ import pytest
 from headrace.config.project import load_project
 from headrace.runtime.relay.pushes import pushes
 from living import KEYED, lived, messages, orders, rows, sqlite_bus, totals, write_source
+from machine import free_port, wait_until
 from receiver import Receiver, is_signed
+from typed import headrace_in
 
 SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef0123456789abcdef").decode()
 OLD_SECRET = "whsec_" + base64.b64encode(b"fedcba9876543210fedcba9876543210").decode()
 RETRY = "retry: {timeout: 2s, first_delay: 50ms, longest_delay: 300ms}"
-PATIENCE_SECS = 90.0
 
 
 DEADLY = """
@@ -108,22 +108,9 @@ def up():
         each.end()
 
 
-def until(condition, what="it never came"):
-    deadline = time.monotonic() + PATIENCE_SECS
-    while not condition():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
 def publish(project, events, topic="orders"):
     with sqlite_bus(project) as bus:
         bus.publish(topic, messages(events, traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"))
-
-
-def free_port():
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
 
 
 def doing(project):
@@ -139,11 +126,11 @@ def test_an_endpoint_that_is_down_gets_everything_once_it_is_up(up, tmp_path):
     )
     running = up(project)
     publish(project, orders(0, 40))
-    until(lambda: (doing(project)["desk"]["problem"] or "").startswith("no connection"))
+    wait_until(lambda: (doing(project)["desk"]["problem"] or "").startswith("no connection"))
     assert doing(project)["desk"]["waiting"] > 0
     assert totals(project)["orders"]["silver"] == 40, "commits go on"
     with Receiver(port=port) as receiver:
-        until(lambda: doing(project)["desk"]["delivered"] >= 40 and doing(project)["odd"]["delivered"] >= 2)
+        wait_until(lambda: doing(project)["desk"]["delivered"] >= 40 and doing(project)["odd"]["delivered"] >= 2)
         desk = [each for each in receiver.taken() if each.path == "/hook"]
         odd = [each for each in receiver.taken() if each.path == "/odd"]
     assert {each.events[0]["data"]["id"] for each in desk} == {f"o{number}" for number in range(40)}
@@ -160,7 +147,7 @@ def test_an_endpoint_that_is_down_gets_everything_once_it_is_up(up, tmp_path):
     assert odd[0].headers["content-type"] == "application/cloudevents+json"
     assert odd[0].events[0]["specversion"] == "1.0"
     assert "webhook-signature" not in odd[0].headers
-    until(lambda: not doing(project)["desk"]["failing_since"])
+    wait_until(lambda: not doing(project)["desk"]["failing_since"])
     assert doing(project)["desk"]["retrying"] == doing(project)["desk"]["dead"] == 0
     running.end()
     assert running.process.returncode == 0
@@ -203,9 +190,9 @@ def test_each_push_has_its_own_trouble(up, tmp_path):
             publish(project, orders(first, first + 10))
         everything = {f"o{number}" for number in range(30)}
         ones = lambda each: {event["data"]["id"] for one in each.taken() for event in one.events}  # noqa: E731
-        until(lambda: all(ones(each) == everything for name, each in named.items() if name != "picky"))
-        until(lambda: doing(project)["many"]["delivered"] == 30)
-        until(lambda: doing(project)["picky"]["dead"] == 1)
+        wait_until(lambda: all(ones(each) == everything for name, each in named.items() if name != "picky"))
+        wait_until(lambda: doing(project)["many"]["delivered"] == 30)
+        wait_until(lambda: doing(project)["picky"]["dead"] == 1)
         assert ones(picky) == everything - {"o7"}
         assert any(len(each.events) > 1 for each in healthy.taken())
         # Of a healthy endpoint nothing is asked twice.
@@ -215,7 +202,7 @@ def test_each_push_has_its_own_trouble(up, tmp_path):
         assert now["dead"]["delivered"] == 0
         assert now["dead"]["problem"].startswith("no connection")
         assert now["dead"]["waiting"] > 0
-        until(lambda: "orders/dead: no connection" in running.relay()["problem"])
+        wait_until(lambda: "orders/dead: no connection" in running.relay()["problem"])
         # The dead letter is listed, and delivered once the endpoint takes it.
         listed = cli(project, "push", "dead", "--json")
         (letter,) = json.loads(listed.stdout)["letters"]
@@ -229,15 +216,14 @@ def test_each_push_has_its_own_trouble(up, tmp_path):
         assert cli(project, "push", "retry", letter["id"], "--dry-run").returncode == 0
         assert doing(project)["picky"]["dead"] == 1
         assert json.loads(cli(project, "push", "retry", letter["id"], "--json").stdout)["letters"] == [letter["id"]]
-        until(lambda: "o7" in ones(picky))
-        until(lambda: doing(project)["picky"]["dead"] == 0)
+        wait_until(lambda: "o7" in ones(picky))
+        wait_until(lambda: doing(project)["picky"]["dead"] == 0)
         assert totals(project)["orders"]["silver"] == 30
 
 
 def cli(project, *arguments):
     env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "KEY": SECRET, "OLD_KEY": OLD_SECRET}
-    command = [sys.executable, "-m", "headrace", *arguments, "--project", str(project.root)]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    return headrace_in(project, *arguments, env=env)
 
 
 def test_kill_at_any_moment_under_load_loses_nothing_and_doubles_nothing_in_a_topic(up, tmp_path):
@@ -260,7 +246,7 @@ def test_kill_at_any_moment_under_load_loses_nothing_and_doubles_nothing_in_a_to
         with sqlite_bus(project) as bus:
             for _ in range(4):
                 running = up(project)
-                until(running.has_relay)
+                wait_until(running.has_relay)
                 for turn in range(6):
                     bus.publish("orders", messages(orders(sent, sent + 60)))
                     sent += 60
@@ -272,14 +258,16 @@ def test_kill_at_any_moment_under_load_loses_nothing_and_doubles_nothing_in_a_to
                 running.kill()
             running = up(project)
             everything = {f"o{number}" for number in range(sent)}
-            until(lambda: set(desk.ids()) == everything, "an event never arrived")
-            until(lambda: totals(project).get("copies", {}).get("accepted", 0) >= sent, "the topic lacks an event")
+            wait_until(lambda: set(desk.ids()) == everything, why="an event never arrived")
+            wait_until(
+                lambda: totals(project).get("copies", {}).get("accepted", 0) >= sent, why="the topic lacks an event"
+            )
             told = lambda: {each.events[0]["id"] for each in batches.taken()}  # noqa: E731
             committed = {
                 each["batch_id"]
                 for each in rows(project, "SELECT batch_id FROM lake.ops.batches WHERE source = 'orders'")
             }
-            until(lambda: told() == committed, "a commit was not told of")
+            wait_until(lambda: told() == committed, why="a commit was not told of")
             running.end()
     assert len({(each.id, each.events[0]["id"]) for each in desk.requests}) == sent, "one id for each event"
     copies = totals(project)["copies"]
@@ -300,7 +288,7 @@ def relay(project, way):
 def lives_well(project, delivered):
     """Let a relay live until every push has delivered so many."""
     with relay(project, "well") as living:
-        until(lambda: all(each["delivered"] >= delivered for each in doing(project).values()))
+        wait_until(lambda: all(each["delivered"] >= delivered for each in doing(project).values()))
         living.send_signal(signal.SIGTERM)
         assert living.wait(60) == 0
 
@@ -380,7 +368,7 @@ def test_builds_are_told_of_published_and_failed(up, tmp_path):
         (shop / "models/broken.sql").write_text("select no_such_column from {{ ref('stg_orders') }}\n")
         assert cli(project, "build").returncode == 2
         running = up(project)
-        until(lambda: len(ops.taken()) >= 3)
+        wait_until(lambda: len(ops.taken()) >= 3)
         running.end()
         assert cli(project, "push", "list").returncode == 0
     told = {(each.id.split("-")[1], event["type"]) for each in ops.taken() for event in each.events}
@@ -409,8 +397,8 @@ def test_secrets_are_seen_by_the_endpoint_alone(up, tmp_path):
         )
         running = up(project, **canaries)
         publish(project, orders(0, 3))
-        until(lambda: len(receiver.taken()) >= 3)
-        until(lambda: all(doing(project)[name]["problem"] for name in ("down", "wrong", "absent")))
+        wait_until(lambda: len(receiver.taken()) >= 3)
+        wait_until(lambda: all(doing(project)[name]["problem"] for name in ("down", "wrong", "absent")))
         assert {each.headers["authorization"] for each in receiver.taken()} == {"Bearer c4n4ry-token"}
         assert all(each.path.endswith("/c4n4ry-path") for each in receiver.taken())
         assert all(is_signed(each, canaries["KEY"]) for each in receiver.taken())

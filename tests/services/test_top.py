@@ -7,19 +7,15 @@ import os
 import pty
 import signal
 import subprocess
-import sys
 import threading
 
-from headrace.runtime.up import Up
 from headrace.runtime.views.glance import Glances
-from living import messages, orders, project_of, sqlite_bus, totals
-
-PYTHON = [sys.executable, "-m", "headrace"]
+from living import messages, orders, project_of, running, sqlite_bus, totals
+from typed import COMMAND, headrace_in
 
 
 def top(project, *arguments):
-    command = [*PYTHON, "top", *arguments, "--project", str(project.root)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = headrace_in(project, "top", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -34,14 +30,10 @@ def test_glances_agree_with_the_ledger_through_the_life_of_up(tmp_path):
         waiting = glances.glance()["sources"]["orders"]
         assert (waiting["lag"], waiting["rate"], waiting["last_commit"]) == (41, 0, None)
         assert waiting["waiting_secs"] > 0
-        up = Up(project, build_every_secs=None)
-        thread = threading.Thread(target=up.run)
-        thread.start()
         pause = threading.Event()
-        while (now := glances.glance())["sources"]["orders"]["lag"]:
-            pause.wait(0.05)
-        up.stop()
-        thread.join()
+        with running(project, build_every_secs=None):
+            while (now := glances.glance())["sources"]["orders"]["lag"]:
+                pause.wait(0.05)
         assert now["running"]
         source = now["sources"]["orders"]
         assert (source["rate"], source["waiting_secs"], source["problem"]) == (4.1, 0.0, "")
@@ -64,7 +56,7 @@ def test_on_a_terminal_it_goes_on_until_ctrl_c_and_gives_the_screen_back(tmp_pat
     project = project_of(tmp_path)
     ours, theirs = pty.openpty()
     running = subprocess.Popen(
-        [*PYTHON, "top", "--every", "0.2", "--project", str(project.root)],
+        [*COMMAND, "top", "--every", "0.2", "--project", str(project.root)],
         stdin=theirs, stdout=theirs, stderr=subprocess.PIPE, env={**os.environ, "TERM": "xterm", "COLUMNS": "80"},
     )  # fmt: skip
     os.close(theirs)

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack
 
 import pytest
 
@@ -16,35 +17,15 @@ from headrace.config.project import load_project
 from headrace.errors import BusyError
 from headrace.runtime import building, control
 from headrace.runtime.up import Up
-from living import messages, orders, project_of, rows, silver, sqlite_bus, totals
+from living import messages, orders, project_of, rows, running, silver, sqlite_bus, totals
+from typed import headrace
 
 
 @pytest.fixture
 def started():
     """Return a function that runs `up` in a thread; it is stopped and joined at the end."""
-    running = []
-
-    def start(project):
-        up = Up(project, build_every_secs=None)
-        thread = threading.Thread(target=up.run)
-        thread.start()
-        running.append((up, thread))
-        return up, thread
-
-    yield start
-    for up, thread in running:
-        up.stop()
-        thread.join()
-
-
-def headrace(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "headrace", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    with ExitStack() as ups:
+        yield lambda project: ups.enter_context(running(project, build_every_secs=None))
 
 
 def test_a_second_up_is_refused_clearly_and_does_no_harm(tmp_path, started):

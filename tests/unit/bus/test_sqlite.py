@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import os
 import random
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from headrace.bus import chunks
 from headrace.bus.base import Once, Subscription
 from headrace.bus.sqlite import SqliteBus
 from headrace.errors import BusError, InputError, InternalError, SpaceError
+from machine import small_disk
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -301,24 +301,19 @@ def test_a_topic_at_its_limit_takes_nothing_and_goes_on_with_space(tmp_path):
 
 
 @pytest.fixture
-def small_disk(tmp_path):
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = shutil.which("mount") and os.geteuid() == 0 and sys.platform == "linux"
-    if not mounted or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=False).returncode:
-        pytest.skip("a small file system can be mounted only by root on Linux")
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
+def disk(tmp_path):
+    with small_disk(tmp_path / "disk", 4 << 20) as folder:
+        yield folder
 
 
-def test_a_full_disk_takes_nothing_and_goes_on_with_space(small_disk):
-    ballast = small_disk / "ballast"
+def test_a_full_disk_takes_nothing_and_goes_on_with_space(disk):
+    ballast = disk / "ballast"
     ballast.write_bytes(bytes(1 << 20))
-    bus = SqliteBus(small_disk / "bus")
+    bus = SqliteBus(disk / "bus")
     bus.subscribe(READER)
     taken = fill(bus)
     assert taken
-    with (small_disk / "last").open("wb", buffering=0) as last:
+    with (disk / "last").open("wb", buffering=0) as last:
         try:
             while last.write(bytes(4096)):
                 pass
@@ -330,12 +325,12 @@ def test_a_full_disk_takes_nothing_and_goes_on_with_space(small_disk):
     with pytest.raises(SpaceError, match="the disk is full"):
         bus.publish("another", batch(b"x"))
     assert [row["offset"] for row in drain(bus)] == list(range(taken * 100)), "reading goes on, acks are only a hint"
-    again = SqliteBus(small_disk / "bus")
+    again = SqliteBus(disk / "bus")
     assert again.lag("orders", "other").messages == taken * 100
     ballast.unlink()
     assert bus.publish("orders", batch(b"after")).messages == 1
     assert bus.publish("another", batch(b"x")).messages == 1
-    fresh = SqliteBus(small_disk / "bus")
+    fresh = SqliteBus(disk / "bus")
     fresh.subscribe(Subscription("orders", "check"))
     rows = fresh.pull("orders", "check", 1 << 20, BIG).batch
     assert rows.column("offset").to_pylist() == list(range(taken * 100 + 1))

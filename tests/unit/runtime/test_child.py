@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 
 from headrace.runtime.child import Child
+from machine import wait_until
 
 MODULE = "a_child_of_the_tests"
 
@@ -32,13 +32,6 @@ def child(tmp_path, monkeypatch):
         each.stop(0.5)
 
 
-def until(condition, secs: float = 20.0) -> None:
-    deadline = time.monotonic() + secs
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 LISTENS = """
     import signal, sys, threading
     from headrace.runtime.child import say, when_parent_ends
@@ -54,7 +47,7 @@ LISTENS = """
 def test_what_a_child_says_is_heard_and_sigterm_ends_it_in_order(child, tmp_path):
     one = child(LISTENS, str(tmp_path / "end"))
     one.start()
-    until(lambda: one.said)
+    wait_until(lambda: one.said)
     assert one.said == {"listening": "here", "given": [str(tmp_path / "end")]}
     assert one.problem == ""
     one.stop()
@@ -65,11 +58,11 @@ def test_what_a_child_says_is_heard_and_sigterm_ends_it_in_order(child, tmp_path
 def test_a_child_that_dies_is_started_again_and_its_problem_shown_meanwhile(child, tmp_path):
     one = child(LISTENS, str(tmp_path / "end"))
     one.start()
-    until(lambda: one.said)
+    wait_until(lambda: one.said)
     first = one.pid
     os.kill(first, signal.SIGKILL)
-    until(lambda: "code -9" in one.problem)
-    until(lambda: one.pid not in (None, first) and one.said and not one.problem)
+    wait_until(lambda: "code -9" in one.problem)
+    wait_until(lambda: one.pid not in (None, first) and one.said and not one.problem)
 
 
 def test_the_reason_that_a_child_gives_for_its_end_is_its_problem(child):
@@ -81,16 +74,16 @@ def test_the_reason_that_a_child_gives_for_its_end_is_its_problem(child):
         """
     )
     one.start()
-    until(lambda: one.problem == "port 8080 is taken")
+    wait_until(lambda: one.problem == "port 8080 is taken")
 
 
 def test_a_child_that_cannot_be_started_is_tried_again(child, tmp_path):
     one = child(LISTENS, str(tmp_path / "end"))
     (tmp_path / "logs").write_text("no folder")
     one.start()
-    until(lambda: "could not be started" in one.problem)
+    wait_until(lambda: "could not be started" in one.problem)
     (tmp_path / "logs").unlink()
-    until(lambda: one.said and not one.problem)
+    wait_until(lambda: one.said and not one.problem)
 
 
 def test_what_is_not_text_is_not_listened_to(child):
@@ -104,7 +97,7 @@ def test_what_is_not_text_is_not_listened_to(child):
         """
     )
     one.start()
-    until(lambda: one.said == {"listening": "here"})
+    wait_until(lambda: one.said == {"listening": "here"})
 
 
 def test_a_child_that_does_not_listen_is_killed(child):
@@ -118,7 +111,7 @@ def test_a_child_that_does_not_listen_is_killed(child):
         """
     )
     one.start()
-    until(lambda: one.said)
+    wait_until(lambda: one.said)
     pid = one.pid
     one.stop(0.3)
     with pytest.raises(ProcessLookupError):
@@ -143,7 +136,7 @@ def test_a_child_ends_when_its_parent_is_killed(child, tmp_path):
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    until(lambda: not Path(f"/proc/{pid}").exists() or _gone(pid))
+    wait_until(lambda: not Path(f"/proc/{pid}").exists() or _gone(pid))
     assert (tmp_path / "end").read_text() == "ended in order"
 
 

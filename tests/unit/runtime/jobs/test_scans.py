@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import threading
-import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -17,6 +16,7 @@ from headrace.runtime.jobs.scheduler import Jobs
 from headrace.runtime.landing.watch import Landing
 from headrace.runtime.state import open_state
 from headrace.schedule import Schedule
+from machine import wait_until
 
 START = dt.datetime(2026, 11, 21, 1, tzinfo=dt.UTC)
 
@@ -75,13 +75,6 @@ def up(shop, silent: str = ""):
         landing.close()
 
 
-def until(condition) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def test_within_up_each_slot_is_one_scan_by_the_process_that_takes_files(tmp_path):
     shop = project(tmp_path, "orders")
     with up(shop) as (jobs, now, _):
@@ -89,7 +82,7 @@ def test_within_up_each_slot_is_one_scan_by_the_process_that_takes_files(tmp_pat
         assert jobs.history.runs("scan:orders") == []
         now[0] = START + dt.timedelta(days=2, hours=1)
         jobs.start_due()
-        until(lambda: [each["status"] for each in jobs.history.runs("scan:orders")] == ["ok"])
+        wait_until(lambda: [each["status"] for each in jobs.history.runs("scan:orders")] == ["ok"])
         (row,) = jobs.history.runs("scan:orders")
         assert row["slot"].startswith("2026-11-23T02:00")
         assert (row["missed"], row["message"]) == (2, "1 file taken, 2 rows")
@@ -102,10 +95,10 @@ def test_a_silent_store_keeps_its_own_run_waiting_and_no_other(tmp_path):
     with up(shop, silent="mute") as (jobs, now, stop):
         now[0] = START + dt.timedelta(hours=2)
         jobs.start_due()
-        until(lambda: [each["status"] for each in jobs.history.runs("scan:orders")] == ["ok"])
+        wait_until(lambda: [each["status"] for each in jobs.history.runs("scan:orders")] == ["ok"])
         now[0] += dt.timedelta(days=1)
         jobs.start_due()
-        until(lambda: [each["status"] for each in jobs.history.runs("scan:orders")] == ["ok", "ok"])
+        wait_until(lambda: [each["status"] for each in jobs.history.runs("scan:orders")] == ["ok", "ok"])
         assert [each["status"] for each in jobs.history.runs("scan:mute")] == ["running"]
         stop.set()
         jobs.close()

@@ -13,6 +13,7 @@ import pytest
 from headrace.config.project import load_project
 from headrace.runtime.children import children
 from headrace.runtime.landing.watch import STEPS_AT_ONCE, Landing
+from machine import wait_until
 
 
 def project(root, **sources: str):
@@ -42,13 +43,6 @@ def watching(project):
         landing.close()
 
 
-def until(condition) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def done(landing, source: str) -> int:
     return landing.manifest.counts().get(source, {}).get("done", 0)
 
@@ -56,14 +50,14 @@ def done(landing, source: str) -> int:
 def answered(landing, source: str):
     """Ask for a look at a source, as its job does, and return the answer."""
     number = landing.manifest.ask(source)
-    until(lambda: landing.manifest.answered(source, number) is not None)
+    wait_until(lambda: landing.manifest.answered(source, number) is not None)
     return landing.manifest.answered(source, number)
 
 
 def test_a_source_with_a_schedule_is_looked_at_when_its_job_asks(tmp_path):
     shop = project(tmp_path, nightly="schedule: '0 3 * * *'", steady="")
     with watching(shop) as landing:
-        until(lambda: done(landing, "steady") == 1)
+        wait_until(lambda: done(landing, "steady") == 1)
         assert done(landing, "nightly") == 0, "not before it is asked"
         assert answered(landing, "nightly") == (True, "1 file taken, 1 rows")
         assert answered(landing, "nightly") == (True, "no new file")
@@ -83,7 +77,7 @@ def test_what_was_asked_of_a_process_that_ended_is_done_by_the_next(tmp_path):
     number = landing.manifest.ask("nightly")
     landing.close()
     with watching(shop) as landing:
-        until(lambda: landing.manifest.answered("nightly", number) is not None)
+        wait_until(lambda: landing.manifest.answered("nightly", number) is not None)
         assert done(landing, "nightly") == 1
 
 
@@ -92,10 +86,10 @@ def test_the_trouble_of_one_source_is_told_and_is_nobody_elses(tmp_path):
     (tmp_path / "landing/clicks/a.jsonl").unlink()
     (tmp_path / "landing/clicks").rmdir()
     with watching(shop) as landing:
-        until(lambda: done(landing, "orders") == 1 and "clicks" in landing.problems)
+        wait_until(lambda: done(landing, "orders") == 1 and "clicks" in landing.problems)
         assert "does not exist" in landing.problems["clicks"]
         (tmp_path / "landing/clicks").mkdir()
-        until(lambda: not landing.problems)
+        wait_until(lambda: not landing.problems)
 
 
 class Hung:
@@ -130,9 +124,9 @@ def test_stores_that_do_not_answer_keep_no_other_source_waiting(tmp_path, method
     thread = threading.Thread(target=landing.run)
     thread.start()
     try:
-        until(lambda: all(place.asked.is_set() for place in places))
+        wait_until(lambda: all(place.asked.is_set() for place in places))
         (tmp_path / "landing/orders/b.jsonl").write_text('{"n":2}\n')
-        until(lambda: done(landing, "orders") == 2)
+        wait_until(lambda: done(landing, "orders") == 2)
         assert all(done(landing, name) == 0 for name in names)
         assert landing.troubles(time.monotonic()) == {}
         for secs, about in ((30, r"\d+ s"), (7_200, "12[0-9] min")):
@@ -141,7 +135,7 @@ def test_stores_that_do_not_answer_keep_no_other_source_waiting(tmp_path, method
             assert all(re.fullmatch(f"landing/{name}/ has not answered for {about}", troubles[name]) for name in names)
         for place in places:
             place.answer.set()
-        until(lambda: all(done(landing, name) == 1 for name in names))
+        wait_until(lambda: all(done(landing, name) == 1 for name in names))
     finally:
         stop.set()
         for place in places:
@@ -166,7 +160,7 @@ def test_the_end_waits_for_no_store(tmp_path, monkeypatch):
     finally:
         place.answer.set()
         thread.join()
-        until(lambda: not any(each.name == "land-orders" for each in threading.enumerate()))
+        wait_until(lambda: not any(each.name == "land-orders" for each in threading.enumerate()))
         landing.close()
 
 

@@ -15,6 +15,7 @@ from headrace.errors import ConfigError
 from headrace.runtime.views.follow import follow
 from headrace.runtime.views.recent import START, bad, good, matches
 from living import ORDERS, lived, messages, orders, project_of, rows, sqlite_bus, ticking, write_source
+from machine import wait_until
 
 
 def fed(project, *payloads, source="orders", **attributes):
@@ -200,10 +201,10 @@ def test_what_is_followed_comes_once_over_any_number_of_commits_and_lakes(tmp_pa
     listener.start()  # before there is a lake
     for first in range(0, 60, 20):  # each block opens the lake and closes it again, as `up` does
         fed(project, *orders(first, first + 20))
-    until(lambda: len(told) == 60)
+    wait_until(lambda: len(told) == 60)
     (project.state / "lake").rename(tmp_path / "gone")
     fed(project, *orders(100, 150))
-    until(lambda: len(told) >= 110 + 60)  # a new lake takes the bus from its start: what it says is new
+    wait_until(lambda: len(told) >= 110 + 60)  # a new lake takes the bus from its start: what it says is new
     over.set()
     listener.join()
     assert told[:60] == [f"o{number}" for number in range(60)]
@@ -238,9 +239,3 @@ def test_a_lake_that_took_the_place_of_another_is_read_from_its_start(tmp_path):
     for _ in follow(tmp_path, read, 5, lambda: len(asked) == 2):
         pass
     assert asked == [5, START]
-
-
-def until(true):
-    pause = threading.Event()
-    while not true():
-        pause.wait(0.02)
