@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import threading
 import time
+import zlib
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -38,9 +39,9 @@ class Kind:
     """What a file is to its owner.
 
     `what` names it in a sentence, `error` is what its troubles are raised as, `lost` says what is gone and what is not
-    where a damaged file is moved away. `tables` are statements that do nothing where they were done before, and
-    `version` is theirs: a file of a later one is refused. `synchronous` FULL: a commit survives a power cut; NORMAL: a
-    crash of the process.
+    where a damaged file is moved away. `tables` are statements that do nothing where they were done before, so that
+    tables may be added; `version` counts changes that an older Headrace must not meet: it refuses the file.
+    `synchronous` FULL: a commit survives a power cut; NORMAL: a crash of the process.
     """
 
     what: str
@@ -173,14 +174,17 @@ def free_bytes(path: Path) -> int:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
-    """Set a connection up, and the file too where it is new, or older than its kind (0: before there were versions)."""
+    """Set a connection up, and the file too where it is new, or was made by a Headrace that knew other tables."""
     synchronise(connection, kind.synchronous)
     (found,) = connection.execute("PRAGMA user_version").fetchone()
-    if found == kind.version:
+    (known,) = connection.execute("PRAGMA application_id").fetchone()
+    tables = zlib.crc32(kind.tables.encode()) & 0x7FFFFFFF
+    if (found, known) == (kind.version, tables):
         return
     refuse_newer(path, kind, found)
     _log_ahead(connection, kind.busy_timeout_secs)
-    connection.executescript(f"BEGIN IMMEDIATE;{kind.tables};PRAGMA user_version={kind.version};COMMIT")
+    marks = f"PRAGMA user_version={kind.version};PRAGMA application_id={tables}"
+    connection.executescript(f"BEGIN IMMEDIATE;{kind.tables};{marks};COMMIT")
 
 
 def _log_ahead(connection: sqlite3.Connection, patience_secs: float) -> None:

@@ -81,6 +81,18 @@ def test_a_file_of_before_versions_and_one_of_an_older_kind_are_taken_over(path)
     assert notes(path) == ["0", "1"]
 
 
+def test_a_table_that_is_new_to_a_kind_is_added_to_its_files_and_done_no_more(path):
+    note(path)
+    kind = Kind("notes", LakeError, "", NOTES.tables + "; CREATE TABLE IF NOT EXISTS more(x)")
+    with once_open(path, kind) as connection:
+        connection.execute("INSERT INTO more VALUES (1)")
+        before = pragma(connection, "schema_version")
+    with once_open(path, kind) as connection:
+        assert pragma(connection, "schema_version") == before
+    note(path, "y")
+    assert notes(path) == ["x", "y"], "and who does not know it is not harmed"
+
+
 def test_a_file_of_a_newer_headrace_is_refused_and_left_alone(path):
     note(path, kind=Kind("notes", LakeError, "", NOTES.tables, version=2))
     before = path.read_bytes()
