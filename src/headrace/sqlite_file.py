@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NEARLY_FULL_BYTES = 1 << 20
-_AGAIN_SECS = 0.02
-_TURN_SECS = (0.0005, 0.003)
+_AGAIN_SECS = (0.0005, 0.003)
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _MISSING = ("no such table", "no such column")  # of a file that is sound, and yet not what we made
@@ -130,7 +129,7 @@ def transaction(connection: sqlite3.Connection, patience_secs: float | None = No
     if patience_secs is None:
         connection.execute("BEGIN IMMEDIATE")
     else:
-        _turn(connection, patience_secs)
+        _insist(connection, "BEGIN IMMEDIATE", patience_secs)
     try:
         yield
         connection.execute("COMMIT")
@@ -182,34 +181,22 @@ def _prepare(connection: sqlite3.Connection, path: Path, kind: Kind) -> None:
     if (found, known) == (kind.version, tables):
         return
     refuse_newer(path, kind, found)
-    _log_ahead(connection, kind.busy_timeout_secs)
+    # Of two that turn the write-ahead log on at once, SQLite refuses one, whatever its timeout.
+    _insist(connection, "PRAGMA journal_mode=WAL", kind.busy_timeout_secs)
     marks = f"PRAGMA user_version={kind.version};PRAGMA application_id={tables}"
     connection.executescript(f"BEGIN IMMEDIATE;{kind.tables};{marks};COMMIT")
 
 
-def _log_ahead(connection: sqlite3.Connection, patience_secs: float) -> None:
-    """Turn the write-ahead log on. Of two that do so at once SQLite refuses one without waiting: that one does here."""
+def _insist(connection: sqlite3.Connection, statement: str, patience_secs: float) -> None:
+    """Run what SQLite may refuse at once because another is at it, again and again, for so long at most."""
     deadline = time.monotonic() + patience_secs
     while True:
         try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        except sqlite3.OperationalError as error:
-            if _code(error) not in _BUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(_AGAIN_SECS)
-        else:
-            return
-
-
-def _turn(connection: sqlite3.Connection, patience_secs: float) -> None:
-    deadline = time.monotonic() + patience_secs
-    while True:
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(statement)
         except sqlite3.OperationalError as error:
             if _code(error) not in _BUSY or time.monotonic() >= deadline:
                 raise
-            time.sleep(random.uniform(*_TURN_SECS))  # noqa: S311 - two that wait must not keep step
+            time.sleep(random.uniform(*_AGAIN_SECS))  # noqa: S311 - two that wait must not keep step
         else:
             return
 

@@ -6,11 +6,12 @@ import zipfile
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from headrace.connectors.byte_stream import RATIO_FROM_BYTES, Bounds
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from headrace.connectors.byte_stream import Bounds
 
 MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 MAX_MEMBERS = 100_000
@@ -66,15 +67,4 @@ def _hold(wanted: list[zipfile.ZipInfo], name: str, bounds: Bounds) -> None:
     size, packed = sum(info.file_size for info in wanted), sum(info.compress_size for info in wanted)
     if len(wanted) > MAX_MEMBERS:
         raise InputError(f"the archive has more than {MAX_MEMBERS:,} files", at=name, fix="deliver several archives")
-    if bounds.unpacked_bytes and size > bounds.unpacked_bytes:
-        raise InputError(
-            f"the archive unfolds to {size:,} bytes, and at most {bounds.unpacked_bytes:,} are taken",
-            at=name,
-            fix="deliver several archives, or raise max_unpacked_bytes of the source",
-        )
-    if bounds.ratio and size > RATIO_FROM_BYTES and size > bounds.ratio * max(1, packed):
-        raise InputError(
-            f"the archive unfolds to more than {bounds.ratio:,} times its size, as a bomb does",
-            at=name,
-            fix="look at it; where it is what it should be, raise max_unpacked_ratio of the source",
-        )
+    bounds.hold(size, packed, name, "archive")

@@ -37,7 +37,7 @@ class Bounds(NamedTuple):
             raise InputError(
                 f"more than {self.unpacked_bytes:,} bytes come out of the {what}",
                 at=name,
-                fix="split the file, or raise max_unpacked_bytes of the source",
+                fix=f"split the {what}, or raise max_unpacked_bytes of the source",
             )
         if self.ratio and unpacked > RATIO_FROM_BYTES and unpacked > self.ratio * max(1, packed):
             raise InputError(
