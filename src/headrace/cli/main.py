@@ -7,6 +7,7 @@ verb has verbs of its own. It is imported when it is called, so that `headrace -
 from __future__ import annotations
 
 import errno
+import io
 import os
 import shlex
 import sys
@@ -136,6 +137,7 @@ def report(error: HeadraceError, *, as_json: bool) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line. Exits 0, 1 (a check found something), 2 (someone must act) or 130 (Ctrl-C)."""
     _open_closed_streams()
+    _show_what_can_be_shown()
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in (given[: given.index("--")] if "--" in given else given)
     try:
@@ -192,3 +194,10 @@ def _open_closed_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115, PTH123 - for as long as the process lives
+
+
+def _show_what_can_be_shown() -> None:
+    """Let a terminal that knows fewer characters show the others as their numbers: no answer fails over a dot."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")

@@ -9,6 +9,7 @@ With --json: lines of JSON. {"event": "started", "project", "environment", "sour
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
@@ -71,11 +72,11 @@ def run(
         up.stop()
     finished = threading.Event()
     if as_json:
-        shower = threading.Thread(target=_tell, args=(up, started, finished), daemon=True)
+        shower = threading.Thread(target=while_heard, args=(_tell, up, started, finished), daemon=True)
     else:
         said = Said()
-        arguments = (lambda: line(up, started), lambda: said.news(problems(up)), finished)
-        shower = threading.Thread(target=_show, args=arguments, daemon=True)
+        arguments = (_show, lambda: line(up, started), lambda: said.news(problems(up)), finished)
+        shower = threading.Thread(target=while_heard, args=arguments, daemon=True)
     _begin(shop, as_json=as_json)
     shower.start()
     up.run()
@@ -120,6 +121,12 @@ def _progress(up: Up, started: float) -> dict[str, Any]:
 
 def _print(event: str, document: dict[str, Any]) -> None:
     typer.echo(json.dumps({"event": event, **document}, ensure_ascii=False))
+
+
+def while_heard(show: Callable[..., None], *arguments: Any) -> None:
+    """Show what goes on for as long as somebody reads it: a project runs on where its terminal or pipe is gone."""
+    with contextlib.suppress(OSError):
+        show(*arguments)
 
 
 def _tell(up: Up, started: float, finished: threading.Event) -> None:

@@ -1,12 +1,14 @@
 """The frame: errors become exit codes, help is quick and light."""
 
 import errno
+import io
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
 
 from headrace import __version__
 from headrace.cli.main import VERBS, kind_and_lead, main
@@ -141,6 +143,15 @@ def test_an_answer_that_cannot_be_written_is_no_bug(tmp_path, arguments):
     assert ran.returncode == 2
     assert ran.stderr.splitlines()[0] == "unavailable: the answer could not be written: No space left on device"
     assert "Traceback" not in ran.stderr
+
+
+def test_what_a_terminal_cannot_show_is_shown_as_its_number(capsys, monkeypatch):
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", stdout)
+    monkeypatch.setattr("headrace.cli.check.run", lambda: typer.echo("gr\u00fcn · ok"))
+    assert run("check") == 0
+    stdout.flush()
+    assert stdout.buffer.getvalue() == b"gr\\xfcn \\xb7 ok\n"
 
 
 def test_a_process_without_standard_streams_works(tmp_path):

@@ -1,4 +1,4 @@
-from headrace.cli.up import Said, _warned
+from headrace.cli.up import Said, _warned, while_heard
 from headrace.config.faults import Fault
 
 
@@ -21,3 +21,13 @@ def test_a_problem_is_said_in_full_once_again_when_it_changes_and_when_it_is_ove
     assert said.news({"collector": "gone", "gold": "a test failed"}) == ["collector: gone", "gold: a test failed"]
     assert said.news({"gold": "a test failed"}) == ["collector: works again"]
     assert said.news(taken | {"gold": "a test failed"})[0].startswith("collector: the port")
+
+
+def test_where_nobody_reads_it_no_more_is_shown_and_no_trouble_made():
+    def show(line):
+        shown.append(line)
+        raise BrokenPipeError
+
+    shown = []
+    while_heard(show, "up 1 s")
+    assert shown == ["up 1 s"]
