@@ -41,7 +41,7 @@ VERBS = (
     Verb("publish", "headrace.cli.publish", "Send events from a file or stdin to a source, durably."),
     Verb("files", "headrace.cli.files", "List the files of watched folders, or take them now."),
     Verb("status", "headrace.cli.status", "Show each source: its ledger, balance, lag and freshness."),
-    Verb("verify", "headrace.cli.verify", "Prove that nothing is lost or doubled, and silver follows from bronze."),
+    Verb("verify", "headrace.cli.verify", "Prove that nothing is lost or doubled on the way to silver."),
     Verb("top", "headrace.cli.top", "Watch rates, lag, freshness and fates of each source, live."),
     Verb("good", "headrace.cli.good", "Show the last accepted events of a source."),
     Verb("bad", "headrace.cli.bad", "Show the last rejected messages of a source, and why."),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EVERY_SECS = 0.1
 HELD_SECS = 5.0
 RATE_OVER_SECS = 5.0
+SENT_TOGETHER = 1_000  # what is refused is sent again, and counted when it is taken: neither waits for all that is due
 
 
 class Feed:
@@ -85,7 +86,11 @@ class Feed:
     def _send_all(self, messages: Iterable[Message]) -> None:
         batch = sorted(messages, key=lambda each: each.source)  # stable: a source's own order is kept
         for source, those in groupby(batch, key=lambda each: each.source):
-            self._send(source, [each.payload for each in those])
+            payloads = [each.payload for each in those]
+            for first in range(0, len(payloads), SENT_TOGETHER):
+                if not self._send(source, payloads[first : first + SENT_TOGETHER]):
+                    break  # it stops: what follows is not sent before what was refused
+                self._recent.append((time.monotonic(), self.sent.total()))
 
     def _due(self) -> Iterator[list[Message]]:
         """Yield, each time, the messages whose time has come since."""
@@ -98,15 +103,16 @@ class Feed:
                 ahead = next(self._messages)
             yield batch
 
-    def _send(self, source: str, payloads: list[bytes]) -> None:
+    def _send(self, source: str, payloads: list[bytes]) -> bool:
+        """Return whether they were taken, sooner or later."""
         while True:
             try:
                 self._doors(source).send(source, payloads)
             except (BusError, SpaceError) as problem:
                 self.problem = problem.message
                 if self._stop.wait(self._retry_secs):
-                    return
+                    return False
             else:
                 self.problem = ""
                 self.sent[source] += len(payloads)
-                return
+                return True

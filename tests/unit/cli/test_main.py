@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 
 from headrace import __version__
 from headrace.cli.main import VERBS, kind_and_lead, main
@@ -148,7 +147,7 @@ def test_an_answer_that_cannot_be_written_is_no_bug(tmp_path, arguments):
 def test_what_a_terminal_cannot_show_is_shown_as_its_number(capsys, monkeypatch):
     stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", stdout)
-    monkeypatch.setattr("headrace.cli.check.run", lambda: typer.echo("gr\u00fcn · ok"))
+    monkeypatch.setattr("headrace.cli.check.run", lambda: stdout.write("gr\u00fcn · ok\n") and None)
     assert run("check") == 0
     stdout.flush()
     assert stdout.buffer.getvalue() == b"gr\\xfcn \\xb7 ok\n"

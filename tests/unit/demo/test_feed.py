@@ -4,7 +4,7 @@ import datetime as dt
 import itertools
 import threading
 
-from headrace.demo.feed import Feed
+from headrace.demo.feed import SENT_TOGETHER, Feed
 from headrace.demo.shop import Shop
 from headrace.errors import SpaceError
 
@@ -48,3 +48,28 @@ def test_what_a_door_refuses_is_sent_again_and_nothing_is_lost():
         expected.setdefault(message.source, []).append(message.payload)
     for source, payloads in door.taken.items():
         assert payloads == expected[source][: len(payloads)], source
+
+
+class Gate:
+    """A door that takes what comes, and keeps how much came at once."""
+
+    def __init__(self):
+        self.sizes, self.counted, self.enough = [], [], threading.Event()
+        self.feed = None
+
+    def send(self, source, payloads):
+        self.counted.append(self.feed.sent.total())
+        self.sizes.append(len(payloads))
+        if sum(self.sizes) > 5_000:
+            self.enough.set()
+
+
+def test_what_is_due_at_once_goes_in_parts_each_counted_when_it_is_taken():
+    gate = Gate()
+    ticks = itertools.count()  # each look at the clock is ten seconds later: it has fallen behind
+    gate.feed = Feed(opened(), 1_000, lambda source: gate, clock=lambda: 1_763_700_000 + 10 * next(ticks))
+    gate.feed.start()
+    assert gate.enough.wait(60)
+    gate.feed.stop()
+    assert max(gate.sizes) == SENT_TOGETHER
+    assert gate.counted == [0, *itertools.accumulate(gate.sizes)][:-1]
