@@ -36,9 +36,14 @@ def make_project(root: Path, names: list[str]) -> Path:
     return root
 
 
-def start(root: Path, *, collector: bool = True) -> tuple[subprocess.Popen[str], str]:
-    """Start `up`; return it and its collector's address, once that listens."""
-    environment = {**os.environ, "HEADRACE_COLLECTOR_PORT": "0", "HEADRACE_COLLECTOR_ENABLED": str(collector)}
+def start(root: Path, *, collector: bool = True, workers: int = 1) -> tuple[subprocess.Popen[str], str]:
+    """Start `up`; return it and its collector's address, once all workers listen."""
+    environment = {
+        **os.environ,
+        "HEADRACE_COLLECTOR_PORT": "0",
+        "HEADRACE_COLLECTOR_ENABLED": str(collector),
+        "HEADRACE_COLLECTOR_WORKERS": str(workers),
+    }
     up = subprocess.Popen(
         [sys.executable, "-m", "headrace", "up", "--json", "--no-build", "--project", str(root)],
         stdout=subprocess.PIPE,
@@ -50,8 +55,9 @@ def start(root: Path, *, collector: bool = True) -> tuple[subprocess.Popen[str],
         children = json.loads(line).get("children")
         if children is not None and not collector:
             return up, ""
-        if children and children["collector"].get("listening"):
-            return up, str(children["collector"]["listening"])
+        said = (children or {}).get("collector", {})
+        if said.get("listening") and None not in said.get("workers", {}).values():
+            return up, str(said["listening"])
     raise SystemExit(f"up ended with {up.wait()}")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -71,6 +72,9 @@ async def _serve(
     collector = Collector(project, limits, access, Cors(limits.allowed_origins), lanes, counts)
     serving = Serving(collector, listener, limits)
     serving.start()
+    # What is there now stays: the collector of garbage, which stops all threads, need not look through it ever again.
+    gc.collect()
+    gc.freeze()
     address = listener.getsockname()
     host = f"[{address[0]}]" if ":" in address[0] else address[0]
     say(listening=f"http://{host}:{address[1]}", pid=os.getpid(), problem="")
