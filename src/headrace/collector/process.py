@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from headrace.collector import board
 from headrace.collector.access import Access
 from headrace.collector.counts import Counts
-from headrace.collector.serve import listen
+from headrace.collector.serve import listeners
 from headrace.collector.share import Share, cores, workers_of
 from headrace.errors import ConfigError
 from headrace.file_lock import FileLock
@@ -35,18 +35,19 @@ def collect(project: Project, ending: Ending) -> None:
     check_doors(project)
     count = workers_of(project.collector, cores())
     rows = board.rows_for(len(project.sources))
-    with (
-        contextlib.closing(listen(project.collector.host, project.collector.port)) as listener,
-        alone(project.state) as lock,
-    ):
+    with contextlib.ExitStack() as held:
+        sockets = listeners(project.collector.host, project.collector.port, count)
+        for each in sockets:
+            held.enter_context(contextlib.closing(each))
+        lock = held.enter_context(alone(project.state))
         if count == 1:
             from headrace.collector.worker import take_in
 
-            take_in(project, listener, ending, Counts(board.alone(rows)), Share())
+            take_in(project, sockets[0], ending, Counts(board.alone(rows)), Share())
         else:
             from headrace.collector.workers import Workers
 
-            Workers(project, count, listener, lock.fileno(), rows).run(ending)
+            Workers(project, sockets, lock.fileno(), rows).run(ending)
 
 
 def check_doors(project: Project) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 from granian.constants import HTTPModes, Interfaces
@@ -16,34 +17,73 @@ from granian.server.embed import Server
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from headrace.config.collector import CollectorSpec
 
 BACKLOG = 2048
+EACH_ITS_OWN = sys.platform == "linux"  # others give all connections to one of the sockets of a port
 HEAD_BYTES = 64 << 10
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises `ConfigError` where the port is taken.
+def listeners(host: str, port: int, count: int = 1) -> list[socket.socket]:
+    """Return a socket on a port for each worker; only the first one listens. Raises `ConfigError` where it is taken.
 
     Made here, and not by granian: that one shares its port with whoever else would, and two projects of one user would
-    take each other's events.
+    take each other's events. On Linux they are several, and the kernel deals connections out among those that listen;
+    elsewhere they are one and the same.
     """
+    first = _bound(host, port)
+    if count > 1 and EACH_ITS_OWN:
+        # Only now, when the port was found to be free of others: those who say it at once may share one.
+        first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    with _mapped(host, port):
+        first.listen(BACKLOG)
+    if count == 1 or not EACH_ITS_OWN:
+        return [first] * count
+    return [first, *(_bound(host, first.getsockname()[1], is_shared=True) for _ in range(count - 1))]
+
+
+def listen(listener: socket.socket) -> None:
+    """Let a socket take connections, if it does not yet. Raises `ConfigError` where others have the port by now."""
+    host, port = listener.getsockname()[:2]
+    with _mapped(host, port):
+        listener.listen(BACKLOG)
+
+
+def refuse(listener: socket.socket) -> None:
+    """Let a socket take none, until `listen`: those that come go to others on the port. Who waits there is cut off."""
+    with contextlib.suppress(OSError):  # it listens no more
+        listener.shutdown(socket.SHUT_RD)
+
+
+def _bound(host: str, port: int, *, is_shared: bool = False) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if is_shared:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError as problem:
+        with _mapped(host, port):
+            listener.bind((host, port))
+    except ConfigError:
         listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+@contextlib.contextmanager
+def _mapped(host: str, port: int) -> Iterator[None]:
+    try:
+        yield
+    except OSError as problem:
         raise ConfigError(
             f"the collector cannot listen on {host} port {port}: {problem.strerror}",
             at="headrace.yaml: collector.port",
             fix="take another port: HEADRACE_COLLECTOR_PORT=8081 headrace up, or `collector: {port: 8081}`; "
             "0 takes a free one",
         ) from problem
-    listener.setblocking(False)
-    return listener
 
 
 class _Granian(Server):

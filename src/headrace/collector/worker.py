@@ -1,7 +1,7 @@
 """A worker: takes events in on a socket that it was given. Where there is one only, it is the collector's process.
 
 Where there are several, each is a process of its own, `python -m headrace.collector.worker`, a child of the collector's
-(see `workers`), on one socket: whoever is free takes a connection, and what waits when one dies, another takes.
+(see `workers`), with a socket of its own on their port.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from headrace.collector.app import Collector
 from headrace.collector.cors import Cors
 from headrace.collector.counts import Counts
 from headrace.collector.lanes import Lanes, spool_folder
-from headrace.collector.serve import Serving
+from headrace.collector.serve import Serving, listen
 from headrace.collector.share import Share
 from headrace.errors import ConfigError
 from headrace.identity.tokens import TokenFile
@@ -71,6 +71,7 @@ async def _serve(
     lanes = Lanes(bus, limits, share.spool(spools), asyncio.get_running_loop(), share.orphans(spools))
     collector = Collector(project, limits, access, Cors(limits.allowed_origins), lanes, counts)
     serving = Serving(collector, listener, limits)
+    listen(listener)
     serving.start()
     # What is there now stays: the collector of garbage, which stops all threads, need not look through it ever again.
     gc.collect()

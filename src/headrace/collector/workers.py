@@ -1,4 +1,4 @@
-"""Several workers on one socket, watched over by the collector's process, which serves nothing itself."""
+"""Several workers on one port, watched over by the collector's process, which serves nothing itself."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from headrace.collector import board
 from headrace.collector.counts import Counts
+from headrace.collector.serve import EACH_ITS_OWN, refuse
 from headrace.errors import ExternalError
 from headrace.runtime.child import Child, say
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Sequence
 
     from headrace.config.project import Project
     from headrace.runtime.child_life import Ending
@@ -29,23 +31,24 @@ log = logging.getLogger("headrace.collector")
 class Workers:
     """Starts workers, starts those anew that die, and ends with the last of them.
 
-    They share what they inherit: the socket, so that no connection waits for one of them only; the lock, so that no
-    other collector starts while one of them lives; the board, so that each can tell of all.
+    They share what they inherit: the lock, so that no other collector starts while one of them lives; the board, so
+    that each can tell of all. A socket is one worker's, and listens while that lives.
     """
 
-    def __init__(self, project: Project, count: int, listener: socket.socket, lock: int, rows: int) -> None:
-        self._listener = listener
+    def __init__(self, project: Project, sockets: Sequence[socket.socket], lock: int, rows: int) -> None:
+        count = len(sockets)
+        self._sockets = dict(enumerate(sockets, 1))
         self._board = board.shared(count, rows)
         self._counts = Counts(board.opened(self._board, board.SUPERVISOR, count))
         self._workers = {
             number: Child(
                 f"worker {number}",
                 "headrace.collector.worker",
-                (str(project.root), project.environment, *map(str, (number, count, listener.fileno(), self._board))),
+                (str(project.root), project.environment, *map(str, (number, count, own.fileno(), self._board))),
                 project.state / "logs" / f"collector-{number}.log",
-                inherits=(listener.fileno(), lock, self._board),
+                inherits=(own.fileno(), lock, self._board),
             )
-            for number in range(1, count + 1)
+            for number, own in self._sockets.items()
         }
 
     def run(self, ending: Ending) -> None:
@@ -54,15 +57,19 @@ class Workers:
             worker.start()
         told: dict[str, object] = {"problem": ""}
         problems: dict[int, str] = {}
+        lived: dict[int, int] = {}
         since = time.monotonic()
         try:
             while not ending.asked.wait(LOOK_SECS):
                 living = self._living()
                 for number, worker in self._workers.items():
+                    if number in lived and worker.pid is None and EACH_ITS_OWN:
+                        refuse(self._sockets[number])  # it listens again with the next one
                     self._counts.lives(number, lives=number in living)
                     if worker.problem != problems.get(number, ""):
                         problems[number] = worker.problem
                         log.log(*_news(number, worker.problem))
+                lived = living
                 now = self._told(living)
                 if now != told:
                     told = now
@@ -93,7 +100,8 @@ class Workers:
         return next((worker.problem for worker in self._workers.values() if worker.problem), "")
 
     def _end(self) -> None:
-        self._listener.close()  # workers close theirs as they end: from then on nobody can connect
+        for own in self._sockets.values():
+            own.close()  # workers close theirs as they end: from then on nobody can connect
         stopping = [threading.Thread(target=each.stop, args=(PATIENCE_SECS,)) for each in self._workers.values()]
         for each in stopping:
             each.start()

@@ -1,0 +1,55 @@
+"""Sockets of several workers on one port, and nobody else's."""
+
+import contextlib
+import socket
+
+import pytest
+
+from headrace.collector.serve import EACH_ITS_OWN, listen, listeners, refuse
+from headrace.errors import ConfigError
+
+
+def connections(address, count):
+    with contextlib.ExitStack() as opened:
+        return [opened.enter_context(socket.create_connection(address, timeout=10)) for _ in range(count)]
+
+
+def accepted(listener):
+    count = 0
+    with contextlib.suppress(OSError):  # nobody waits, or it does not listen
+        while True:
+            listener.accept()[0].close()
+            count += 1
+    return count
+
+
+@pytest.mark.skipif(not EACH_ITS_OWN, reason="here all workers share one socket")
+def test_connections_are_dealt_out_among_the_workers_that_listen():
+    first, second = listeners("127.0.0.1", 0, 2)
+    with first, second:
+        address = first.getsockname()
+        connections(address, 20)
+        assert (accepted(first), accepted(second)) == (20, 0), "the other worker has not come so far"
+        for _ in range(2):
+            listen(second)
+            connections(address, 100)
+            dealt = accepted(first), accepted(second)
+            assert sum(dealt) == 100
+            assert min(dealt) > 10
+            refuse(second)  # it has died
+            connections(address, 20)
+            assert accepted(first) == 20
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_port_is_shared_with_nobody_else(count):
+    ours = listeners("127.0.0.1", 0, count)
+    port = ours[0].getsockname()[1]
+    for others in (1, 2):
+        with pytest.raises(ConfigError, match=f"port {port}"):
+            listeners("127.0.0.1", port, others)
+    for each in ours:
+        each.close()
+    again = listeners("127.0.0.1", port, count)
+    for each in again:
+        each.close()
