@@ -7,9 +7,12 @@ import os
 import signal
 
 import httpx
+import pytest
 
 from clients import EVENT, Clients, answers, assert_once, head, is_open
-from collecting import collecting, start
+from collecting import collecting
+from headrace.collector.process import alone
+from headrace.errors import BusyError
 from living import lived, project_of
 from machine import free_port, wait_until
 
@@ -65,16 +68,16 @@ def test_two_workers_and_who_watches_over_them_are_killed_under_load(tmp_path):
             slow.sendall(head(len(EVENT)) + EVENT[:5])
             wait_until(lambda: "waiting_requests 1" in door.client.get("/metrics").text)
             door.kill()
-            other = start(project)
-            assert "another collector" in json.loads(other.communicate(timeout=60)[0])["problem"]
+            with pytest.raises(BusyError, match="another collector"), alone(project.state):
+                raise AssertionError("its worker still ends")
             slow.sendall(EVENT[5:])
             assert answers(slow, 1) == [202], "what has begun is finished"
             clients.acked.add("a")
         wait_until(lambda: not is_open(port))
         clients.go_on()
-        with collecting(project, port=port, workers=1) as alone:
+        with collecting(project, port=port, workers=1) as single:
             seen = len(clients.acked)
             wait_until(lambda: len(clients.acked) > seen + 50)
-            assert alone.end() == 0
+            assert single.end() == 0
     lived(project)
     assert_once(project, clients)
