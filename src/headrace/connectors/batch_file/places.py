@@ -160,9 +160,14 @@ class Bucket:
 
     def listing(self) -> Iterator[Found]:
         """Yield every object below the path; they appear whole."""
-        with self._mapped(self.name):
-            self._store.invalidate_cache()
-            objects = self._store.find(self._root, detail=True)
+        try:
+            with self._mapped(self.name):
+                self._store.invalidate_cache()
+                objects = self._store.find(self._root, detail=True)
+        except FileNotFoundError as error:
+            raise InputError(
+                "the bucket or path does not exist", at=self.name, fix="make it, or see `location:` of the source"
+            ) from error
         for path, info in objects.items():
             inside = path.removeprefix(self._root).lstrip("/")
             if not is_ignored(inside):
@@ -196,10 +201,12 @@ class Bucket:
         except FileNotFoundError:
             raise
         except Exception as error:  # what a store's library raises is its own: each is the world's to heal
+            refused = isinstance(error, PermissionError) or "Credential" in type(error).__name__
+            what = "refuses" if refused else "does not answer"
             raise ExternalError(
-                f"the store does not answer: {type(error).__name__}: {error}"[:300],
+                f"the store {what}: {type(error).__name__}: {error}"[:300].rstrip("."),
                 at=at,
-                fix="see its rights and address",
+                fix="see the credentials, and their right to list and read" if refused else "see its address",
             ) from error
 
 

@@ -6,9 +6,10 @@ import os
 
 import fsspec
 import pytest
+from fsspec.registry import _registry
 
 from headrace.connectors.batch_file.places import Bucket, Folder
-from headrace.errors import ConfigError, InputError
+from headrace.errors import ConfigError, ExternalError, InputError
 
 
 def found(place) -> dict[str, str]:
@@ -132,3 +133,31 @@ def test_a_store_whose_library_is_not_installed_names_it():
     with pytest.raises(ConfigError) as told:
         Bucket("gs://landing-zone/orders/")
     assert "headrace[gcp]" in told.value.fix
+
+
+class NoCredentialsError(Exception):
+    """As a library of a store raises it: an exception of no kind that others know."""
+
+
+@pytest.mark.parametrize(
+    ("raised", "kind", "told"),
+    [
+        (FileNotFoundError("no such bucket"), InputError, "the bucket or path does not exist"),
+        (PermissionError("403."), ExternalError, "the store refuses: PermissionError: 403"),
+        (NoCredentialsError("none found"), ExternalError, "the store refuses: NoCredentialsError: none found"),
+        (TimeoutError("after 60 s"), ExternalError, "the store does not answer: TimeoutError: after 60 s"),
+    ],
+)
+def test_what_a_store_refuses_is_told(monkeypatch, raised, kind, told):
+    class Refusing(fsspec.AbstractFileSystem):
+        protocol, cachable = "abfs", False
+
+        def find(self, *_, **__):
+            raise raised
+
+    monkeypatch.setitem(_registry, "abfs", Refusing)
+    with pytest.raises(kind) as error:
+        list(Bucket("abfs://drop/orders/").listing())
+    assert error.value.message == told
+    assert error.value.at == "abfs://drop/orders/"
+    assert error.value.fix
