@@ -88,7 +88,7 @@ def _list(output: Output, document: dict[str, Any]) -> None:
 def _show(output: Output, runs: Sequence[dict[str, Any]]) -> None:
     if not runs:
         output.line("nothing ran yet")
-    wide = max((len(each["job"]) for each in runs), default=0)
+    wide = max(11, *(len(each["job"]) for each in runs)) if runs else 0
     for each in runs:
         took = "" if each["seconds"] is None else f"  {each['seconds']:,.1f} s"
         lead = f"{_time(each['started_at'])}  {each['job']:<{wide}} {each['status']}{took}"
