@@ -193,8 +193,9 @@ class TopicFile:
 @contextlib.contextmanager
 def _mapped(path: Path, max_bytes: int, patience_secs: float = TOPIC.busy_timeout_secs) -> Iterator[None]:
     """Map errors, and tell a full disk from a topic that is at its limit."""
+    kind = TOPIC if patience_secs == TOPIC.busy_timeout_secs else replace(TOPIC, busy_timeout_secs=patience_secs)
     try:
-        with mapped(path, replace(TOPIC, busy_timeout_secs=patience_secs)):
+        with mapped(path, kind):
             yield
     except SpaceError as error:
         if max_bytes and free_bytes(path) >= NEARLY_FULL_BYTES:
