@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from types import SimpleNamespace
 
 from headrace.config.project import load_project
@@ -13,7 +13,7 @@ from headrace.runtime.jobs.actions import listing, past_runs, run_now
 from headrace.runtime.jobs.history import JobHistory
 from headrace.runtime.jobs.scans import scans
 from headrace.runtime.jobs.scheduler import Jobs
-from headrace.runtime.landing.watch import Landing
+from headrace.runtime.landing.watch import Landing, manifest_of
 from headrace.runtime.state import open_state
 from headrace.schedule import Schedule
 from machine import wait_until
@@ -103,6 +103,8 @@ def test_a_silent_store_keeps_its_own_run_waiting_and_no_other(tmp_path):
         stop.set()
         jobs.close()
         assert [each["status"] for each in jobs.history.runs("scan:mute")] == ["interrupted"]
+    with closing(manifest_of(shop)) as manifest:
+        assert manifest.asked("mute") == 1, "what was cut off is gone on with by the next"
 
 
 def test_a_process_that_does_not_run_fails_the_scan(tmp_path):
