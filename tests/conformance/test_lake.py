@@ -257,3 +257,14 @@ def test_a_lake_that_an_earlier_version_made_gets_the_columns_and_tables_that_it
     )
     assert found == [{"before": False, "n": 3}, {"before": True, "n": 3}]
     assert len(rows(project, "FROM lake.ops.superseded")) == 3
+
+
+def test_keys_of_any_text_are_found_again(tmp_path):
+    # The catalog is asked in SQL which files may hold a key: what is in it must not end that question.
+    project = project_of(tmp_path)
+    keys = ["\0", "a\0b'", "a", "'", '"; --', "\\", "é", ""]
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, _):
+        for version in (1, 2):
+            bus.publish("orders", messages([{"id": key, "version": version} for key in keys]))
+            assert not tick.commit([tick.prepare("orders")])
+    assert totals(project) == {"orders": {"accepted": 16, "silver": 8, "superseded": 8}}

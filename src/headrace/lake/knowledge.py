@@ -12,6 +12,7 @@ from headrace import words
 from headrace.lake import tables
 from headrace.lake.base import Change, Known
 from headrace.lake.keys import KeyIndex, Runs
+from headrace.stages import paths
 from headrace.stages.key import ALIAS, key_columns, key_hash_sql
 
 if TYPE_CHECKING:
@@ -66,7 +67,10 @@ class Knowledge:
             return Known(pa.table({}), frozenset())
         days = ", ".join(f"DATE '{date}'" for date in sorted(dates))
         pairs = zip(key_columns(dataset, "_s"), key_columns(dataset, "_k"), strict=True)
-        same = " AND ".join(f"{stored} = {asked}" for stored, asked in pairs)
+        # DuckLake asks its catalog for the files that may hold these keys, and its question ends where a text has a NUL.
+        # It asks for columns only: not where rows of one column are compared.
+        of = "row({})" if _have_nul(dataset, suspects) else "{}"
+        same = " AND ".join(f"{of.format(stored)} = {of.format(asked)}" for stored, asked in pairs)
         # First only the keys, which are narrow; then whole rows by number, which file statistics find quickly.
         found = self._query(
             f'SELECT _s."{words.SEQ}" AS seq FROM {table.sql} _s SEMI JOIN suspects _k ON {same} '
@@ -133,6 +137,13 @@ class Knowledge:
             )
             self._had_rows = frozenset(found["name"].to_pylist())
         return self._had_rows
+
+
+def _have_nul(dataset: Dataset, rows: pa.RecordBatch) -> bool:
+    """Return whether any text of these keys has the character NUL."""
+    schema = dataset.contract.arrow_schema()
+    keys = (paths.leaves(rows, paths.resolve(text, schema)).values for text in dataset.key)
+    return any(pc.any(pc.match_substring(key, "\0")).as_py() for key in keys if pa.types.is_string(key.type))
 
 
 def _digest_hashes(digests: pa.ChunkedArray) -> np.ndarray:
