@@ -17,7 +17,7 @@ from headrace.stages.json_text import shown
 from headrace.words import ENVELOPE, EVENT_DATE, EVENT_ID, EVENT_TIME, EXTRA, SCHEMA_VERSION, SEQ, TRACE_ID, Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from headrace.config.project import Project
     from headrace.config.source import Source
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 START = -1
 """The cursor before a source's first message."""
 
-WINDOW = 1_000  # messages of bronze that are looked at together, at least
+FIRST_WINDOW, WINDOW = 50, 1_000  # messages that are looked at together: few, and more where they are small
+WINDOW_BYTES = 8 << 20  # of payload that are held at once; but always a message
 
 _FAILURE = "id, dataset, seq, ingest_time, stage, code, reason, path, value, contract_version"
 _BESIDE = frozenset((*ENVELOPE, EVENT_DATE, EXTRA))
@@ -75,7 +76,7 @@ def bad(
 
 def one(source: Source, lake: LakeReader, seq: int) -> dict[str, Any]:
     """Return one message of a source by its number, as `good` or `bad` tell of it; `fate` is always there."""
-    pages = [*_bad_pages(source, lake, seq, seq, False, 1), *_good_pages(source, lake, seq, seq, False, 1)]
+    pages = [*_bad_pages(source, lake, seq, seq, False), *_good_pages(source, lake, seq, seq, False)]
     (found,) = (each for page in pages for each in page)
     return {"fate": Fate.QUARANTINED.value} | found
 
@@ -94,7 +95,7 @@ def _document(
     limit: int,
     after: int | None,
     where: Mapping[str, str],
-    pages: Callable[[Source, LakeReader, int, int, bool, int], Iterator[list[dict[str, Any]]]],
+    pages: Callable[[Source, LakeReader, int, int, bool], Iterator[list[dict[str, Any]]]],
 ) -> dict[str, Any]:
     newest = START
     if lake is not None and "ops.batches" not in lake.tables():
@@ -108,7 +109,7 @@ def _document(
     events: list[dict[str, Any]] = []
     cursor = newest
     if lake is not None and limit > 0:
-        for page in pages(source, lake, first, newest, after is None, max(limit, WINDOW)):
+        for page in pages(source, lake, first, newest, after is None):
             events += [each for each in page if matches(each, where)]
             if len(events) >= limit:
                 break
@@ -125,10 +126,10 @@ def _seq(event: Mapping[str, Any]) -> int:
 
 
 def _good_pages(
-    source: Source, lake: LakeReader, first: int, last: int, backwards: bool, width: int
+    source: Source, lake: LakeReader, first: int, last: int, backwards: bool
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the accepted messages from `first` to `last` in windows, each in order; the windows from either end."""
-    low, high = first, last
+    low, high, width = first, last, FIRST_WINDOW
     while low <= high:
         start, end = (max(low, high - width + 1), high) if backwards else (low, min(high, low + width - 1))
         messages = lake.rows(
@@ -136,6 +137,7 @@ def _good_pages(
             "(SELECT seq FROM lake.ops.quarantine WHERE source = ? AND seq BETWEEN ? AND ?) ORDER BY seq",
             [source.id, start, end] * 2,
         )
+        width = _next_width(width, messages)
         yield _accepted(source, lake, [_message(source, each) for each in messages])
         if backwards:
             high = start - 1
@@ -215,10 +217,10 @@ def _superseded(source: Source, lake: LakeReader, start: int, end: int) -> dict[
 
 
 def _bad_pages(
-    source: Source, lake: LakeReader, first: int, last: int, backwards: bool, width: int
+    source: Source, lake: LakeReader, first: int, last: int, backwards: bool
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the rejected messages from `first` to `last` in pages, each in order; the pages from either end."""
-    low, high = first, last
+    low, high, width = first, last, FIRST_WINDOW
     while low <= high:
         rows = lake.rows(
             f"SELECT {_FAILURE} FROM lake.ops.quarantine WHERE source = ? AND seq BETWEEN ? AND ? "
@@ -229,10 +231,17 @@ def _bad_pages(
             return
         rows.sort(key=_seq)
         messages = _messages(source, lake, [row["seq"] for row in rows])
+        is_last, width = len(rows) < width, _next_width(width, messages.values())
         yield [_rejected(source, row, messages[row["seq"]]) for row in rows if row["seq"] in messages]
-        if len(rows) < width:
+        if is_last:
             return
         low, high = (low, rows[0]["seq"] - 1) if backwards else (rows[-1]["seq"] + 1, high)
+
+
+def _next_width(width: int, messages: Iterable[Mapping[str, Any]]) -> int:
+    """Return how many messages to look at next, after so many of which these were read."""
+    size = sum(len(each["payload"]) for each in messages)
+    return max(1, min(WINDOW, 4 * width, width * WINDOW_BYTES // max(size, 1)))
 
 
 def _messages(source: Source, lake: LakeReader, seqs: Sequence[int]) -> dict[int, dict[str, Any]]:
