@@ -67,7 +67,7 @@ class Knowledge:
             return Known(pa.table({}), frozenset())
         days = ", ".join(f"DATE '{date}'" for date in sorted(dates))
         pairs = zip(key_columns(dataset, "_s"), key_columns(dataset, "_k"), strict=True)
-        # DuckLake asks its catalog for the files that may hold these keys, and its question ends where a text has a NUL.
+        # DuckLake asks its catalog which files may hold these keys, and its question ends where a text has a NUL.
         # It asks for columns only: not where rows of one column are compared.
         of = "row({})" if _have_nul(dataset, suspects) else "{}"
         same = " AND ".join(f"{of.format(stored)} = {of.format(asked)}" for stored, asked in pairs)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from headrace.config.project import load_project
 from headrace.errors import ConfigError
+from headrace.runtime.views import recent
 from headrace.runtime.views.follow import follow
 from headrace.runtime.views.recent import START, bad, good, matches
 from living import ORDERS, lived, messages, orders, project_of, rows, sqlite_bus, ticking, write_source
@@ -147,6 +148,14 @@ def test_any_page_is_the_right_one(mixed, limit, after, kind):
     assert seqs == [seq for seq in right if seq > after][:limit]
     # What is left after the cursor is what was not told.
     assert [seq for seq in right if seq > told["cursor"]] == [seq for seq in right if seq > after][limit:]
+
+
+def test_large_messages_are_looked_at_few_at_once_and_none_is_missed(mixed, monkeypatch):
+    asked = [(kind, after) for kind in (good, bad) for after in (None, 3)]
+    before = [kind(mixed, "orders", 5, after) for kind, after in asked]
+    monkeypatch.setattr(recent, "FIRST_WINDOW", 2)
+    monkeypatch.setattr(recent, "WINDOW_BYTES", 1)
+    assert [kind(mixed, "orders", 5, after) for kind, after in asked] == before
 
 
 def test_conditions_are_met_before_the_limit_counts(mixed):
