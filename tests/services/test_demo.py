@@ -32,6 +32,10 @@ def demo(*arguments, **options):
     return headrace("demo", "--once", "--events", EVENTS, *arguments, **options)
 
 
+together = pytest.mark.xdist_group("opened demo")
+"""Tests that look at one demo, which is opened once for them."""
+
+
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
     """A demo that has run, and what it printed."""
@@ -42,11 +46,15 @@ def opened(tmp_path_factory):
 
 
 def test_two_runs_with_one_seed_have_the_same_numbers_and_they_are_the_generators(tmp_path):
+    (tmp_path / "tmp").mkdir()
     runs = []
-    for number, until in enumerate(("2026-11-02", "2026-11-21")):
-        done = demo("--json", "--seed", 11, "--dir", tmp_path / f"shop{number}", "--until", until)
+    for until, *where in (("2026-11-02",), ("2026-11-21", "--dir", tmp_path / "shop")):
+        done = demo(
+            "--json", "--seed", 11, "--until", until, *where, env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         runs.append(json.loads(done.stdout))
+        assert not list((tmp_path / "tmp").iterdir()), "it is left where nobody could find it"
     first, second = ({name: value for name, value in each.items() if name != "seconds"} for each in runs)
     assert first == second
     known = fates(Shop(11, dt.date(2026, 11, 2), EVENTS).history()).values()
@@ -60,12 +68,7 @@ def test_two_runs_with_one_seed_have_the_same_numbers_and_they_are_the_generator
     assert {"stg_customer_support", "stg_customer_profiles", "dim_users", "dim_customers_scd2"} < set(tables)
 
 
-def test_json_leaves_nothing_behind_where_nobody_could_find_it(tmp_path):
-    done = demo("--json", env={**os.environ, "TMPDIR": str(tmp_path)})
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert not list(tmp_path.iterdir())
-
-
+@together
 def test_it_says_what_happened_in_80_columns(opened):
     place, said = opened
     assert said.startswith(f"A shop opens in {place}\n")
@@ -75,6 +78,7 @@ def test_it_says_what_happened_in_80_columns(opened):
     assert max(map(len, of_ours)) <= 90  # a command to copy may be a little longer
 
 
+@together
 def test_what_it_says_to_try_works(opened):
     _, said = opened
     lines = [line.strip() for line in said.partition("Three things to try:")[2].splitlines()]
@@ -91,6 +95,7 @@ def test_what_it_says_to_try_works(opened):
     assert "balanced" in done.stdout
 
 
+@together
 def test_every_table_and_column_of_it_is_described(opened, capsys):
     place, _ = opened
     tables = json.loads(headrace("query", "--tables", "--json", "--project", place).stdout)["tables"]

@@ -13,6 +13,9 @@ REFERENCE = ROOT / "docs" / "reference" / "command-line.md"
 NAMES_OF_THE_PROJECT = {"orders", "main.fct_daily_orders", "one"}
 
 
+pytestmark = pytest.mark.xdist_group("tour")  # which is typed once
+
+
 @pytest.fixture(scope="module")
 def shell(tmp_path_factory):
     return Shell(tmp_path_factory.mktemp("tour"))
