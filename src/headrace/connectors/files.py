@@ -28,6 +28,7 @@ FORMATS = {  # format -> the suffixes that say so
     "parquet": (".parquet", ".pq"),
     "avro": (".avro",),
 }
+TAR = frozenset({".tar", ".tgz", ".tbz2", ".txz"})
 MEMBER_ATTRIBUTE = "file-member"
 """The message attribute that names the file within an archive."""
 
@@ -51,6 +52,8 @@ def format_of(source: Path | BinaryIO | str, given: str | None = None) -> str:
     if suffixes and suffixes[-1] in COMPRESSIONS:
         suffixes.pop()
     found = next((name for name, known in FORMATS.items() if suffixes and suffixes[-1] in known), None)
+    if found is None and TAR & set(suffixes):
+        raise InputError("a tar archive is not read", at=str(source), fix="unpack it, or make a zip of it")
     if found is None:
         raise InputError(
             "the file's name does not say its format",

@@ -463,6 +463,11 @@ def test_a_name_that_says_nothing_is_refused(tmp_path, name):
     assert "--format" in before_the_error(written(tmp_path, name, b""))[1].fix
 
 
+@pytest.mark.parametrize("name", ["a.tar", "a.tar.gz", "a.tgz"])
+def test_a_tar_archive_is_told_what_to_become(tmp_path, name):
+    assert "make a zip" in before_the_error(written(tmp_path, name, b""))[1].fix
+
+
 def test_an_unknown_format_is_told(tmp_path):
     assert "did you mean 'ndjson'" in before_the_error(tmp_path / "a.json", format="ndjsn")[1].fix
 

@@ -13,6 +13,8 @@ from headrace.durations import Duration
 from headrace.spec import Spec
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from headrace.connectors.batch_file.manifest import Entry
 
 UNFINISHED = (".tmp", ".part", ".partial", ".crdownload", ".filepart", ".swp", "~")
@@ -27,6 +29,9 @@ class FilesSpec(Spec):
     )
     settle: Duration = Field(
         dt.timedelta(seconds=2), description="How long a file must lie unchanged before it is taken."
+    )
+    only: tuple[str, ...] = Field(
+        (), description="Globs such as `*.csv.gz` or `2026/*.csv`: only files whose path ends like one (default: all)."
     )
     max_unpacked_bytes: int = Field(
         100 << 30, ge=1, description="How many bytes may come out of one compressed file or archive."
@@ -85,6 +90,11 @@ def decide(known: Entry | None, found: Found, now: float, settle_secs: float, se
             return Step.SKIP
         case _:
             return Step.NOTE
+
+
+def is_wanted(path: str, only: Sequence[str]) -> bool:
+    """Say whether a path ends as one of these globs says; any path does where there are none."""
+    return not only or any(PurePosixPath(path).match(glob) for glob in only)
 
 
 def is_ignored(path: str) -> bool:

@@ -14,7 +14,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from headrace.bus.base import Once
-from headrace.connectors.batch_file.decisions import Found, Step, decide
+from headrace.connectors.batch_file.decisions import Found, Step, decide, is_wanted
 from headrace.connectors.batch_file.rows import numbered
 from headrace.errors import BusError, ExternalError, HeadraceError, InputError, SpaceError, UserError
 
@@ -54,7 +54,7 @@ def scan(
     where the place cannot be listed, and `ExternalError` where a store, the bus or the disk must heal first.
     """
     with aside():
-        listing = list(source.place.listing())
+        listing = [found for found in source.place.listing() if is_wanted(found.path, source.only)]
     known = manifest.current(source.id)
     for found in listing:
         match decide(known.get(found.path), found, clock(), source.settle_secs, source.settings(found.path)):

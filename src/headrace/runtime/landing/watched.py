@@ -43,6 +43,7 @@ class Watched:
     said: Said
     bounds: Bounds
     tables: tuple[str, ...]
+    only: tuple[str, ...]
     every_secs: float
     settle_secs: float
     schedule: str | None
@@ -133,6 +134,7 @@ def _watched(source: Source, project: Project) -> Watched:
         said=said,
         bounds=Bounds(spec.files.max_unpacked_bytes, spec.files.max_unpacked_ratio),
         tables=tuple(table.name for table in spec.tables),
+        only=spec.files.only,
         every_secs=spec.files.every.total_seconds(),
         settle_secs=spec.files.settle.total_seconds(),
         schedule=spec.schedule,

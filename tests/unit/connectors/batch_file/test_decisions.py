@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headrace.connectors.batch_file.decisions import Found, Step, decide, is_ignored
+from headrace.connectors.batch_file.decisions import Found, Step, decide, is_ignored, is_wanted
 from headrace.connectors.batch_file.manifest import Entry
 
 NOW = 1_000_000.0
@@ -57,3 +57,17 @@ def test_what_somebody_still_writes_is_ignored(path):
 @pytest.mark.parametrize("path", ["a.csv", "a_b/c.d.csv", "tmp/a.csv", "a.tmp.csv"])
 def test_other_names_are_files(path):
     assert not is_ignored(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "only", "wanted"),
+    [
+        ("README.txt", (), True),
+        ("README.txt", ("*.csv", "*.csv.gz"), False),
+        ("a/b/orders.csv.gz", ("*.csv", "*.csv.gz"), True),
+        ("2026/orders.csv", ("2026/*.csv",), True),
+        ("2025/orders.csv", ("2026/*.csv",), False),
+    ],
+)
+def test_only_what_ends_like_a_glob_is_wanted(path, only, wanted):
+    assert is_wanted(path, only) is wanted

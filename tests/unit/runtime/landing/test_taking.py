@@ -88,6 +88,17 @@ def lines(first: int, end: int) -> bytes:
     return b"".join(b'{"n":%d}\n' % number for number in range(first, end))
 
 
+def test_what_no_glob_wants_is_none_of_its_files(tmp_path):
+    shop = Shop(tmp_path)
+    shop.write("README.txt", b"hello")
+    shop.write("a.ndjson", b"1\n")
+    shop.scan()
+    assert shop.files()["README.txt"][0] == "failed"
+    shop.say('files: {only: ["*.ndjson"]}')
+    shop.scan()
+    assert {path: state for path, (state, *_) in shop.files().items() if state != "superseded"} == {"a.ndjson": "done"}
+
+
 def test_every_kind_of_file_is_taken_once_and_says_where_its_rows_come_from(shop):
     shop.write("a.jsonl", lines(0, 2))
     shop.write("deep/b.csv.gz", gzip.compress(b"n\n2\n3\n"))
