@@ -51,7 +51,7 @@ demo: $(READY) ## a shop in a temporary folder, from nothing to published gold; 
 	@$(BIN)/headrace demo --once $(ARGS)
 
 test: $(READY) ## every test, on all cores; says what was skipped, and why
-	$(BIN)/python -m pytest --no-header -n auto --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest --no-header -n auto $(ARGS)
 
 lint: $(READY) ## ruff, its formatter, mypy strict, and the floors
 	$(BIN)/ruff check .

@@ -32,10 +32,6 @@ def demo(*arguments, **options):
     return headrace("demo", "--once", "--events", EVENTS, *arguments, **options)
 
 
-together = pytest.mark.xdist_group("opened demo")
-"""Tests that look at one demo, which is opened once for them."""
-
-
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
     """A demo that has run, and what it printed."""
@@ -68,7 +64,6 @@ def test_two_runs_with_one_seed_have_the_same_numbers_and_they_are_the_generator
     assert {"stg_customer_support", "stg_customer_profiles", "dim_users", "dim_customers_scd2"} < set(tables)
 
 
-@together
 def test_it_says_what_happened_in_80_columns(opened):
     place, said = opened
     assert said.startswith(f"A shop opens in {place}\n")
@@ -78,7 +73,6 @@ def test_it_says_what_happened_in_80_columns(opened):
     assert max(map(len, of_ours)) <= 90  # a command to copy may be a little longer
 
 
-@together
 def test_what_it_says_to_try_works(opened):
     _, said = opened
     lines = [line.strip() for line in said.partition("Three things to try:")[2].splitlines()]
@@ -95,7 +89,6 @@ def test_what_it_says_to_try_works(opened):
     assert "balanced" in done.stdout
 
 
-@together
 def test_every_table_and_column_of_it_is_described(opened, capsys):
     place, _ = opened
     tables = json.loads(headrace("query", "--tables", "--json", "--project", place).stdout)["tables"]

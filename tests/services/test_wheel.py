@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("wheel")  # which is built and installed once
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "headrace"
 
