@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 RETRY_FIRST_SECS, RETRY_LAST_SECS = 0.5, 30.0
 UPKEEP_EVERY_SECS = 30.0
 UPKEEP_BUDGET_SECS = 0.5
-SOURCES_PER_COMMIT = 20  # enough to be worth a commit; more would only wait for each other
+SOURCES_PER_COMMIT = 20  # a commit has a cost of its own; more would only wait for each other
+FEW = 10  # are enough for a writer that has nothing else to do
 SIDE_BY_SIDE = 2  # more would only hold more memory: the writer and the thread of bronze work beside them
 
 
@@ -148,7 +149,7 @@ class Loop:
             if batch is not None:
                 took = True
                 self._ready.append(batch)
-                if len(self._ready) >= SOURCES_PER_COMMIT and self._writer_is_free():
+                if len(self._ready) >= FEW and self._writer_is_free():
                     self._commit()
         # While the writer is busy, more may join; but not for ever, and nothing waits where nothing else is due.
         if self._ready and (not took or self._writer_is_free() or len(self._ready) >= due.SOURCES_PER_TICK):
