@@ -3,10 +3,11 @@
     python benchmarks/bench_freshness.py --seconds 20 --rate 20000 --json
 
 A publisher of its own sends batches at a steady rate, on time whatever the others do; events have about 400 bytes,
-seeded, each with an id of its own. A reader beside `up` asks every 50 ms which batches are committed (a batch and its
-rows of silver are one commit). An event's freshness is counted from before its publish to after that answer, so the
-pause between two questions is in it. Defaults are the project's: a commit is due after a second. At the end `up`
-drains, the ledger must balance, and all that was published must be in it.
+seeded, each with an id of its own. A reader beside `up` looks every 50 ms whether the catalog's files have changed, as
+`headrace good --follow` does, and then asks which batches are committed (a batch and its rows of silver are one
+commit). An event's freshness is counted from before its publish to after that answer, so the pause between two looks
+is in it. Defaults are the project's: a commit is due after a second. At the end `up` drains, the ledger must balance,
+and all that was published must be in it.
 """
 
 from __future__ import annotations
@@ -114,6 +115,12 @@ def publish(root: Path, batches: list[pa.RecordBatch]) -> tuple[Any, Any]:
     return np.array(began), np.array(late)
 
 
+def changed(lake: Path) -> tuple[tuple[int, int], ...]:
+    """Return what is another value after each commit."""
+    found = [each.stat() for each in sorted(lake.glob("catalog.db*"))]
+    return tuple((each.st_mtime_ns, each.st_size) for each in found)
+
+
 def watch(root: Path, seen: list[tuple[float, int]], stop: threading.Event) -> None:
     """Note, again and again, up to which event silver is committed."""
     from headrace.config.project import load_project
@@ -122,7 +129,12 @@ def watch(root: Path, seen: list[tuple[float, int]], stop: threading.Event) -> N
     with open_reader(load_project(root).state / "lake") as lake:
         if lake is None:
             raise SystemExit("up has made no lake")
+        state, before = load_project(root).state / "lake", ()
         while not stop.wait(POLL_SECS):
+            now = changed(state)
+            if now == before:
+                continue
+            before = now
             found = lake.rows("SELECT coalesce(max(next_seq), 0) AS upto FROM lake.ops.batches")
             seen.append((time.monotonic(), found[0]["upto"]))
 
