@@ -58,6 +58,7 @@ class DuckLake:
             fix="stop it with Ctrl-C, or `kill {process}`, which drains it too; or work with another --env",
         )
         self._thread = threading.get_ident()
+        self._reads = False
         self._connection = connect()
         try:
             make_folder(self._data)
@@ -201,6 +202,23 @@ class DuckLake:
             return  # a failed COMMIT has already rolled back
 
     # ---- what silver knows -----------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Let what the block asks be asked of one snapshot: the catalog is asked for that once.
+
+        Each statement of its own would be a read of the catalog's file of its own, and one that meets another's lock
+        there waits for a whole second: the SQLite in DuckDB cannot sleep for less.
+        """
+        self._check_thread()
+        with _mapped("catalog", self.folder):
+            self._connection.execute("BEGIN")
+        self._reads = True
+        try:
+            yield
+        finally:
+            self._reads = False
+            self._rollback()
 
     def maybe_stored(self, dataset: Dataset, hashes: np.ndarray) -> np.ndarray:
         """Return a boolean per key hash: False means surely not in silver."""
@@ -359,6 +377,11 @@ class DuckLake:
             self._connection.register(name, table)
         try:
             return self._connection.execute(sql).to_arrow_table()
+        except duckdb.Error:
+            if self._reads:  # that transaction is of no use any more: what follows is asked in another
+                self._rollback()
+                self._connection.execute("BEGIN")
+            raise
         finally:
             for name in inputs:
                 self._connection.unregister(name)

@@ -167,7 +167,8 @@ class Tick:
         failed: dict[str, Exception] = {}
         staging = {each.source: Staging(list(each.files)) for each in prepared}
         try:
-            merged = self._tried(prepared, staging, failed, self._merges)
+            with self._lake.reading():
+                merged = self._tried(prepared, staging, failed, self._merges)
             self._commit(self._tried(merged, staging, failed, self._change), staging, failed)
         except SpaceError:
             for left in staging.values():

@@ -5,6 +5,7 @@ import pytest
 
 from headrace.errors import LakeError
 from headrace.lake import reader
+from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import LakeReader
 
 
@@ -41,3 +42,18 @@ def test_one_that_stays_and_any_other_fault_are_told(tmp_path):
     with pytest.raises(LakeError, match="no such table"):
         LakeReader(other, tmp_path, None).rows("SELECT 1")
     assert other.left == 0
+
+
+def test_a_question_of_the_writer_that_fails_leaves_the_next_its_answer(tmp_path):
+    lake = DuckLake(tmp_path)
+    try:
+        with lake.reading():
+            with pytest.raises(duckdb.Error):
+                lake._query("SELECT nonsense")
+            assert not lake.deployed("any")
+        assert lake.positions() == []
+        before = lake.snapshot()
+        lake.commit([])
+        assert lake.snapshot() >= before
+    finally:
+        lake.close()
