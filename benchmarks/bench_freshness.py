@@ -129,7 +129,8 @@ def watch(root: Path, seen: list[tuple[float, int]], stop: threading.Event) -> N
     with open_reader(load_project(root).state / "lake") as lake:
         if lake is None:
             raise SystemExit("up has made no lake")
-        state, before = load_project(root).state / "lake", ()
+        state = load_project(root).state / "lake"
+        before: tuple[tuple[int, int], ...] = ()
         while not stop.wait(POLL_SECS):
             now = changed(state)
             if now == before:
