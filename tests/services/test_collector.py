@@ -187,7 +187,6 @@ def test_a_source_with_tables_needs_to_know_which(tmp_path):
         assert door.post("shop", "{}").json()["reason"] == "unknown_dataset"
         assert "did you mean 'users'?" in door.post("shop?dataset=user", "{}").json()["fix"]
         assert door.post("shop?dataset=users", "{}").status_code == 202
-        assert door.post("orders?dataset=users", "{}").json()["reason"] == "unknown_dataset"
         assert door.post("shop", "[{},{}]", headrace_dataset="carts").status_code == 202
         door.end()
     assert [attributes["dataset"] for _, attributes in taken(project, "shop")] == ["users", "carts", "carts"]

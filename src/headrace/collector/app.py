@@ -144,13 +144,10 @@ class Collector:
         """Return the attributes that route and decode a message: its table, and that it is JSON where CSV is usual."""
         attributes = [("content-type", "application/json")] if source.message_format == "csv" else []
         tables = source.spec.ingestion.tables
+        if not tables:
+            return attributes
         name = scope.headers.get("headrace-dataset") or _query(scope.query_string, "dataset")
         known = [table.name for table in tables]
-        if not known and name is None:
-            return attributes
-        if not known:
-            what, fix = f"source {source.id!r} has no tables", f"leave out {name!r}"
-            raise Refused(400, "unknown_dataset", what, at="query dataset, or header Headrace-Dataset", fix=fix)
         if name not in known:
             what = f"source {source.id!r} has tables, and none was named" if name is None else f"no table {name!r}"
             raise Refused(
