@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import pyarrow as pa
 
-from headrace.connectors.avro_shape import long_at
+from headrace.connectors.varint import signed_at
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class AvroBlocks:
                 raise self._damaged("it ends early" if not byte else "a number has more than ten bytes")
             number += byte
             self._taken += 1
-        return long_at(number, 0)[0]
+        return signed_at(number, 0)[0]
 
     def _bytes(self, size: int) -> bytes:
         data = self._file.read(size)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from headrace.connectors.varint import signed_at
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
@@ -160,7 +161,7 @@ class _Walk:
         if depth > MAX_DEPTH:
             raise _TooDeepError
         if isinstance(kind, list):
-            which, at = long_at(self._data, at)
+            which, at = signed_at(self._data, at)
             return self.over(kind[which], at, depth)
         what = kind["type"] if isinstance(kind, dict) else kind
         match what:
@@ -178,7 +179,7 @@ class _Walk:
             case str() if what in _FIXED_BYTES:
                 return self._there(at, _FIXED_BYTES[what])
             case str() if what in _NUMBERS:
-                return long_at(self._data, at)[1]
+                return signed_at(self._data, at)[1]
             case str() if what in _TEXTS:
                 return self._text(at, MAX_DECIMAL_BYTES if _is_decimal(kind) else None)
             case str():
@@ -188,18 +189,18 @@ class _Walk:
 
     def _items(self, kind: Any, at: int, depth: int, *, keys: bool) -> int:
         while True:
-            count, at = long_at(self._data, at)
+            count, at = signed_at(self._data, at)
             if not count:
                 return at
             if count < 0:
-                count, (_, at) = -count, long_at(self._data, at)
+                count, (_, at) = -count, signed_at(self._data, at)
             if self.values + count > MAX_VALUES:
                 raise _TooMuchError(_MANY)
             for _ in range(count):
                 at = self.over(kind, self._text(at) if keys else at, depth + 1)
 
     def _text(self, at: int, most: int | None = None) -> int:
-        size, at = long_at(self._data, at)
+        size, at = signed_at(self._data, at)
         if size < 0:
             raise IndexError("a text of negative length")
         if most is not None and size > most:
@@ -237,17 +238,3 @@ def written_schema(text: bytes, name: str) -> Any:
     except RecursionError:
         pass
     raise InputError("the schema is nested without end", at=name, fix="write the file with a flatter schema")
-
-
-def long_at(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number at a place of the data, and where it ends; IndexError where the data ends within."""
-    number = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return (number >> 1) ^ -(number & 1), at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number has more than ten bytes")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from headrace.connectors.varint import plain_at, signed_at
+
 DEEPEST = 16
 
 
@@ -21,7 +23,7 @@ def struct_at(data: bytes, at: int, depth: int = 0) -> tuple[dict[int, Any], int
         if head >> 4:
             number += head >> 4
         else:
-            number, at = _number(data, at)
+            number, at = signed_at(data, at)
         kind = head & 0x0F
         if kind in {1, 2}:
             fields[number] = kind == 1
@@ -35,11 +37,11 @@ def _value(data: bytes, at: int, kind: int, depth: int) -> tuple[Any, int]:
         case 1 | 2 | 3:
             return data[at], at + 1
         case 4 | 5 | 6:
-            return _number(data, at)
+            return signed_at(data, at)
         case 7:
             return None, _there(data, at + 8)
         case 8:
-            size, at = _plain(data, at)
+            size, at = plain_at(data, at)
             end = _there(data, at + size)
             return data[at:end], end
         case 9 | 10:
@@ -56,31 +58,13 @@ def _list(data: bytes, at: int, depth: int) -> tuple[list[Any], int]:
     head, at = data[at], at + 1
     size = head >> 4
     if size == 15:
-        size, at = _plain(data, at)
+        size, at = plain_at(data, at)
     _there(data, at + size)  # each takes a byte or more
     items = []
     for _ in range(size):
         item, at = _value(data, at, head & 0x0F, depth + 1)
         items.append(item)
     return items, at
-
-
-def _plain(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-        if shift > 63:
-            raise ValueError("a number has more than ten bytes")
-
-
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    value, at = _plain(data, at)
-    return (value >> 1) ^ -(value & 1), at
 
 
 def _there(data: bytes, end: int) -> int:
