@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from headrace.lake.reader import LakeReader
     from headrace.stages.dataset import Dataset
 
+SUMS = (
+    "count(*) AS n, coalesce(sum(md5_number_lower(text)), 0) AS low, coalesce(sum(md5_number_upper(text)), 0) AS high"
+)
+"""What a digest is made of, as SQL over rows that have a `text`."""
+
 _HALF = 1 << 64
 _BUCKET = "(md5_number_lower(text) % 4096)"
 
@@ -32,46 +37,48 @@ class Digest(NamedTuple):
     low: int
     high: int
 
+    @classmethod
+    def of(cls, rows: int, low: int, high: int) -> Digest:
+        """Return the digest of what `SUMS` gives."""
+        return cls(rows, int(low) % _HALF, int(high) % _HALF)
+
     def __str__(self) -> str:
         return f"{self.rows}:{self.high:016x}{self.low:016x}"
 
     def plus(self, other: Digest) -> Digest:
         """Return the digest of both together."""
-        return Digest(self.rows + other.rows, (self.low + other.low) % _HALF, (self.high + other.high) % _HALF)
+        return Digest.of(self.rows + other.rows, self.low + other.low, self.high + other.high)
 
 
 NOTHING = Digest(0, 0, 0)
 
 
-def partitions(lake: LakeReader, dataset: Dataset) -> dict[dt.date, Digest]:
-    """Return the digest of every partition of a silver table; none where there is no such table."""
+def partitions(lake: LakeReader | None, dataset: Dataset) -> dict[dt.date, Digest]:
+    """Return the digest of every partition of a silver table; none where there is no such table, or no lake."""
     return {row["date"]: _digest(row) for row in _sums(lake, dataset, f'"{words.EVENT_DATE}" AS date')}
 
 
-def buckets(lake: LakeReader, dataset: Dataset, date: dt.date) -> dict[int, Digest]:
+def buckets(lake: LakeReader | None, dataset: Dataset, date: dt.date) -> dict[int, Digest]:
     """Return a partition's digest in parts, by a share of each row's own digest: what differs is found in few rows."""
     return {row["bucket"]: _digest(row) for row in _sums(lake, dataset, f"{_BUCKET} AS bucket", _on(date))}
 
 
-def events(lake: LakeReader, dataset: Dataset, date: dt.date, bucket: int) -> list[tuple[str, str]]:
+def events(lake: LakeReader | None, dataset: Dataset, date: dt.date, bucket: int) -> list[tuple[str, str]]:
     """Return the rows of a bucket: the text that their digest is of, and their message ids."""
-    if f"silver.{dataset.name}" not in lake.tables():
+    if lake is None or f"silver.{dataset.name}" not in lake.tables():
         return []
     sql = f'SELECT text, "{words.EVENT_ID}" AS id FROM ({_texts(dataset)}) {_on(date)} AND {_BUCKET} = {bucket}'
     return [(row["text"], row["id"]) for row in lake.rows(f"{sql} ORDER BY ALL")]
 
 
-def _sums(lake: LakeReader, dataset: Dataset, by: str, where: str = "") -> list[dict[str, Any]]:
-    if f"silver.{dataset.name}" not in lake.tables():
+def _sums(lake: LakeReader | None, dataset: Dataset, by: str, where: str = "") -> list[dict[str, Any]]:
+    if lake is None or f"silver.{dataset.name}" not in lake.tables():
         return []
-    return lake.rows(
-        f"SELECT {by}, count(*) AS n, sum(md5_number_lower(text)) AS low, sum(md5_number_upper(text)) AS high "
-        f"FROM ({_texts(dataset)}) {where} GROUP BY ALL ORDER BY ALL"
-    )
+    return lake.rows(f"SELECT {by}, {SUMS} FROM ({_texts(dataset)}) {where} GROUP BY ALL ORDER BY ALL")
 
 
 def _digest(row: dict[str, Any]) -> Digest:
-    return Digest(row["n"], int(row["low"]) % _HALF, int(row["high"]) % _HALF)
+    return Digest.of(row["n"], row["low"], row["high"])
 
 
 def _on(date: dt.date) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from headrace.contracts.types import quoted
 from headrace.lake.catalog import attach_statement, connect
-from headrace.lake.digests import Digest
+from headrace.lake.digests import SUMS, Digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,8 +63,5 @@ def _digest(connection: duckdb.DuckDBPyConnection, side: str, table: str) -> Dig
         for column, kind in columns
     )
     rows_sql = f"SELECT {values} FROM {side}.{quoted(schema)}.{quoted(name)}"
-    rows, low, high = connection.execute(
-        "SELECT count(*), coalesce(sum(md5_number_lower(text)), 0), coalesce(sum(md5_number_upper(text)), 0) "
-        f"FROM (SELECT CAST(to_json(t) AS VARCHAR) AS text FROM ({rows_sql}) t)"
-    ).fetchall()[0]
-    return Digest(rows, int(low) % (1 << 64), int(high) % (1 << 64))
+    texts = f"SELECT CAST(to_json(t) AS VARCHAR) AS text FROM ({rows_sql}) t"
+    return Digest.of(*connection.execute(f"SELECT {SUMS} FROM ({texts})").fetchall()[0])
