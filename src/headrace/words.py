@@ -28,6 +28,9 @@ class Fate(StrEnum):
     ERASED = "erased"
 
 
+COUNTS = ("accepted", *(fate.value for fate in Fate))
+"""What a ledger counts: messages that were accepted, and of those the ones with each fate."""
+
 # Columns that ride beside the contract's own, from decode to silver.
 ROW = "_row"  # index of the message in the batch that was pulled; never stored
 EVENT_ID = "_event_id"

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 from headrace.errors import HeadraceError
 from headrace.lake.reader import open_reader
 from headrace.warehouse.embedded import DbtWarehouse
-from headrace.words import Fate
+from headrace.words import COUNTS
 
 if TYPE_CHECKING:
     from headrace.config.project import Project
     from headrace.lake.reader import LakeReader
 
-COUNTS = ("accepted", *(str(fate) for fate in Fate))
 DAY_COLUMNS = ("date_day", "sessions", "add_to_carts", "transactions", "revenue", "tickets_opened")
 DAYS_SHOWN = 3
 

@@ -21,7 +21,7 @@ from headrace.runtime.state import open_state
 from headrace.runtime.views.quarantine import listed
 from headrace.runtime.views.status import status
 from headrace.warehouse.embedded import DbtWarehouse
-from headrace.words import Fate
+from headrace.words import COUNTS, Fate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -67,10 +67,7 @@ class Opened:
     @property
     def ledger(self) -> dict[str, int]:
         """The ledger over all sources."""
-        return {
-            name: sum(each.ledger[name] for each in self.sources.values())
-            for name in ("accepted", *(str(fate) for fate in Fate))
-        }
+        return {name: sum(each.ledger[name] for each in self.sources.values()) for name in COUNTS}
 
     @property
     def gold_tables(self) -> dict[str, int]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from headrace.demo.glance import COUNTS, DAY_COLUMNS, Glance
+from headrace.demo.glance import DAY_COLUMNS, Glance
+from headrace.words import COUNTS
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -13,23 +13,21 @@ from headrace.lake import digests
 from headrace.lake.reader import open_reader
 from headrace.runtime.building import inputs
 from headrace.runtime.rebuild.silver import rebuilt
-from headrace.runtime.views.status import source_status
+from headrace.runtime.views.status import ledger, source_status
 from headrace.warehouse.embedded import DbtWarehouse
-from headrace.words import Fate
+from headrace.words import COUNTS
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping
 
     from headrace.config.project import Project
-    from headrace.config.source import Source
     from headrace.lake.digests import Digest
     from headrace.lake.reader import LakeReader
     from headrace.runtime.rebuild.silver import Rebuilt
     from headrace.stages.dataset import Dataset
 
 EVENTS_SHOWN = 10
-COUNTS = ("accepted", *(fate.value for fate in Fate))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +131,13 @@ class _Compared:
 
 
 def _compared(lake: LakeReader | None, made: Rebuilt | None, dataset: Dataset) -> _Compared:
-    ours = digests.partitions(lake, dataset) if lake is not None else {}
+    ours = digests.partitions(lake, dataset)
     whole = digests.NOTHING
     for each in ours.values():
         whole = whole.plus(each)
     found = []
     if made is not None:
-        theirs = digests.partitions(made.lake, dataset) if made.lake is not None else {}
+        theirs = digests.partitions(made.lake, dataset)
         for date in sorted(ours.keys() | theirs.keys()):
             mine, other = ours.get(date, digests.NOTHING), theirs.get(date, digests.NOTHING)
             if mine != other:
@@ -153,13 +151,13 @@ def _only(
 ) -> tuple[list[str], list[str]]:
     """Return the first message ids of events that are on one side only: in silver, and in what was rebuilt."""
     sides = (lake, made)
-    parts = [digests.buckets(side, dataset, date) if side is not None else {} for side in sides]
+    parts = [digests.buckets(side, dataset, date) for side in sides]
     left: list[str] = []
     right: list[str] = []
     for bucket in sorted(set(parts[0]) | set(parts[1])):
         if parts[0].get(bucket) == parts[1].get(bucket):
             continue
-        mine, theirs = (digests.events(side, dataset, date, bucket) if side is not None else [] for side in sides)
+        mine, theirs = (digests.events(side, dataset, date, bucket) for side in sides)
         left += _but(mine, theirs)
         right += _but(theirs, mine)
         if len(left) >= EVENTS_SHOWN or len(right) >= EVENTS_SHOWN:
@@ -179,27 +177,22 @@ def _but(these: Iterable[tuple[str, str]], those: Iterable[tuple[str, str]]) -> 
     return ids
 
 
-def _ledgers(lake: LakeReader, made: Rebuilt, sources: Mapping[str, Source]) -> dict[str, list[str]]:
+def _ledgers(lake: LakeReader, made: Rebuilt, sources: Iterable[str]) -> dict[str, list[str]]:
     """Return, per source, the totals that a rebuild does not come to."""
-    ours, theirs = _totals(lake), _totals(made.lake) if made.lake is not None else {}
     found: dict[str, list[str]] = {}
-    for key in sorted(ours.keys() | theirs.keys()):
-        source, dataset, version = key
-        if source not in sources:
-            continue
-        mine, other = ours.get(key, dict.fromkeys(COUNTS, 0)), theirs.get(key, dict.fromkeys(COUNTS, 0))
-        found.setdefault(source, []).extend(
-            f"{f'{dataset} {version}'.strip() or source}: {mine[count]:,} {count}, and {other[count]:,} in the rebuild"
-            for count in COUNTS
-            if mine[count] != other[count]
-        )
+    for source in sources:
+        ours = _totals(lake, source)
+        theirs = _totals(made.lake, source) if made.lake is not None else {}
+        for dataset, version in sorted(ours.keys() | theirs.keys()):
+            mine, other = (side.get((dataset, version), dict.fromkeys(COUNTS, 0)) for side in (ours, theirs))
+            name = f"{dataset} {version}".strip() or source
+            found.setdefault(source, []).extend(
+                f"{name}: {mine[count]:,} {count}, and {other[count]:,} in the rebuild"
+                for count in COUNTS
+                if mine[count] != other[count]
+            )
     return {source: faults for source, faults in found.items() if faults}
 
 
-def _totals(lake: LakeReader) -> dict[tuple[str, str, str], dict[str, int]]:
-    sums = ", ".join(f'sum("{count}")::BIGINT AS "{count}"' for count in COUNTS)
-    rows = lake.rows(f"SELECT source, dataset, contract_version, {sums} FROM lake.ops.ledger GROUP BY ALL")
-    return {
-        (row["source"], row["dataset"], row["contract_version"]): {count: row[count] for count in COUNTS}
-        for row in rows
-    }
+def _totals(lake: LakeReader, source: str) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(row["dataset"], row["contract_version"]): row for row in ledger(lake, source)}

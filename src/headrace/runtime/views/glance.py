@@ -16,7 +16,7 @@ from headrace.runtime import control
 from headrace.runtime.deployment import now
 from headrace.runtime.tick import subscription
 from headrace.warehouse.embedded import DbtWarehouse
-from headrace.words import Fate
+from headrace.words import COUNTS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from headrace.lake.reader import LakeReader
 
 RATE_SECS = 10
-_COUNTS = ("accepted", *(fate.value for fate in Fate))
 
 
 class Glances:
@@ -108,7 +107,7 @@ class Glances:
             "waiting_secs": round(max((at - oldest).total_seconds(), 0.0), 3) if oldest else 0.0,
             "freshness_secs": batches.get("freshness_secs"),
             "last_commit": last.isoformat() if last else None,
-            "ledger": {count: ledger.get(count, 0) for count in _COUNTS},
+            "ledger": {count: ledger.get(count, 0) for count in COUNTS},
             "problem": problem,
         }
 
@@ -117,7 +116,7 @@ class Glances:
             self._lake = self._held.enter_context(open_reader(self._project.state / "lake"))
         if self._lake is None:
             return {}, {}
-        sums = ", ".join(f'sum("{count}")::BIGINT AS "{count}"' for count in _COUNTS)
+        sums = ", ".join(f'sum("{count}")::BIGINT AS "{count}"' for count in COUNTS)
         lately = f"committed_at > TIMESTAMPTZ '{at.isoformat()}' - INTERVAL {RATE_SECS} SECONDS"
         batches = self._lake.rows(
             f"SELECT source, max(committed_at) AS last_commit, sum(next_seq - first_seq) FILTER ({lately})::BIGINT AS "

@@ -11,7 +11,7 @@ from headrace.bus.sqlite import SqliteBus
 from headrace.lake.reader import open_reader
 from headrace.runtime.tick import subscription
 from headrace.runtime.views.edges import files_of, pushes_of
-from headrace.words import SCHEMA_VERSION, Fate
+from headrace.words import COUNTS, SCHEMA_VERSION, Fate
 
 if TYPE_CHECKING:
     from headrace.bus.base import Lag
@@ -68,7 +68,7 @@ def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
 def source_status(source: Source, lake: LakeReader | None, waits: Lag) -> SourceStatus:
     """Return the status of one source, as a reader sees it that is pinned to one commit."""
     contracts = {dataset.name: dataset.contract.version for dataset in source.datasets}
-    ledger = dict.fromkeys(("accepted", *Fate), 0)
+    counts = dict.fromkeys(COUNTS, 0)
     faults: list[str] = []
     last: dict[str, Any] = {"last_commit": None, "batches": 0}
     warned: dict[str, int] = {}
@@ -77,13 +77,13 @@ def source_status(source: Source, lake: LakeReader | None, waits: Lag) -> Source
             "SELECT coalesce(sum(accepted), 0)::BIGINT AS accepted FROM lake.ops.positions WHERE source = ?",
             [source.id],
         )
-        totals = _ledger(lake, source.id)
+        totals = ledger(lake, source.id)
         for row in totals:
-            for name in ledger:
-                ledger[name] += row[name]
+            for name in counts:
+                counts[name] += row[name]
         counted = positions[0]["accepted"]
-        faults = _faults(lake, source, totals, counted, ledger["accepted"])
-        ledger["accepted"] = counted
+        faults = _faults(lake, source, totals, counted, counts["accepted"])
+        counts["accepted"] = counted
         last = lake.rows(
             "SELECT max(committed_at) AS last_commit, count(*) AS batches FROM lake.ops.batches WHERE source = ?",
             [source.id],
@@ -91,7 +91,7 @@ def source_status(source: Source, lake: LakeReader | None, waits: Lag) -> Source
         warned = _warned(lake, source.id)
     age = (dt.datetime.now(dt.UTC) - waits.oldest).total_seconds() if waits.oldest else 0.0
     return SourceStatus(
-        ledger={str(name): count for name, count in ledger.items()},
+        ledger=counts,
         balanced=not faults,
         unbalanced=faults,
         lag=waits.messages,
@@ -103,8 +103,9 @@ def source_status(source: Source, lake: LakeReader | None, waits: Lag) -> Source
     )
 
 
-def _ledger(lake: LakeReader, source: str) -> list[dict[str, Any]]:
-    sums = ", ".join(f'coalesce(sum("{name}"), 0)::BIGINT AS "{name}"' for name in ("accepted", *Fate))
+def ledger(lake: LakeReader, source: str) -> list[dict[str, Any]]:
+    """Return the totals of a source, a row a dataset and contract version: `words.COUNTS`."""
+    sums = ", ".join(f'coalesce(sum("{name}"), 0)::BIGINT AS "{name}"' for name in COUNTS)
     return lake.rows(
         f"SELECT dataset, contract_version, {sums} FROM lake.ops.ledger WHERE source = ? GROUP BY ALL ORDER BY ALL",
         [source],
