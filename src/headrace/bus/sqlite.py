@@ -18,6 +18,7 @@ from headrace.bus.base import PATIENCE_SECS, Lag, Published, Pulled, Subscriptio
 from headrace.bus.deliveries import Deliveries, Nacks, Span, counted
 from headrace.bus.topic_file import TopicFile, topic_path
 from headrace.errors import BusError, InternalError, SpaceError
+from headrace.fault_points import reach
 
 if TYPE_CHECKING:
     import sqlite3
@@ -106,6 +107,8 @@ class SqliteBus:
                 )
                 at += chunk.rows
             connection.execute("UPDATE topic SET next_offset = ?, last_ingest_time = ?", (at, taken))
+            reach("bus.publish.before")
+        reach("bus.publish.after")
         return Published(at - first, f"{topic}-{file.epoch}-{first}", f"{topic}-{file.epoch}-{at - 1}")
 
     def subscribe(self, subscription: Subscription) -> None:
@@ -287,6 +290,8 @@ class SqliteBus:
         with contextlib.suppress(SpaceError), file.noting() as connection:
             connection.execute("UPDATE subscriptions SET cursor = ? WHERE name = ? AND cursor < ?", (upto, name, upto))
             connection.execute("DELETE FROM nacks WHERE subscription = ? AND end_offset <= ?", (name, upto))
+            reach("bus.ack.before")
+        reach("bus.ack.after")
 
     def _bury(self, file: TopicFile, subscription: Subscription, span: Span) -> None:
         """Publish a span's messages as dead letters, with no lock held: who subscribes takes the bus's, then ours."""
@@ -312,6 +317,8 @@ class SqliteBus:
                     break
                 upto = first + rows
             connection.execute("DELETE FROM chunks WHERE first_offset < ?", (upto,))
+            reach("bus.retain.before")
+        reach("bus.retain.after")
         if upto:
             with contextlib.suppress(SpaceError), file.reading() as connection:
                 pages, free, size = (

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from headrace.bus.base import PATIENCE_SECS, topic_named
 from headrace.disk import make_folder, sync
 from headrace.errors import BusError, SpaceError
+from headrace.fault_points import reach
 from headrace.file_lock import hold
 from headrace.sqlite_file import (
     NEARLY_FULL_BYTES,
@@ -114,8 +115,10 @@ class TopicFile:
                     connection.execute("INSERT INTO topic VALUES (1, ?, ?, ?, 0, 0)", row)
                     connection.execute("COMMIT")
                 sync(draft)
+                reach("bus.create.before")
                 draft.rename(path)
                 sync(path.parent)
+                reach("bus.create.after")
 
     def is_current(self) -> bool:
         """Say whether the file at the path is still the one that was opened, as far as can be seen."""

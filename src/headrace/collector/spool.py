@@ -15,6 +15,7 @@ import pyarrow as pa
 from headrace.bus.base import Once, topic_named
 from headrace.disk import is_full, make_folder, sync
 from headrace.errors import BusError, InputError, SpaceError
+from headrace.fault_points import reach
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,6 +119,7 @@ class Spool:
                 file.write(_HEAD.pack(_MAGIC, zlib.crc32(data), data.size))
                 file.write(data)
             sync(draft)
+            reach("spool.put.before")
             draft.replace(path)
             is_named = True
             sync(self._folder)
@@ -132,6 +134,7 @@ class Spool:
             if is_full(problem):
                 raise SpaceError("the disk of the spool is full", at=str(self._folder)) from problem
             raise BusError(f"the spool cannot be written: {problem.strerror}", at=str(self._folder)) from problem
+        reach("spool.put.after")
         self._segments.append(Segment(path))
         self._next += 1
 
@@ -176,7 +179,9 @@ class Spool:
     def drop(self, segment: Segment) -> None:
         """Forget a segment that was published; a crash before this is durable only publishes it once more."""
         size = segment.path.stat().st_size
+        reach("spool.drop.before")
         segment.path.unlink()  # where that fails, it is published once more, which changes nothing, and dropped then
+        reach("spool.drop.after")
         self._segments.remove(segment)
         self._room.give(_on_disk(size))
 

@@ -20,6 +20,7 @@ from headrace import words
 from headrace.contracts.contract import is_json
 from headrace.disk import disk_error, make_folder, sync
 from headrace.errors import InternalError, LakeError, SpaceError
+from headrace.fault_points import reach
 from headrace.file_lock import FileLock
 from headrace.lake import evolution, tables
 from headrace.lake.base import Change, Known, Position, StagedFile
@@ -131,8 +132,10 @@ class DuckLake:
         try:
             emptied = {self._data.joinpath(*each.table.split(".")) for change in changes for each in change.removals}
             with _mapped("commit", self.folder), self._transaction(*emptied):
+                reach("lake.register.before")
                 for table, paths in files.items():
                     self._add_files(table, paths)
+                reach("lake.register.after")
                 for change in changes:
                     for removal in change.removals:
                         self._remove(removal.table, removal.seqs, removal.dates)
@@ -174,12 +177,14 @@ class DuckLake:
             return
         schema, name = table.split(".")
         days = ", ".join(f"DATE '{date}'" for date in dates)
+        reach("lake.delete.before")
         # A table, not a list: the planner takes most of a second over thousands of numbers.
         self._query(
             f'DELETE FROM lake.{schema}."{name}" '
             f'WHERE "{words.EVENT_DATE}" IN ({days}) AND "{words.SEQ}" IN (SELECT seq FROM removed)',
             removed=pa.table({"seq": pa.array(seqs, pa.int64())}),
         )
+        reach("lake.delete.after")
 
     @contextmanager
     def _transaction(self, *written: Path) -> Iterator[None]:
@@ -190,10 +195,12 @@ class DuckLake:
             yield
             for folder in written:
                 sync_written_files(folder, started)
+            reach("lake.commit.before")
             self._connection.execute("COMMIT")
         except BaseException:
             self._rollback()
             raise
+        reach("lake.commit.after")
 
     def _rollback(self) -> None:
         try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import duckdb
 
+from headrace.fault_points import reach
 from headrace.lake import expiry, leases
 
 if TYPE_CHECKING:
@@ -88,8 +89,10 @@ class Maintenance:
             calls.insert(0, f"ducklake_rewrite_data_files({table}, delete_threshold => {threshold})")
         replaced = 0
         for call in calls:
+            reach("lake.compact.before")
             with transaction(folder):
                 (files,) = self._connection.execute(f"SELECT coalesce(sum(files_processed), 0) FROM {call}").fetchall()
+            reach("lake.compact.after")
             replaced += int(files[0])
         return replaced
 
@@ -120,17 +123,21 @@ class Maintenance:
         leased = leases.live(self._folder)  # first: a build lets go of its lease when what it published is kept
         versions = expiry.decide(known, keep=keep(), leased=leased)
         if versions:
+            reach("lake.expire.before")
             self._connection.execute(f"CALL ducklake_expire_snapshots('lake', versions => {versions})")
+            reach("lake.expire.after")
         return len(versions)
 
     def _clean(self) -> int:
         now = dt.datetime.now(dt.UTC)
+        reach("lake.clean.before")
         removed = self._connection.execute(
             f"CALL ducklake_cleanup_old_files('lake', older_than => TIMESTAMPTZ '{_day_before(now - GRACE)}')"
         ).fetchall()
         orphans = self._connection.execute(
             f"CALL ducklake_delete_orphaned_files('lake', older_than => TIMESTAMPTZ '{_day_before(now - ORPHAN_AGE)}')"
         ).fetchall()
+        reach("lake.clean.after")
         return len(removed) + len(orphans)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow.parquet as pq
 
 from headrace.disk import disk_error, make_folder, sync
+from headrace.fault_points import reach
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,7 @@ def write_durably(table: pa.Table, path: Path) -> None:
     All or nothing: where it raises (`SpaceError` on a full disk, `LakeError` otherwise) no file is left behind.
     """
     try:
+        reach("lake.file.before")
         make_folder(path.parent)
         with path.open("xb") as sink:
             pq.write_table(
@@ -33,8 +35,11 @@ def write_durably(table: pa.Table, path: Path) -> None:
                 use_dictionary=False,  # half the time to write, and lz4 packs repeated values about as well
                 store_schema=False,
             )
+        reach("lake.sync.before")
         sync(path)
+        reach("lake.sync.after")
         sync(path.parent)
+        reach("lake.file.after")
     except OSError as problem:
         path.unlink(missing_ok=True)
         raise disk_error(problem, str(path)) from problem

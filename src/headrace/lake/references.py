@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from headrace.disk import disk_error, make_folder, sync
 from headrace.errors import LakeError
+from headrace.fault_points import reach
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Set
@@ -45,8 +46,10 @@ class References:
                 make_folder(self._folder)
                 part.write_bytes(content)
                 sync(part)
+                reach("lake.reference.before")
                 part.replace(path)  # whole or not at all, whoever else writes it
                 sync(self._folder)
+                reach("lake.reference.after")
             except OSError as problem:
                 part.unlink(missing_ok=True)
                 raise disk_error(problem, str(path)) from problem

@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from headrace import words
 from headrace.bus.base import Subscription
 from headrace.errors import BusError, HeadraceError, LakeError, SpaceError
+from headrace.fault_points import reach
 from headrace.lake import tables
 from headrace.lake.base import Change, Removal
 from headrace.runtime import batch as rows
@@ -156,7 +157,10 @@ class Tick:
         )  # fmt: skip
 
     def _stage_bronze(self, name: str, messages: pa.RecordBatch, batch_id: str) -> list[StagedFile]:
-        return self._lake.stage(tables.BRONZE, rows.bronze_rows(name, messages), batch_id)
+        reach("tick.bronze.before")
+        staged = self._lake.stage(tables.BRONZE, rows.bronze_rows(name, messages), batch_id)
+        reach("tick.bronze.after")
+        return staged
 
     def commit(self, prepared: Sequence[rows.Prepared]) -> dict[str, Exception]:
         """Merge and commit batches, one a source, all in one transaction; return the sources that failed, and why.
@@ -202,6 +206,7 @@ class Tick:
         if not changes:
             return
         try:
+            reach("tick.commit.before")
             self._lake.commit(changes)
         except SpaceError:
             raise
@@ -217,6 +222,7 @@ class Tick:
             return
         for each in changes:
             del staging[each.source]
+        reach("tick.commit.after")
 
     def _merges(self, prepared: rows.Prepared, staging: Staging) -> rows.Merges:
         """Merge a batch; what it adds to silver is staged beside this thread, which goes on to the next batch."""
@@ -303,11 +309,13 @@ class Tick:
         return merge(contended, known.rows, known.superseded)
 
     def _ack(self, prepared: rows.Prepared) -> None:
+        reach("tick.ack.before")
         for receipt in prepared.receipts:
             try:
                 self._bus.ack(prepared.topic, subscription(prepared.source), receipt)
             except (BusError, SpaceError):
                 return  # only a hint to retention; the committed position is in the lake
+        reach("tick.ack.after")
 
     def _not_taken(self, name: str, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Drop what a bus without offsets hands out again: what is in bronze, and repeats within the batch."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from headrace.disk import make_folder, sync
+from headrace.fault_points import reach
 from headrace.file_lock import FileLock, hold, hold_if_free
 from headrace.sqlite_file import connect
 
@@ -124,8 +125,10 @@ def make_durable(folder: GoldFolder, parent: str | None) -> int:
 def adopt_branch(folder: GoldFolder, build: str) -> None:
     """Give the branch its name among the catalogs; nothing reads it until the ledger names it."""
     _remove_catalog(folder.catalog(build))
+    reach("gold.adopt.before")
     folder.branch.replace(folder.catalog(build))
     sync(folder.catalog(build).parent)
+    reach("gold.adopt.after")
 
 
 def open_to_read(catalog: Path) -> sqlite3.Connection:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.disk import is_full
 from headrace.errors import BuildError, SpaceError
+from headrace.fault_points import reach
 from headrace.lake import leases
 from headrace.warehouse.base import BuildOptions, BuildReport, Failure, ModelResult, TestResult
 from headrace.warehouse.branch import GoldFolder, adopt_branch, drop_branch, make_durable, start_branch, sweep
@@ -152,9 +153,14 @@ class DbtWarehouse:
             self._clear(ledger)
             parent = ledger.current
             warnings = write_project(self.dbt, inputs, threads=self._threads, memory_limit=self._memory_limit)
+            reach("gold.branch.before")
             start_branch(self.gold, parent.build if parent else None)
+            reach("gold.branch.after")
             held.callback(drop_branch, self.gold)
-            yield ledger, self._worker.run(self._job(ledger, inputs, lake_snapshot, options)), warnings
+            reach("gold.build.before")
+            result = self._worker.run(self._job(ledger, inputs, lake_snapshot, options))
+            reach("gold.build.after")
+            yield ledger, result, warnings
 
     def warm(self) -> None:
         """Start the dbt process now, so that a build soon after need not wait for its imports."""
@@ -210,13 +216,18 @@ class DbtWarehouse:
     def _clear(self, ledger: Ledger) -> int:
         """Drop what a build that died left: its branch, then every file that no kept catalog names."""
         drop_branch(self.gold)
-        return sweep(self.gold, {entry.build: entry for entry in ledger.entries})
+        reach("gold.sweep.before")
+        removed = sweep(self.gold, {entry.build: entry for entry in ledger.entries})
+        reach("gold.sweep.after")
+        return removed
 
     def _publish(
         self, ledger: Ledger, lake_snapshot: int | None, options: BuildOptions, tables: dict[str, str]
     ) -> Entry:
         build, parent = ledger.next_build, ledger.current
+        reach("gold.sync.before")
         snapshot = make_durable(self.gold, parent.build if parent else None)
+        reach("gold.sync.after")
         adopt_branch(self.gold, build)
         complete = lake_snapshot
         if options.select:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from headrace.disk import sync
 from headrace.errors import InternalError, UserError
+from headrace.fault_points import reach
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -111,5 +112,7 @@ def write_ledger(path: Path, ledger: Ledger) -> None:
     with temporary.open("w", encoding="utf-8") as file:
         json.dump(document, file, indent=1)
     sync(temporary)
+    reach("gold.publish.before")
     temporary.replace(path)
     sync(path.parent)
+    reach("gold.publish.after")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import ExternalError
+from headrace.fault_points import reach
 from headrace.sqlite_file import Kind, SqliteFile
 
 if TYPE_CHECKING:
@@ -134,6 +135,8 @@ class Manifest:
         with self._file.writing() as connection:
             names = ", ".join(f"{name} = ?" for name in values)
             connection.execute(f"UPDATE files SET {names} WHERE id = ?", (*values.values(), entry.id))
+            reach("landing.note.before")
+        reach("landing.note.after")
         return entry._replace(**values)
 
     def same_again(self, entry: Entry, before: Entry) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import LakeError
+from headrace.fault_points import reach
 from headrace.runtime.relay.rounds import Held, Letter, Row
 from headrace.sqlite_file import Kind, SqliteFile
 
@@ -125,6 +126,8 @@ class Store:
                           row.trace_id, row.data, each.attempts, each.first_at, each.next_at,
                           now if each.dead else None, each.problem, int(each.dead))  # fmt: skip
                 run(f"INSERT OR REPLACE INTO letters VALUES ({', '.join('?' * len(values))})", values)
+            reach("relay.note.before")
+        reach("relay.note.after")
 
     def published(self, source: str, push: str, seq: int, numbered: int, count: int) -> None:
         """Note that rows up to `seq`, `numbered` in all, are in the push's topic, `count` of them just now."""
@@ -134,6 +137,8 @@ class Store:
                 "failing_since = NULL, problem = '' WHERE source = ? AND push = ?",
                 (seq, numbered, count, time.time(), source, push),
             )
+            reach("relay.note.before")
+        reach("relay.note.after")
 
     def failing(self, source: str, push: str, since: float, problem: str) -> None:
         """Note that a push does not get on."""
