@@ -35,7 +35,7 @@ SCHEMA = {
     },
 }
 
-_COLUMNS = """
+COLUMNS = """
     format('o-{:016x}', hash(i, $seed)) AS order_id,
     (hash(i, 1, $seed) % 1000000)::BIGINT AS customer_id,
     $since::TIMESTAMP + to_microseconds((i * $spacing)::BIGINT) AS ordered_at,
@@ -58,7 +58,7 @@ def rows(first: int, count: int, *, seed: int, since: str, spacing_micros: int) 
     """Return orders as typed columns: the same for the same arguments, whatever the calls before."""
     with duckdb.connect() as connection:
         return connection.execute(
-            f"SELECT {_COLUMNS} FROM range($first::BIGINT, $last::BIGINT) t(i)",
+            f"SELECT {COLUMNS} FROM range($first::BIGINT, $last::BIGINT) t(i)",
             {"seed": seed, "since": since, "spacing": spacing_micros, "first": first, "last": first + count},
         ).to_arrow_table()
 
@@ -80,7 +80,7 @@ def messages(
                     SELECT n, CASE WHEN n > 0 AND hash(n, 20, $seed) % 10000 < $duplicates
                         THEN greatest(0, n - 1 - (hash(n, 21, $seed) % 100000)::BIGINT) ELSE n END AS i
                     FROM range($first::BIGINT, $last::BIGINT) t(n)
-                ), orders AS (SELECT n, i, {_COLUMNS} FROM numbered)
+                ), orders AS (SELECT n, i, {COLUMNS} FROM numbered)
                 SELECT encode(CASE
                     WHEN hash(i, 22, $seed) % 10000 < $invalid / 2 THEN replace(text, '"gift":', '"gift":"no","gifts":')
                     WHEN hash(i, 22, $seed) % 10000 < $invalid THEN replace(text, '"status":"', '"status":"un')
