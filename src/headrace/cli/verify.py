@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 def run(
     source: Annotated[str | None, typer.Option("--source", metavar="SOURCE", help="Only this source.")] = None,
+    scan: Annotated[bool, typer.Option("--scan", help="Read all of silver, and hold it against what is kept.")] = False,
     from_bronze: Annotated[
         bool, typer.Option("--from-bronze", help="Make silver anew from the raw messages, and compare.")
     ] = False,
@@ -27,17 +28,17 @@ def run(
     env: EnvName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Prove that no message is lost or doubled, and that silver is what bronze makes of it. Exits 1 where it is not.
+    """Prove that no message is lost or doubled, and that silver is what it should be. Exits 1 where it is not.
 
     With --json: {"snapshot", "balanced", "unbalanced": {source: [sentence]}, "partitions", "silver": {dataset: digest},
-    "equal" (null without --from-bronze), "differences": [{"dataset", "event_date", "digest", "rebuilt",
-    "only_in_silver", "only_in_rebuilt"}], "ledgers": {source: [sentence]}, "messages", "gold": {table: is it the same}
-    (null without --gold), "seconds"}.
+    "kept", "unknown", "scanned", "equal" (null without --from-bronze), "differences": [{"dataset", "event_date",
+    "kept", "counted", "digest", "rebuilt", "only_in_silver", "only_in_rebuilt"}], "ledgers": {source: [sentence]},
+    "messages", "gold": {table: is it the same} (null without --gold), "seconds"}.
     """
     from headrace.runtime.verify import verify
 
     output = Output(as_json)
-    verdict = verify(open_project(project, env), source, from_bronze=from_bronze, gold=gold)
+    verdict = verify(open_project(project, env), source, scan=scan, from_bronze=from_bronze, gold=gold)
     output.show(verdict.document(), lambda: _text(output, verdict))
     if not verdict.holds:
         raise typer.Exit(1)
@@ -55,9 +56,18 @@ def _text(output: Output, verdict: Verdict) -> None:
         output.line("balanced: every accepted message has one fate, and the tables hold it", "green")
     for name, digest in verdict.silver.items():
         output.line(f"  {name}  {digest}")
+    if verdict.kept:
+        how = "every digest" if verdict.scanned else "every partition's rows"
+        output.line(f"kept: {verdict.partitions:,} partitions hold what their batches put there, by {how}", "green")
+    if verdict.unknown:
+        output.line(f"{verdict.unknown:,} partitions: batches of an earlier version kept no digest of them")
     for each in verdict.differences:
-        output.line(f"{each.dataset} of {each.event_date} is not what bronze makes of it:", "bold red")
-        output.line(f"  silver {each.digest}, rebuilt {each.rebuilt}", "red")
+        output.line(f"{each.dataset} of {each.event_date} is not what it should be:", "bold red")
+        rows = f"{each.counted:,} rows"
+        ways = {"kept by batches": each.kept, "in the catalog": rows, "in silver": each.digest, "rebuilt": each.rebuilt}
+        for way, found in ways.items():
+            if found is not None:
+                output.line(f"  {way:<15}  {found}", "red")
         for what, ids in (("silver", each.only_in_silver), ("the rebuild", each.only_in_rebuilt)):
             if ids:
                 output.line(f"  only in {what}: {', '.join(ids)}", "red")
@@ -74,6 +84,8 @@ def _text(output: Output, verdict: Verdict) -> None:
             "green",
         )
     elif verdict.equal is None:
+        if not verdict.scanned:
+            output.note("read all of silver too: headrace verify --scan")
         output.note("make silver anew from the raw messages, and compare: headrace verify --from-bronze")
 
 

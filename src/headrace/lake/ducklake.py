@@ -95,7 +95,7 @@ class DuckLake:
                 folder /= f"{column}={value}"
             path = folder / f"{name}.parquet"
             try:
-                write_durably(part, path)
+                self._write(part, path)
             except BaseException:
                 self.discard(staged)
                 raise
@@ -105,6 +105,10 @@ class DuckLake:
             part_hashes = None if hashes is None else (hashes if where is None else hashes[where])
             staged.append(StagedFile(table.name, path, len(part), date, part_hashes))
         return staged
+
+    def _write(self, rows: pa.Table, path: Path) -> None:
+        """Write a data file, durably."""
+        write_durably(rows, path)
 
     def discard(self, files: Sequence[StagedFile]) -> None:
         """Remove staged files that will never be committed."""
@@ -193,14 +197,18 @@ class DuckLake:
         self._connection.execute("BEGIN")
         try:
             yield
-            for folder in written:
-                sync_written_files(folder, started)
+            self._sync(written, started)
             reach("lake.commit.before")
             self._connection.execute("COMMIT")
         except BaseException:
             self._rollback()
             raise
         reach("lake.commit.after")
+
+    def _sync(self, written: Sequence[Path], since_ns: int) -> None:
+        """Make durable what DuckLake itself wrote into these folders."""
+        for folder in written:
+            sync_written_files(folder, since_ns)
 
     def _rollback(self) -> None:
         try:

@@ -10,12 +10,24 @@ from headrace.disk import disk_error, make_folder, sync
 from headrace.fault_points import reach
 
 if TYPE_CHECKING:
+    from io import BufferedWriter
     from pathlib import Path
 
     import pyarrow as pa
 
 HOT_COMPRESSION = "lz4"  # fastest to write; compaction rewrites with zstd, which takes a little over half the space
 ROW_GROUP_ROWS = 122_880
+
+
+def write_quickly(table: pa.Table, path: Path) -> None:
+    """Write a Parquet file that nobody needs after a crash; all or nothing, like `write_durably`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as sink:
+            _write(table, sink)
+    except OSError as problem:
+        path.unlink(missing_ok=True)
+        raise disk_error(problem, str(path)) from problem
 
 
 def write_durably(table: pa.Table, path: Path) -> None:
@@ -27,14 +39,7 @@ def write_durably(table: pa.Table, path: Path) -> None:
         reach("lake.file.before")
         make_folder(path.parent)
         with path.open("xb") as sink:
-            pq.write_table(
-                table,
-                sink,
-                compression=HOT_COMPRESSION,
-                row_group_size=ROW_GROUP_ROWS,
-                use_dictionary=False,  # half the time to write, and lz4 packs repeated values about as well
-                store_schema=False,
-            )
+            _write(table, sink)
         reach("lake.sync.before")
         sync(path)
         reach("lake.sync.after")
@@ -43,3 +48,14 @@ def write_durably(table: pa.Table, path: Path) -> None:
     except OSError as problem:
         path.unlink(missing_ok=True)
         raise disk_error(problem, str(path)) from problem
+
+
+def _write(table: pa.Table, sink: BufferedWriter) -> None:
+    pq.write_table(
+        table,
+        sink,
+        compression=HOT_COMPRESSION,
+        row_group_size=ROW_GROUP_ROWS,
+        use_dictionary=False,  # half the time to write, and lz4 packs repeated values about as well
+        store_schema=False,
+    )

@@ -66,6 +66,22 @@ class LakeReader:
 
         return _patiently(read)
 
+    def tables_of(self, sql: str) -> Iterator[pa.Table]:
+        """Yield the rows of a SELECT over `lake.*` a part at a time, whatever they take together.
+
+        Raises `LakeError` also where a data file is gone or damaged.
+        """
+        import pyarrow as pa
+
+        found = _patiently(lambda: self._connection.execute(sql).to_arrow_reader(BATCH_ROWS))
+        try:
+            for batch in found:
+                yield pa.Table.from_batches([batch])
+        except (duckdb.Error, pa.ArrowException) as problem:
+            raise LakeError(
+                f"silver cannot be read: {problem}", at="silver", fix="restore the lake's data from a backup"
+            ) from problem
+
     def pin(self) -> int:
         """Let every `rows` from here on see one commit, the latest now, and return its snapshot.
 

@@ -84,13 +84,29 @@ BATCHES = Table(
             ("oldest_ingest_time", INSTANT),
             ("committed_at", INSTANT),
             ("lookups", pa.map_(pa.string(), pa.string())),
+            (
+                "digests",
+                pa.list_(
+                    pa.struct(
+                        [
+                            ("dataset", pa.string()),
+                            ("event_date", pa.date32()),
+                            ("rows", pa.int64()),
+                            ("low", pa.uint64()),
+                            ("high", pa.uint64()),
+                        ]
+                    )
+                ),
+            ),
         ]
     ),
 )
 """A row per batch: what it ran under (deployment, code, a contract version per dataset) and what it touched.
 
 `lookups` has the version of the reference data that each lookup was answered from: a digest of `lake.references`; null
-in batches of before there was enrichment.
+in batches of before there was enrichment. `digests` has what the batch did to the digest of each partition that it
+touched (`lake/digests.py`): they add up, modulo 2^64, and rows may be negative; null in batches of before there were
+digests.
 """
 
 LEDGER = Table(

@@ -12,12 +12,13 @@ import pyarrow.compute as pc
 
 import headrace
 from headrace import words
-from headrace.lake import tables
+from headrace.lake import digests, tables
 from headrace.words import Fate
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Mapping
+    from concurrent.futures import Future
 
     from headrace.lake.base import Removal, StagedFile
     from headrace.runtime.pipeline import Decided
@@ -92,6 +93,7 @@ class Merges:
     lost: list[pa.Table] = field(default_factory=list)
     inserted: dict[str, pa.Table] = field(default_factory=dict)
     touched: set[tuple[str, dt.date]] = field(default_factory=set)
+    digests: dict[str, Future[digests.Parts]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tally = Tally(accepted=self.prepared.decided.arrived.copy())
@@ -164,13 +166,14 @@ def position_rows(prepared: Prepared) -> pa.Table:
 
 
 def batch_rows(
-    prepared: Prepared,
+    merges: Merges,
     deployment: str,
     touched: set[tuple[str, dt.date]],
     committed_at: dt.datetime,
     noticed: Counter[str],
 ) -> pa.Table:
     """Return the row that says what a batch ran under and what it touched; `noticed` is warned of beside its stages."""
+    prepared = merges.prepared
     row = {
         "batch_id": prepared.batch_id,
         "source": prepared.source,
@@ -184,6 +187,7 @@ def batch_rows(
         "oldest_ingest_time": prepared.oldest_ingest_time,
         "committed_at": committed_at,
         "lookups": sorted(prepared.lookups.items()),
+        "digests": digests.recorded({name: each.result() for name, each in merges.digests.items()}),
     }
     return pa.Table.from_pylist([row], schema=tables.BATCHES.columns)
 

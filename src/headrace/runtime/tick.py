@@ -23,7 +23,7 @@ from headrace import words
 from headrace.bus.base import Subscription
 from headrace.errors import BusError, HeadraceError, LakeError, SpaceError
 from headrace.fault_points import reach
-from headrace.lake import tables
+from headrace.lake import digests, tables
 from headrace.lake.base import Change, Removal
 from headrace.runtime import batch as rows
 from headrace.runtime.outbox import Outbox, outboxes
@@ -234,12 +234,15 @@ class Tick:
             merges.quarantine += [refusal(prepared.source, name, event, problem) for event, problem in refused]
             merges.tally.merged(name, merged)
             table = tables.silver(dataset)
+            inserted = None
             if len(merged.inserted):
                 inserted = merges.inserted[name] = rows.silver_rows(merged)
                 staging.take(self._stager.submit(self._lake.stage, table, inserted, prepared.batch_id, merged.hashes))
             if merged.removed_seqs:
                 merges.removals.append(Removal(table.name, merged.removed_seqs, merged.removed_dates))
                 merges.touched |= {(name, date) for date in merged.removed_dates}
+            if inserted is not None or merged.removed is not None:
+                merges.digests[name] = self._stager.submit(digests.of_change, inserted, merged.removed)
             if merged.superseded is not None:
                 merges.lost.append(rows.superseded_rows(prepared.batch_id, name, merged.superseded))
         return merges
@@ -258,7 +261,7 @@ class Tick:
         waiting, noticed = outbox(merges, now) if outbox is not None else (None, Counter())
         ops = {
             tables.POSITIONS.name: rows.position_rows(prepared),
-            tables.BATCHES.name: rows.batch_rows(prepared, self._deployment, touched, now, noticed),
+            tables.BATCHES.name: rows.batch_rows(merges, self._deployment, touched, now, noticed),
             tables.LEDGER.name: merges.tally.rows(prepared.batch_id, prepared.source),
         }
         if merges.quarantine:

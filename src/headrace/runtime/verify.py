@@ -3,53 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.bus.base import Lag
 from headrace.lake import digests
 from headrace.lake.reader import open_reader
 from headrace.runtime.building import inputs
 from headrace.runtime.rebuild.silver import rebuilt
-from headrace.runtime.views.status import ledger, source_status
+from headrace.runtime.silver_comparison import compared
+from headrace.runtime.views import status
 from headrace.warehouse.embedded import DbtWarehouse
 from headrace.words import COUNTS
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterable, Mapping
 
     from headrace.config.project import Project
-    from headrace.lake.digests import Digest
+    from headrace.config.source import Source
+    from headrace.lake.digests import Parts
     from headrace.lake.reader import LakeReader
     from headrace.runtime.rebuild.silver import Rebuilt
-    from headrace.stages.dataset import Dataset
-
-EVENTS_SHOWN = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """A partition of silver that is not what bronze makes of it, and the first message ids on either side only."""
-
-    dataset: str
-    event_date: dt.date
-    digest: str
-    rebuilt: str
-    only_in_silver: list[str]
-    only_in_rebuilt: list[str]
+    from headrace.runtime.silver_comparison import Compared, Difference
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What was verified of one snapshot of the lake.
 
-    `unbalanced` has what does not add up, by source. `silver` has the digest of every dataset. `equal` is None where
-    nothing was rebuilt; else `differences` and `ledgers` (per source, what its totals are and what they come to in the
-    rebuild) say in what the two are not. `messages` is how many were rebuilt. `gold` says of every published table
-    whether a build from nothing makes the same; None where that was not asked for.
+    `unbalanced` has what does not add up, by source. `kept` says whether every partition of silver is what its batches
+    made it: its rows by the catalog, and where it was scanned its digest too; `unknown` is how many partitions this
+    cannot be told of, since batches of an earlier version touched them. `silver` has the digest of every dataset, as it
+    was scanned or, where it was not, as it was kept. `equal` is None where nothing was rebuilt; else `differences` and
+    `ledgers` (per source, what its totals are and what they come to in the rebuild) say in what the two are not.
+    `messages` is how many were rebuilt. `gold` says of every published table whether a build from nothing makes the
+    same; None where that was not asked for.
     """
 
     snapshot: int | None
@@ -57,6 +45,9 @@ class Verdict:
     unbalanced: Mapping[str, list[str]]
     partitions: int
     silver: Mapping[str, str]
+    kept: bool
+    unknown: int
+    scanned: bool
     equal: bool | None
     differences: tuple[Difference, ...]
     ledgers: Mapping[str, list[str]]
@@ -67,7 +58,7 @@ class Verdict:
     @property
     def holds(self) -> bool:
         """Whether nothing was found that should not be."""
-        return self.balanced and self.equal is not False and all((self.gold or {}).values())
+        return self.balanced and self.kept and self.equal is not False and all((self.gold or {}).values())
 
     def document(self) -> dict[str, Any]:
         """Return the documented shape of `headrace verify --json`."""
@@ -77,104 +68,99 @@ class Verdict:
         return said
 
 
-def verify(project: Project, source: str | None = None, *, from_bronze: bool = False, gold: bool = False) -> Verdict:
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a verdict is of, in full: what each source held, and each partition."""
+
+    verdict: Verdict
+    sources: Mapping[str, Source]
+    partitions: Mapping[str, Parts]
+    next_seqs: Mapping[str, int]
+    ledgers: Mapping[str, list[dict[str, Any]]]
+
+
+def verify(
+    project: Project,
+    source: str | None = None,
+    *,
+    scan: bool = False,
+    from_bronze: bool = False,
+    gold: bool = False,
+) -> Verdict:
     """Verify a project's lake as it is now, or one source of it.
 
-    `from_bronze` rebuilds silver and compares; `gold` does that with what is published, over the silver it was made of.
-    Beside a running `up`, it sees one commit and disturbs nobody.
+    Without more, metadata alone is compared, and no file of silver is opened. `scan` reads all of silver; `from_bronze`
+    rebuilds it too, and compares; `gold` does that with what is published, over the silver it was made of. Beside a
+    running `up`, it sees one commit and disturbs nobody.
     """
+    return evidence(project, source, scan=scan, from_bronze=from_bronze, gold=gold).verdict
+
+
+def evidence(
+    project: Project,
+    source: str | None = None,
+    *,
+    scan: bool = False,
+    from_bronze: bool = False,
+    gold: bool = False,
+) -> Evidence:
+    """Verify, and return beside the verdict all that a certificate says of it."""
     began = time.monotonic()
+    scan = scan or from_bronze
     sources = {source: project.source(source)} if source else dict(project.sources)
+    snapshot: int | None = None
+    unbalanced: dict[str, list[str]] = {}
+    found: list[Compared] = []
+    ledgers: dict[str, list[str]] = {}
+    next_seqs: dict[str, int] = {}
+    totals: dict[str, list[dict[str, Any]]] = {}
+    made = None
     with ExitStack() as held:
         lake = held.enter_context(open_reader(project.state / "lake"))
-        snapshot = lake.pin() if lake is not None else None
-        unbalanced = {
-            name: faults
-            for name, each in sources.items()
-            if (faults := source_status(each, lake, Lag(0, None)).unbalanced)
-        }
-        made = None
-        if lake is not None and from_bronze:
-            made = held.enter_context(rebuilt(project, lake, list(sources)))
-            sources |= made.sources  # as they were when their newest message was taken
-        compared = [_compared(lake, made, dataset) for each in sources.values() for dataset in each.datasets]
-        ledgers = _ledgers(lake, made, sources) if lake is not None and made is not None else {}
-    differences = tuple(each for one in compared for each in one.differences)
-    return Verdict(
+        if lake is not None:
+            snapshot = lake.pin()
+            for name, each in sources.items():
+                faults = status.unbalanced(lake, each, None if scan else snapshot)
+                unbalanced |= {name: faults} if faults else {}
+            if from_bronze:
+                made = held.enter_context(rebuilt(project, lake, list(sources)))
+                sources |= made.sources  # as they were when their newest message was taken
+            for name, each in sources.items():
+                kept = digests.kept(lake, name)
+                found += [compared(lake, snapshot, one.name, kept, made, scan=scan) for one in each.datasets]
+                totals[name] = status.ledger(lake, name)
+            next_seqs = taken(lake)
+            ledgers = _ledgers(lake, made, sources) if made is not None else {}
+    verdict = Verdict(
         snapshot=snapshot,
         balanced=not unbalanced,
         unbalanced=unbalanced,
-        partitions=sum(each.partitions for each in compared),
-        silver={each.dataset: str(each.digest) for each in compared},
-        equal=None if made is None else not differences and not ledgers,
-        differences=differences,
+        partitions=sum(len(each.parts) for each in found),
+        silver={each.dataset: str(digests.total(each.parts.values())) for each in found},
+        kept=all(each.as_kept for each in found),
+        unknown=sum(len(each.unknown) for each in found),
+        scanned=scan,
+        equal=None if made is None else all(each.as_rebuilt for each in found) and not ledgers,
+        differences=tuple(each for one in found for each in one.differences),
         ledgers=ledgers,
         messages=made.messages if made is not None else 0,
         gold=_gold(project) if gold else None,
         seconds=round(time.monotonic() - began, 3),
     )
+    parts = {each.dataset: each.parts for each in found}
+    mine = {name: next_seqs[name] for name in sources if name in next_seqs}
+    return Evidence(verdict, sources, parts, mine, totals)
+
+
+def taken(lake: LakeReader) -> dict[str, int]:
+    """Return the number of the next message of every source: how many were taken."""
+    rows = lake.rows("SELECT source, max(next_seq) AS seq FROM lake.ops.batches GROUP BY ALL ORDER BY ALL")
+    return {row["source"]: row["seq"] for row in rows}
 
 
 def _gold(project: Project) -> dict[str, bool]:
     with closing(DbtWarehouse(project.state)) as warehouse:
         return {name: each.equal for name, each in warehouse.compare(inputs(project)).items()}
-
-
-@dataclass(frozen=True, slots=True)
-class _Compared:
-    """One dataset: its digest, and where it is not what was rebuilt."""
-
-    dataset: str
-    partitions: int
-    digest: Digest
-    differences: tuple[Difference, ...]
-
-
-def _compared(lake: LakeReader | None, made: Rebuilt | None, dataset: Dataset) -> _Compared:
-    ours = digests.partitions(lake, dataset)
-    whole = digests.NOTHING
-    for each in ours.values():
-        whole = whole.plus(each)
-    found = []
-    if made is not None:
-        theirs = digests.partitions(made.lake, dataset)
-        for date in sorted(ours.keys() | theirs.keys()):
-            mine, other = ours.get(date, digests.NOTHING), theirs.get(date, digests.NOTHING)
-            if mine != other:
-                only = _only(lake, made.lake, dataset, date)
-                found.append(Difference(dataset.name, date, str(mine), str(other), *only))
-    return _Compared(dataset.name, len(ours), whole, tuple(found))
-
-
-def _only(
-    lake: LakeReader | None, made: LakeReader | None, dataset: Dataset, date: dt.date
-) -> tuple[list[str], list[str]]:
-    """Return the first message ids of events that are on one side only: in silver, and in what was rebuilt."""
-    sides = (lake, made)
-    parts = [digests.buckets(side, dataset, date) for side in sides]
-    left: list[str] = []
-    right: list[str] = []
-    for bucket in sorted(set(parts[0]) | set(parts[1])):
-        if parts[0].get(bucket) == parts[1].get(bucket):
-            continue
-        mine, theirs = (digests.events(side, dataset, date, bucket) for side in sides)
-        left += _but(mine, theirs)
-        right += _but(theirs, mine)
-        if len(left) >= EVENTS_SHOWN or len(right) >= EVENTS_SHOWN:
-            break
-    return left[:EVENTS_SHOWN], right[:EVENTS_SHOWN]
-
-
-def _but(these: Iterable[tuple[str, str]], those: Iterable[tuple[str, str]]) -> list[str]:
-    """Return the ids of the events among these that are not among those, each as often as it is there once more."""
-    left = Counter(text for text, _ in those)
-    ids = []
-    for text, event_id in these:
-        if left[text]:
-            left[text] -= 1
-        else:
-            ids.append(event_id)
-    return ids
 
 
 def _ledgers(lake: LakeReader, made: Rebuilt, sources: Iterable[str]) -> dict[str, list[str]]:
@@ -195,4 +181,4 @@ def _ledgers(lake: LakeReader, made: Rebuilt, sources: Iterable[str]) -> dict[st
 
 
 def _totals(lake: LakeReader, source: str) -> dict[tuple[str, str], dict[str, Any]]:
-    return {(row["dataset"], row["contract_version"]): row for row in ledger(lake, source)}
+    return {(row["dataset"], row["contract_version"]): row for row in status.ledger(lake, source)}

@@ -65,12 +65,16 @@ class Contended:
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """What a batch does to a silver table; `hashes` are those of the keys of what is inserted, if there is a key."""
+    """What a batch does to a silver table; `hashes` are those of the keys of what is inserted, if there is a key.
+
+    `removed` has the rows of silver that are taken out, as they are there.
+    """
 
     inserted: pa.RecordBatch
     hashes: np.ndarray | None = None
     removed_seqs: tuple[int, ...] = ()
     removed_dates: tuple[dt.date, ...] = ()
+    removed: pa.Table | None = None
     superseded: pa.Table | None = None
     deltas: dict[str, Counter[Fate]] = field(default_factory=dict)
 
@@ -130,6 +134,7 @@ class Merge:
             hashes=np.concatenate((contended.free_hashes, contended.hashes[winners])),
             removed_seqs=tuple(removed["seq"].to_pylist()),
             removed_dates=tuple(sorted(set(removed["event_date"].to_pylist()))),
+            removed=stored.take(removed["nth"].combine_chunks()) if len(removed) else None,
             superseded=lost.select(["digest", "event_id", "seq", "contract_version"]) if len(lost) else None,
             deltas=deltas,
         )

@@ -1,18 +1,24 @@
 """`verify` says yes of what the stream made, and no of everything else, with the events that are wrong."""
 
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from headrace.config.project import load_project
 from headrace.errors import LakeError
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+from headrace.lake.parquet import write_quickly
 from headrace.runtime.verify import verify
 from living import KEYED, ORDERS, lived, messages, orders, project_of, run_out, sqlite_bus, ticking, write_source
 
 
-@pytest.fixture
-def project(tmp_path):
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
     """Two sources whose events came twice, in versions, broken, in small batches and under two contracts."""
-    project = project_of(tmp_path, "orders", "visits")
+    root = tmp_path_factory.mktemp("whole")
+    project = project_of(root, "orders", "visits")
     with sqlite_bus(project) as bus:
         bus.publish("orders", messages([*orders(0, 9), {"no": "id"}, *orders(3, 5), {"id": "o1", "version": 3}]))
         bus.publish("visits", messages(orders(0, 4)))
@@ -20,17 +26,23 @@ def project(tmp_path):
             run_out(tick, project.sources, 4)
     more = {**ORDERS, "properties": {**ORDERS["properties"], "note": {"type": "string"}}}
     write_source(
-        tmp_path,
+        root,
         "orders",
         schema=more,
         more=KEYED + "  - data_quality: {rules: [{field: amount, check: positive_number}]}\n",
     )
-    project = load_project(tmp_path)
+    project = load_project(root)
     with sqlite_bus(project) as bus:
         noted = {"id": "o2", "version": 2, "amount": 7.0, "note": "gift"}
         bus.publish("orders", messages([noted, *orders(8, 12), {"id": "o20", "amount": -1}]))
         lived(project, bus)
-    return project
+    return root
+
+
+@pytest.fixture
+def project(whole, tmp_path):
+    """Return a copy of them, to do with it what one likes."""
+    return load_project(shutil.copytree(whole, tmp_path / "copy"))
 
 
 def tampered(project, *statements):
@@ -44,7 +56,9 @@ def tampered(project, *statements):
 
 def test_what_the_stream_made_is_what_bronze_makes(project):
     plain = verify(project)
-    assert (plain.balanced, plain.equal, plain.holds) == (True, None, True)
+    assert (plain.balanced, plain.kept, plain.unknown, plain.equal, plain.holds) == (True, True, 0, None, True)
+    scanned = verify(project, scan=True)
+    assert (scanned.kept, scanned.scanned, scanned.silver, scanned.partitions) == (True, True, plain.silver, 2)
     found = verify(project, from_bronze=True)
     assert (found.balanced, found.equal, found.differences, found.ledgers) == (True, True, (), {})
     assert found.messages == 13 + 4 + 6
@@ -57,9 +71,13 @@ def test_what_the_stream_made_is_what_bronze_makes(project):
 def test_an_event_that_was_changed_or_swapped_is_named(project):
     before = verify(project).silver
     tampered(project, "UPDATE lake.silver.orders SET amount = 5.5 WHERE id = 'o6'")
+    assert verify(project).holds, "as many rows as there should be: only who reads them sees more"
+    (difference,) = verify(project, scan=True).differences
+    assert (difference.dataset, difference.rebuilt, difference.only_in_silver) == ("orders", None, [])
+    assert difference.kept != difference.digest
     found = verify(project, from_bronze=True)
     assert found.balanced, "the numbers still add up"
-    assert (found.equal, found.holds) == (False, False)
+    assert (found.kept, found.equal, found.holds) == (False, False, False)
     (difference,) = found.differences
     assert difference.dataset == "orders"
     assert difference.only_in_silver == difference.only_in_rebuilt
@@ -74,6 +92,11 @@ def test_an_event_that_is_gone_or_there_twice_is_named(project):
         "INSERT INTO lake.silver.orders SELECT * FROM lake.silver.orders WHERE id = 'o5'",
         "DELETE FROM lake.silver.visits WHERE id = 'o2'",
     )
+    plain = verify(project)
+    assert (plain.balanced, plain.kept, plain.holds) == (False, False, False)
+    counts = [(each.dataset, int(each.kept.split(":")[0]), each.counted) for each in plain.differences]
+    assert counts == [("orders", 12, 13), ("visits", 4, 3)]
+    assert len(plain.unbalanced["orders"]) == len(plain.unbalanced["visits"]) == 1
     found = verify(project, from_bronze=True)
     assert not found.balanced
     orders_, visits = found.differences
@@ -106,3 +129,67 @@ def test_before_the_first_commit_there_is_nothing_to_verify(tmp_path):
     with sqlite_bus(project) as bus, ticking(project, bus):
         pass
     assert verify(project, from_bronze=True).equal is True
+
+
+def test_kept_digests_follow_an_event_that_moves_to_another_date(tmp_path):
+    dated = {**ORDERS, "properties": {**ORDERS["properties"], "at": {"type": "string", "format": "date-time"}}}
+    write_source(tmp_path, "orders", schema=dated, more=KEYED)
+    (tmp_path / "connectors/orders.yaml").write_text(
+        (tmp_path / "connectors/orders.yaml").read_text() + "event_time: at\n"
+    )
+    project = load_project(tmp_path)
+
+    def sent(*events):
+        with sqlite_bus(project) as bus:
+            bus.publish(
+                "orders", messages([{"id": i, "version": v, "at": f"2026-11-{d:02}T10:00:00Z"} for i, v, d in events])
+            )
+            lived(project, bus)
+        return verify(project, scan=True)
+
+    first = sent(("a", 1, 1), ("b", 1, 1), ("c", 1, 2))
+    moved = sent(("a", 2, 3), ("b", 1, 1), ("c", 0, 9))
+    assert (first.partitions, moved.partitions) == (2, 3)
+    assert moved.holds
+    gone = sent(("b", 2, 3), ("a", 2, 3))
+    assert (gone.partitions, gone.holds) == (2, True), "nothing is left of the first"
+    assert sent(("c", 2, 2), ("c", 3, 2), ("c", 1, 2)).holds
+
+
+def test_a_data_file_that_is_gone_or_damaged_is_found_by_who_reads_it(project):
+    file = next((project.state / "lake/data/silver/visits").rglob("visits-*.parquet"))
+    was = file.read_bytes()
+    file.unlink()
+    assert verify(project).holds
+    with pytest.raises(LakeError, match=r"silver"):
+        verify(project, scan=True)
+    file.write_bytes(was[: len(was) // 2])
+    with pytest.raises(LakeError, match=r"silver"):
+        verify(project, scan=True)
+    table = pq.read_table(pa.BufferReader(was))
+    at = table.schema.get_field_index("amount")
+    file.unlink()
+    write_quickly(table.set_column(at, "amount", table["amount"].take([0, 2, 1, 3])), file)
+    assert file.read_bytes()[-8:] == was[-8:], "a footer of another length is refused when it is read"
+    assert not verify(project, scan=True).kept
+    assert verify(project, "orders", scan=True).holds
+
+
+def test_batches_of_before_there_were_digests_are_said_to_be_unknown(project):
+    tampered(project, "UPDATE lake.ops.batches SET digests = NULL WHERE source = 'orders' AND first_seq = 0")
+    for found in (verify(project), verify(project, from_bronze=True)):
+        assert (found.holds, found.unknown) == (True, 1)
+    tampered(project, "UPDATE lake.silver.visits SET amount = 9 WHERE id = 'o1'")
+    assert [each.dataset for each in verify(project, scan=True).differences] == ["visits"]
+
+
+def test_digests_that_were_tampered_with_are_told(project):
+    tampered(
+        project,
+        "UPDATE lake.ops.batches SET digests = list_transform(digests, lambda d: struct_update(d, low := d.low + 1)) "
+        "WHERE source = 'visits'",
+    )
+    assert verify(project).holds, "they are what it believes"
+    (difference,) = verify(project, from_bronze=True).differences
+    assert (difference.dataset, difference.only_in_silver, difference.only_in_rebuilt) == ("visits", [], [])
+    assert difference.digest == difference.rebuilt != difference.kept

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from headrace.disk import make_folder
 from headrace.errors import LakeError
 from headrace.file_lock import FileLock
-from headrace.lake.ducklake import DuckLake
+from headrace.lake import digests
 from headrace.lake.reader import open_reader
 from headrace.lake.references import References
+from headrace.lake.scratch import ScratchLake
 from headrace.runtime.deployment import now
 from headrace.runtime.loop import Loop
 from headrace.runtime.rebuild.bronze import BronzeBus
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from headrace.bus.base import Bus
     from headrace.config.project import Project
     from headrace.config.source import Source
+    from headrace.lake.digests import Parts
+    from headrace.lake.ducklake import DuckLake
     from headrace.lake.reader import LakeReader
 
 FOLDER = "rebuild"
@@ -34,10 +37,12 @@ FOLDER = "rebuild"
 class Rebuilt(NamedTuple):
     """A lake made from bronze alone, how many messages went into it, and what the newest of them ran under.
 
-    There is no lake where there was no message.
+    There is no lake where there was no message. `kept` are the digests of its partitions, by dataset, as its own ticks
+    kept them.
     """
 
     lake: LakeReader | None
+    kept: Mapping[str, Parts]
     messages: int
     sources: Mapping[str, Source]
 
@@ -67,7 +72,8 @@ def rebuilt(project: Project, lake: LakeReader, names: Sequence[str]) -> Iterato
             messages += _round(lake, References(project.state / "lake"), folder / "lake", sources, run)
             newest |= sources
         with open_reader(folder / "lake") as made:
-            yield Rebuilt(made, messages, newest)
+            kept = [digests.kept(made, name).parts for name in newest] if made is not None else []
+            yield Rebuilt(made, {name: each for parts in kept for name, each in parts.items()}, messages, newest)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
@@ -93,7 +99,7 @@ def _round(
         made.deploy([dataset for source in sources.values() for dataset in source.datasets])
         return Tick(bus, made, sources, "", now, references=references, outbox=None)
 
-    loop = Loop(bronze, lambda: DuckLake(into), sources, start, upkeep_every_secs=None)
+    loop = Loop(bronze, lambda: ScratchLake(into), sources, start, upkeep_every_secs=None)
     try:
         loop.drain()
     finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.bus.sqlite import SqliteBus
 from headrace.lake.reader import open_reader
+from headrace.lake.row_counts import row_counts
 from headrace.runtime.tick import subscription
 from headrace.runtime.views.edges import files_of, pushes_of
 from headrace.words import COUNTS, SCHEMA_VERSION, Fate
@@ -73,17 +74,11 @@ def source_status(source: Source, lake: LakeReader | None, waits: Lag) -> Source
     last: dict[str, Any] = {"last_commit": None, "batches": 0}
     warned: dict[str, int] = {}
     if lake is not None:
-        positions = lake.rows(
-            "SELECT coalesce(sum(accepted), 0)::BIGINT AS accepted FROM lake.ops.positions WHERE source = ?",
-            [source.id],
-        )
-        totals = ledger(lake, source.id)
-        for row in totals:
+        for row in ledger(lake, source.id):
             for name in counts:
                 counts[name] += row[name]
-        counted = positions[0]["accepted"]
-        faults = _faults(lake, source, totals, counted, counts["accepted"])
-        counts["accepted"] = counted
+        faults = unbalanced(lake, source)
+        counts["accepted"] = _accepted(lake, source)
         last = lake.rows(
             "SELECT max(committed_at) AS last_commit, count(*) AS batches FROM lake.ops.batches WHERE source = ?",
             [source.id],
@@ -112,10 +107,20 @@ def ledger(lake: LakeReader, source: str) -> list[dict[str, Any]]:
     )
 
 
-def _faults(lake: LakeReader, source: Source, totals: list[dict[str, Any]], counted: int, decided: int) -> list[str]:
-    """Return what does not add up: positions against bronze and ledger, fates against the tables that hold them."""
+def unbalanced(lake: LakeReader, source: Source, snapshot: int | None = None) -> list[str]:
+    """Return what does not add up: positions against bronze and ledger, fates against the tables that hold them.
+
+    With the `snapshot` that the reader is pinned to, the rows of bronze and silver are those that the catalog counts:
+    neither is read.
+    """
     faults = []
-    bronze = _count(lake, "lake.bronze.messages WHERE source = ?", source.id)
+    totals = ledger(lake, source.id)
+    decided = sum(row["accepted"] for row in totals)
+    counted = _accepted(lake, source)
+    if snapshot is None:
+        bronze = _count(lake, "lake.bronze.messages WHERE source = ?", source.id)
+    else:
+        bronze = row_counts(lake, "bronze.messages", snapshot).get(source.id, 0)
     if not counted == bronze == decided:
         faults.append(f"positions count {counted} messages, bronze holds {bronze}, the ledger decided {decided}")
     tables = lake.tables()
@@ -125,8 +130,8 @@ def _faults(lake: LakeReader, source: Source, totals: list[dict[str, Any]], coun
         fates = sum(row[fate] for fate in Fate)
         if row["accepted"] != fates:
             faults.append(f"{name}: {row['accepted']} accepted, {fates} have a fate")
-        silver = 0
-        if f"silver.{dataset}" in tables:
+        silver = row["silver"] if snapshot is not None else 0
+        if snapshot is None and f"silver.{dataset}" in tables:
             silver = _count(lake, f'lake.silver."{dataset}" WHERE "{SCHEMA_VERSION}" = ?', version)
         if silver != row["silver"]:
             faults.append(f"{name}: silver holds {silver} rows, the ledger says {row['silver']}")
@@ -142,11 +147,21 @@ def _faults(lake: LakeReader, source: Source, totals: list[dict[str, Any]], coun
         lost = _count(lake, "lake.ops.superseded WHERE dataset = ? AND contract_version = ?", dataset, version)
         if lost != row["superseded"]:
             faults.append(f"{name}: {lost} superseded are remembered, the ledger says {row['superseded']}")
+    if snapshot is not None:
+        for dataset in sorted({row["dataset"] for row in totals} - {""}):
+            silver = sum(row_counts(lake, f"silver.{dataset}", snapshot).values())
+            said = sum(row["silver"] for row in totals if row["dataset"] == dataset)
+            if silver != said:
+                faults.append(f"{dataset}: the catalog counts {silver} rows of silver, the ledger says {said}")
     return faults
 
 
-def _count(lake: LakeReader, of: str, *parameters: str) -> int:
-    return int(lake.rows(f"SELECT count(*) AS n FROM {of}", parameters)[0]["n"])
+def _accepted(lake: LakeReader, source: Source) -> int:
+    return _count(lake, "lake.ops.positions WHERE source = ?", source.id, of="coalesce(sum(accepted), 0)")
+
+
+def _count(lake: LakeReader, table: str, *parameters: str, of: str = "count(*)") -> int:
+    return int(lake.rows(f"SELECT {of}::BIGINT AS n FROM {table}", parameters)[0]["n"])
 
 
 def _warned(lake: LakeReader, source: str) -> dict[str, int]:
