@@ -125,6 +125,7 @@ class Lookups:
     def _bind_silver(
         self, spec: EnrichSpec, key: Key, schema: pa.Schema, pairs: list[tuple[str, str, pa.DataType]], of: Dataset
     ) -> Bound:
+        from headrace.contracts.pii import Pii
         from headrace.stages import paths
 
         if spec.types:
@@ -153,7 +154,9 @@ class Lookups:
             )
             return self._wrong((*key, "on"), message, f"add a field for {', '.join(missing)} to `on:`")
         places = {column: (found[column].column, *found[column].steps) for column in step.columns}
-        return Bound(replace(step, dataset=of.name, places=places, refresh_secs=spec.refresh.total_seconds()))
+        personal = Pii(of.contract.schema).names() & {each.name for each in step.added}
+        refresh = spec.refresh.total_seconds()
+        return Bound(replace(step, dataset=of.name, places=places, personal=personal, refresh_secs=refresh))
 
     def _step(
         self,

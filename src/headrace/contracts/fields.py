@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+from headrace.contracts import pii
 from headrace.contracts.types import TYPE_WORD
 from headrace.errors import ContractError
 
@@ -37,7 +38,7 @@ _ALIASES = {
     "FLOAT": "FLOAT64", "DECIMAL": "NUMERIC", "BIGDECIMAL": "BIGNUMERIC", "BOOLEAN": "BOOL", "STRUCT": "RECORD",
 }  # fmt: skip
 _MODES = ("REQUIRED", "NULLABLE", "REPEATED")
-_KEYS = ("name", "type", "mode", "description", "fields", "precision", "scale")
+_KEYS = ("name", "type", "mode", "description", "fields", "precision", "scale", *pii.WORDS)
 
 
 def is_fields_form(document: Mapping[str, Any]) -> bool:
@@ -111,6 +112,8 @@ def _field(field: Mapping[str, Any], *, at: str, where: str) -> dict[str, Any]:
         found = found | {"type": [found["type"], "null"]}
     elif not found:
         found = {"type": ["string", "number", "boolean", "object", "array"]}
+    tag = pii.tag_of(field, at=at, where=where)
+    found |= {pii.WORD: tag} if tag else {}
     return found | ({"description": field["description"]} if field.get("description") else {})
 
 

@@ -111,8 +111,10 @@ def _schema(document: Mapping[str, Any], *, at: str) -> dict[str, Any]:
 
 def _check(schema: dict[str, Any]) -> None:
     """Look for what users most often get wrong, before the validator says it in its own words."""
+    from headrace.contracts.pii import check_tags
     from headrace.contracts.refs import subschemas, target
 
+    check_tags(schema)
     for pointer, part in subschemas(schema):
         types = part.get("type", [])
         for word in [types] if isinstance(types, str) else types if isinstance(types, list) else [types]:

@@ -19,6 +19,7 @@ from headrace.stages.enrich import Enrich
 from headrace.stages.event_time import EventTime
 from headrace.stages.key import KeyHash, KeyPresent
 from headrace.stages.late import Late
+from headrace.stages.masking import UNKNOWN_DATASET, Maskings
 from headrace.stages.quality import Quality
 from headrace.stages.rejections import none_rejected, rejections
 from headrace.stages.validate import Validate
@@ -67,6 +68,7 @@ class Pipeline:
         self._stages = {dataset.name: list(make(source, dataset)) for dataset in source.datasets}
         by_name = {dataset.name: dataset for dataset in source.datasets}
         tables = (table.name for table in source.spec.ingestion.tables)
+        self._maskings = Maskings(source.datasets)
         self._tables = {table: by_name.get(dataset_name(source.id, table)) for table in tables}
 
     def __call__(self, messages: pa.RecordBatch, lookups: Mapping[str, pa.Table] = NO_LOOKUPS) -> Decided:
@@ -100,7 +102,7 @@ class Pipeline:
             rejected = rejections(
                 pa.array(range(len(unknown)), pa.int32()),
                 stage="decode",
-                code="unknown_dataset",
+                code=UNKNOWN_DATASET,
                 reason=f"the attribute {words.DATASET_ATTRIBUTE!r} names none of the tables: {', '.join(self._tables)}",
                 value=named.filter(rest),
             )
@@ -125,6 +127,7 @@ class Pipeline:
         if kept is not None and len(kept):
             decided.kept[dataset.name] = [kept]
         if len(rejected):
+            rejected = self._maskings[dataset.name].rejected(rejected)
             decided.quarantine.append(quarantine_rows(self._source.id, dataset.name, version, messages, rejected))
         return decided
 
@@ -167,7 +170,7 @@ def failure(problem: Exception) -> pa.RecordBatch:
     return rejections(pa.array([0], pa.int32()), stage="internal", code=type(problem).__name__, reason=reason)
 
 
-def refusal(source: str, dataset: str, event: pa.RecordBatch, problem: Exception) -> pa.Table:
+def refusal(source: str, dataset: Dataset, event: pa.RecordBatch, problem: Exception) -> pa.Table:
     """Return the quarantine row of the one event that its merge failed on, by a bug of ours."""
     message = pa.RecordBatch.from_pydict(
         {
@@ -178,7 +181,9 @@ def refusal(source: str, dataset: str, event: pa.RecordBatch, problem: Exception
             "offset": pa.nulls(1, pa.int64()),
         }
     )
-    return quarantine_rows(source, dataset, event.column(words.SCHEMA_VERSION)[0].as_py(), message, failure(problem))
+    version = event.column(words.SCHEMA_VERSION)[0].as_py()
+    rejected = Maskings([dataset])[dataset.name].rejected(failure(problem))
+    return quarantine_rows(source, dataset.name, version, message, rejected)
 
 
 def quarantine_rows(

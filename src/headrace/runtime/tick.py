@@ -231,7 +231,7 @@ class Tick:
         for name, batches in prepared.decided.kept.items():
             dataset, merge = self._merge_of[name]
             merged, refused = self._merged_but(dataset, merge, pa.concat_batches(batches))
-            merges.quarantine += [refusal(prepared.source, name, event, problem) for event, problem in refused]
+            merges.quarantine += [refusal(prepared.source, dataset, event, problem) for event, problem in refused]
             merges.tally.merged(name, merged)
             table = tables.silver(dataset)
             inserted = None

@@ -111,9 +111,9 @@ class Enrichment:
 
     `on` has the fields of the event, each with the column of the lookup and the type that they are compared in; `added`
     the columns of the lookup that are taken; `defaults` their values for a miss. `dataset` is the silver dataset that
-    the lookup is, and `places` where in it its columns are, names from the outside in; for a seed the one is empty, and
-    its rows are `seed`. `missing` says why there is no such lookup: then nothing is
-    added, and the source cannot run.
+    the lookup is, `places` where in it its columns are, names from the outside in, and `personal` those of `added` in
+    which its contract tags anything; for a seed they are empty, and its rows are `seed`. `missing` says why there is no
+    such lookup: then nothing is added, and the source cannot run.
     """
 
     lookup: str
@@ -125,6 +125,7 @@ class Enrichment:
     defaults: Mapping[str, pa.Scalar] = field(default_factory=dict)
     dataset: str = ""
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    personal: frozenset[str] = frozenset()
     seed: pa.Table | None = field(default=None, compare=False, repr=False)
     refresh_secs: float = 0.0
     missing: str = ""

@@ -1,4 +1,4 @@
-"""Reading the quarantine: what failed, why, and the message itself."""
+"""Reading the quarantine: what failed, why, and the message itself; what a contract tags as personal is masked."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.errors import InputError
 from headrace.lake.reader import open_reader
+from headrace.stages.masking import Maskings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headrace.config.project import Project
+    from headrace.stages.masking import Masking
 
 _COLUMNS = (
     "id, source, dataset, seq, ingest_time, stage, code, reason, path, value, contract_version, fingerprint, status"
@@ -24,7 +28,8 @@ def listed(project: Project, *, source: str | None = None, code: str | None = No
         clusters = lake.rows(
             "SELECT fingerprint, source, stage, code, "
             "regexp_replace(any_value(path), '\\[\\d+\\]', '[*]', 'g') AS path, "
-            f"min(reason) AS reason, count(*) AS messages, min(id) AS example FROM lake.ops.quarantine {where} "
+            "min(reason) AS reason, min(dataset) AS dataset, count(*) AS messages, min(id) AS example "
+            f"FROM lake.ops.quarantine {where} "
             "GROUP BY ALL ORDER BY messages DESC, fingerprint",
             parameters,
         )
@@ -33,7 +38,14 @@ def listed(project: Project, *, source: str | None = None, code: str | None = No
             f"ORDER BY ingest_time DESC, source, seq DESC LIMIT {limit}",
             parameters,
         )
-    return {"total": sum(each["messages"] for each in clusters), "clusters": clusters, "messages": messages}
+    for each in clusters:  # a cluster is of one dataset
+        each |= _masking(project, each).failure(each | {"value": None})  # noqa: PLW2901 - in place
+        del each["value"], each["dataset"]
+    return {
+        "total": sum(each["messages"] for each in clusters),
+        "clusters": clusters,
+        "messages": [_masking(project, each).failure(each) for each in messages],
+    }
 
 
 def shown(project: Project, message_id: str) -> dict[str, Any]:
@@ -51,7 +63,15 @@ def shown(project: Project, message_id: str) -> dict[str, Any]:
             [failure["source"], failure["seq"]],
         )[0]
     payload = bytes(message.pop("payload"))
-    return failure | message | {"bytes": len(payload), "payload": payload.decode("utf-8", "backslashreplace")}
+    masking = _masking(project, failure)
+    text = masking.payload(payload) if masking.hides else payload.decode("utf-8", "backslashreplace")
+    return masking.failure(failure) | message | {"bytes": len(payload), "payload": text}
+
+
+def _masking(project: Project, failure: Mapping[str, Any]) -> Masking:
+    """Return the masking of a failure's dataset as its contract is now; it was masked by the contract of then."""
+    source = project.sources.get(failure["source"])
+    return Maskings(source.datasets if source else ())[failure["dataset"]]
 
 
 def _where(**equal: str | None) -> tuple[str, list[str]]:
