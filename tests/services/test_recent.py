@@ -1,4 +1,4 @@
-"""`headrace good` and `bad` as an app's tests use them: beside an `up` that starts, is killed and starts again."""
+"""`headrace good`, `bad` and `tap` as an app's tests use them: beside an `up` that is killed and starts again."""
 
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def publish(project, payloads):
 def test_follow_tells_each_event_once_over_killed_ups(tmp_path):
     project = project_of(tmp_path)
     following = [started(project, verb, "orders", "--follow", "--json") for verb in ("good", "bad")]
-    told = [[], []]
+    following.append(started(project, "tap", "orders", "--after", "-1", "--json"))
+    told = [[], [], []]
     arrived = threading.Condition()
 
     def listen(which):
@@ -37,7 +38,7 @@ def test_follow_tells_each_event_once_over_killed_ups(tmp_path):
                 told[which].append(json.loads(line))
                 arrived.notify_all()
 
-    listeners = [threading.Thread(target=listen, args=(which,)) for which in (0, 1)]
+    listeners = [threading.Thread(target=listen, args=(which,)) for which in range(3)]
     for each in listeners:
         each.start()
     for start in range(0, 300, 100):
@@ -50,17 +51,21 @@ def test_follow_tells_each_event_once_over_killed_ups(tmp_path):
         up.communicate()
     up = started(project, "up", "--no-build")
     with arrived:
-        assert arrived.wait_for(lambda: (len(told[0]), len(told[1])) == (300, 30), timeout=60)
+        assert arrived.wait_for(lambda: [len(each) for each in told] == [300, 30, 330], timeout=60)
     up.kill()
     up.communicate()
     for each in following:
         each.send_signal(signal.SIGINT)
-    for each, listener in zip(following, listeners, strict=True):
+    alone = "no `headrace up` runs here: what the next one commits is shown then\n"
+    for each, listener, end in zip(following, listeners, [(130, ""), (130, ""), (0, alone)], strict=True):
         listener.join()
-        assert (each.wait(60), each.stderr.read()) == (130, "")
+        assert (each.wait(60), each.stderr.read()) == end
         each.communicate()
     assert [each["event"]["id"] for each in told[0]] == [f"o{number}" for number in range(300)]
     assert [json.loads(each["payload"])["id"] for each in told[1]] == list(range(0, 300, 10))
+    assert [each["seq"] for each in told[2]] == list(range(330))
+    assert [each for each in told[2] if each["stage"] is None] == told[0]
+    assert [each for each in told[2] if each["stage"]] == told[1]
 
 
 def test_wait_is_an_assertion(tmp_path):

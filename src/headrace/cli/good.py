@@ -1,8 +1,9 @@
 """`headrace good`: the last accepted events of a source, and what each became.
 
 With --json: a line of JSON each: {"source", "seq", "message_id", "partition", "offset", "ingest_time", "attributes",
-"payload", "payload_base64", "dataset", "fate", "event_id", "event_time", "contract_version", "trace_id", "event",
-"extra"}. Exits 1 where --wait was not met in time.
+"payload", "payload_base64", "dataset", "contract_version", "fate", "key", "event_id", "event_time", "trace_id",
+"event", "extra", "stage", "code", "reason", "path", "value"}; those from `stage` on are null. What the contract
+tags as personal is masked. Exits 1 where --wait was not met in time.
 """
 
 from __future__ import annotations
@@ -14,14 +15,8 @@ import typer
 
 from headrace.cli import recent
 
-FIELDS = ("fate", "event_id", "event_time", "trace_id", "event", "extra")
+FIELDS = ("event_id", "event_time", "trace_id", "event", "extra")
 COLOURS = {"silver": "green", "superseded": "yellow", "duplicate": "yellow"}
-
-
-def _read(*asked: Any) -> dict[str, Any]:
-    from headrace.runtime.views.recent import good
-
-    return good(*asked)
 
 
 def _show(event: dict[str, Any]) -> None:
@@ -32,4 +27,6 @@ def _show(event: dict[str, Any]) -> None:
     recent.below(body)
 
 
-run = recent.verb(_read, _show, "Show the last accepted events of a source, newest last, and what each became.", FIELDS)
+run = recent.verb(
+    "good", _show, "Show the last accepted events of a source, newest last, and what each became.", FIELDS
+)

@@ -18,6 +18,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from headrace import __version__
+from headrace.cli.output import is_interrupt
 from headrace.errors import ExternalError, HeadraceError, InternalError
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ VERBS = (
     Verb("top", "headrace.cli.top", "Watch rates, lag, freshness and fates of each source, live."),
     Verb("good", "headrace.cli.good", "Show the last accepted events of a source."),
     Verb("bad", "headrace.cli.bad", "Show the last rejected messages of a source, and why."),
+    Verb("tap", "headrace.cli.tap", "See the events of a source pass, each with its fate."),
     Verb("explain", "headrace.cli.explain", "Explain what became of one message, and why."),
     Verb("query", "headrace.cli.query", "Run one SELECT over gold, silver, bronze and ops."),
     Verb("quarantine", "headrace.cli.quarantine", "List and show the messages that failed."),
@@ -163,7 +165,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report(refused, as_json=False)
         sys.exit(USER_EXIT)
     except Exception as bug:  # noqa: BLE001 - the outermost edge: a bug is shown as one, never as a wall of text
-        if isinstance(bug.__cause__, KeyboardInterrupt):  # what DuckDB makes of Ctrl-C amid a query
+        if is_interrupt(bug):
             sys.exit(130)
         _show_bug(bug, as_json=as_json)
 

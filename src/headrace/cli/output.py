@@ -28,6 +28,11 @@ def visible(text: str) -> str:
     return _CONTROLS.sub(lambda found: repr(found[0])[1:-1], text)
 
 
+def is_interrupt(problem: BaseException) -> bool:
+    """Return whether a failure is what somebody made of Ctrl-C, as DuckDB does amid a query."""
+    return isinstance(problem, KeyboardInterrupt) or isinstance(problem.__cause__, KeyboardInterrupt)
+
+
 class Output:
     """Shows a verb's result; made once a verb, from its `--json`."""
 

@@ -1,4 +1,4 @@
-"""What `headrace good` and `headrace bad` share: their options, and how messages are waited for and told."""
+"""What `good`, `bad` and `tap` share: their options, and how messages are read, waited for and told."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from headrace.cli.output import visible
 from headrace.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
     from headrace.config.project import Project
 
@@ -41,17 +41,15 @@ Timeout = Annotated[
 
 MESSAGE = (
     "source", "seq", "message_id", "partition", "offset", "ingest_time", "attributes", "payload", "payload_base64",
-    "dataset", "contract_version",
+    "dataset", "contract_version", "fate", "key",
 )  # fmt: skip
-"""What `good` and `bad` both say of a message."""
+"""The fields that say something of every message."""
 
 
-def verb(
-    read: Callable[..., dict[str, Any]], show: Callable[[dict[str, Any]], None], about: str, more: tuple[str, ...]
-) -> Callable[..., None]:
-    """Return a verb that shows what `read` finds of a source (see `runtime.views.recent`), each by `show`.
+def verb(kind: str, show: Callable[[dict[str, Any]], None], about: str, more: tuple[str, ...]) -> Callable[..., None]:
+    """Return a verb that shows the messages of a kind (see `runtime.views.recent`), each by `show`.
 
-    `more` are the fields that a message has there beside those of `MESSAGE`.
+    `more` are the fields that say something there, beside those of `MESSAGE`.
     """
 
     def run(
@@ -66,70 +64,78 @@ def verb(
         env: EnvName = None,
         as_json: AsJson = False,
     ) -> None:
-        conditions = dict(condition(each, (*MESSAGE, *more)) for each in where or ())
-        _tell(
-            open_project(project, env), source, read, show, conditions,
-            limit=limit, follow=follow, after=after, wait=wait, timeout=timeout, as_json=as_json,
-        )  # fmt: skip
+        if wait is not None and follow:
+            raise InputError("--wait ends and --follow does not", at="--wait", fix="give one of the two")
+        messages = Messages(open_project(project, env), source, kind, (*MESSAGE, *more), where)
+        told = Told(show, as_json)
+        if wait is None:
+            document = messages.read(limit, after)
+            told.tell(document["events"])
+            if follow:
+                told.all(messages.follow(document["cursor"]))
+            elif not told.count and not as_json:
+                typer.echo("none" + (" of which that is true" if messages.where else ""), err=True)
+            return
+        deadline = time.monotonic() + timeout
+        told.all(messages.follow(-1 if after is None else after, lambda: time.monotonic() >= deadline), wait)
+        if told.count < wait:
+            typer.echo(f"{told.count} of {wait} within {timeout:g} s: {_why_not(messages.project)}", err=True)
+            raise typer.Exit(1)
 
     run.__doc__ = about
     return run
 
 
-def _tell(
-    project: Project,
-    source: str,
-    read: Callable[..., dict[str, Any]],
-    show: Callable[[dict[str, Any]], None],
-    conditions: dict[str, str],
-    *,
-    limit: int,
-    follow: bool,
-    after: int | None,
-    wait: int | None,
-    timeout: float,
-    as_json: bool,
-) -> None:
-    """Show what there is, and what comes, each once. Exits 1 where `wait` was not met in time."""
-    if wait is not None and follow:
-        raise InputError("--wait ends and --follow does not", at="--wait", fix="give one of the two")
-    told = 0
+class Messages:
+    """The messages of a kind that a source has, and gets."""
 
-    def tell_all(events: list[dict[str, Any]]) -> None:
-        nonlocal told
-        for event in events if wait is None else events[: wait - told]:
-            told += 1
-            if as_json:
+    def __init__(
+        self, project: Project, source: str, kind: str, fields: tuple[str, ...], where: list[str] | None
+    ) -> None:
+        """Raises `ConfigError` for a source, and `InputError` for a `--where`, that there cannot be."""
+        from headrace.runtime.views.recent import Kind
+
+        self.project = project
+        self.where = dict(condition(each, fields) for each in where or ())
+        self._source = project.source(source).id
+        self._kind = Kind(kind)
+
+    def read(self, limit: int, after: int | None = None) -> dict[str, Any]:
+        """Return the last messages, or the first that follow a cursor."""
+        from headrace.runtime.views.recent import recent
+
+        return recent(self.project, self._source, self._kind, limit, after, self.where)
+
+    def follow(self, cursor: int, over: Callable[[], bool] = lambda: False) -> Iterator[list[dict[str, Any]]]:
+        """Yield what follows a cursor, as it is committed, until `over`; now and then nothing."""
+        from headrace.runtime.views.follow import follow
+
+        return follow(self.project.state / "lake", lambda after, page: self.read(page, after), cursor, over)
+
+
+class Told:
+    """Shows messages, and counts them."""
+
+    def __init__(self, show: Callable[[dict[str, Any]], None], as_json: bool) -> None:
+        self._show = show
+        self._as_json = as_json
+        self.count = 0
+
+    def tell(self, events: list[dict[str, Any]]) -> None:
+        """Show messages: a line of JSON each, or as they are shown to people."""
+        for event in events:
+            self.count += 1
+            if self._as_json:
                 typer.echo(json.dumps(event, ensure_ascii=False))
             else:
-                show(event)
+                self._show(event)
 
-    if wait is None:
-        document = read(project, source, limit, after, conditions)
-        tell_all(document["events"])
-        if not follow:
-            if not told and not as_json:
-                typer.echo("none" + (" of which that is true" if conditions else ""), err=True)
-            return
-        cursor = document["cursor"]
-    else:
-        project.source(source)
-        cursor = -1 if after is None else after
-
-    from headrace.runtime.views.follow import follow as followed
-
-    deadline = time.monotonic() + timeout
-    comes = followed(
-        project.state / "lake",
-        lambda cursor, page: read(project, source, page, cursor, conditions),
-        cursor,
-        lambda: wait is not None and (told >= wait or time.monotonic() >= deadline),
-    )
-    for events in comes:
-        tell_all(events)
-    if wait is not None and told < wait:
-        typer.echo(f"{told} of {wait} within {timeout:g} s: {_why_not(project)}", err=True)
-        raise typer.Exit(1)
+    def all(self, pages: Iterable[list[dict[str, Any]]], most: int | None = None) -> None:
+        """Show all that comes, or the first so many."""
+        for events in pages:
+            self.tell(events if most is None else events[: most - self.count])
+            if most is not None and self.count >= most:
+                return
 
 
 def below(text: str) -> None:
@@ -160,9 +166,14 @@ def condition(text: str, fields: tuple[str, ...]) -> tuple[str, str]:
     return path, value
 
 
-def _why_not(project: Project) -> str:
+def is_up(project: Project) -> bool:
+    """Return whether a `headrace up` runs here."""
     from headrace.runtime import control
 
-    if control.ask(project.state, {"verb": "ping"}) is None:
+    return control.ask(project.state, {"verb": "ping"}) is not None
+
+
+def _why_not(project: Project) -> str:
+    if not is_up(project):
         return "no `headrace up` runs here, so nothing is committed"
     return "what waits is in `headrace status`, what was rejected in `headrace bad`, the rest in `headrace good`"

@@ -116,16 +116,16 @@ class Look:
 
 
 def recent(project: Project, kind: str, source: str, query: str) -> bytes:
-    """Return the last accepted (`good`) or rejected (`bad`) messages as JSON; see `runtime.recent`.
+    """Return the last accepted (`good`) or rejected (`bad`) messages as JSON; see `runtime.views.recent`.
 
     `limit` and `after` are what they are there; any other name is the path of a field, its value what that must be.
     """
-    from headrace.runtime.views.recent import bad, good
+    from headrace.runtime.views import recent as view
 
     asked = dict(parse_qsl(query, keep_blank_values=True))
     limit = _number(asked, "limit", 1, MOST_RECENT)
     after = _number(asked, "after", -1, 2**53)
-    found = (good if kind == "good" else bad)(project, source, 20 if limit is None else limit, after, asked)
+    found = view.recent(project, source, view.Kind(kind), 20 if limit is None else limit, after, asked)
     return json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
 
 

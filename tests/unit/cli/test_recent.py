@@ -2,7 +2,7 @@
 
 import pytest
 
-from headrace.cli import bad, good, recent
+from headrace.cli import bad, good, recent, tap
 from headrace.errors import InputError
 from headrace.runtime.views import recent as views
 from living import lived, messages, orders, project_of, sqlite_bus
@@ -13,9 +13,10 @@ def test_every_field_of_a_message_may_be_asked_for_and_no_other(tmp_path):
     with sqlite_bus(project) as bus:
         bus.publish("orders", messages([*orders(0, 1), {"id": 7}]))
         lived(project, bus)
-    for verb, read in ((good, views.good), (bad, views.bad)):
-        (event,) = read(project, "orders")["events"]
-        assert set(event) == {*recent.MESSAGE, *verb.FIELDS}
+    for verb, kind in ((good, views.Kind.GOOD), (bad, views.Kind.BAD), (tap, views.Kind.ALL)):
+        event = views.recent(project, "orders", kind)["events"][0]
+        assert set(event) == {*recent.MESSAGE, *tap.FIELDS}
+        assert {name for name in tap.FIELDS if name not in verb.FIELDS and event[name] is not None} == set()
 
 
 @pytest.mark.parametrize(

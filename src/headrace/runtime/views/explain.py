@@ -22,6 +22,7 @@ from headrace.runtime.views import recent
 from headrace.stages import paths
 from headrace.stages.canonical import column_sql
 from headrace.stages.enrich import Enrich
+from headrace.stages.masking import Maskings
 from headrace.warehouse.dbt_project import readers_of
 from headrace.words import Fate
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from headrace.lake.reader import LakeReader
     from headrace.stages.base import Stage
     from headrace.stages.dataset import Dataset
+    from headrace.stages.masking import Masking
 
 _BATCH = "batch_id, committed_at, deployment, code_version, first_seq, next_seq, contracts, lookups"
 _NAMES = {"KeyPresent": "key", "EventTime": "event time", "KeyHash": ""}
@@ -41,7 +43,8 @@ _NAMES = {"KeyPresent": "key", "EventTime": "event time", "KeyHash": ""}
 def explain(project: Project, message_id: str, source: str | None = None) -> dict[str, Any]:
     """Return the documented shape of `headrace explain --json`, as of the lake's latest commit.
 
-    Raises `InputError` where no committed message has this id, `ConfigError` where the source does not exist.
+    What the contract tags as personal, today, is masked. Raises `InputError` where no committed message has this id,
+    `ConfigError` where the source does not exist.
     """
     asked = [project.source(source)] if source else list(project.sources.values())
     with open_reader(project.state / "lake") as lake, tempfile.TemporaryDirectory() as folder:
@@ -58,9 +61,11 @@ def explain(project: Project, message_id: str, source: str | None = None) -> dic
         batch = _batch(lake, found["source"], found["seq"])
         then = Deployments(project, lake, Path(folder)).project(batch["deployment"]).source(found["source"])
         dataset = next((each for each in then.datasets if each.name == said["dataset"]), None)
-        trace, event = _traced(then, dataset, lake, found["seq"], References(project.state / "lake"), batch)
+        masking = Maskings(project.source(found["source"]).datasets)[said["dataset"]]
+        trace, event = _traced(then, dataset, lake, found["seq"], References(project.state / "lake"), batch, masking)
         in_silver = said["fate"] == Fate.SILVER
-        winner = _winner(lake, dataset, event) if said["fate"] in {Fate.SUPERSEDED, Fate.DUPLICATE} else None
+        lost = said["fate"] in {Fate.SUPERSEDED, Fate.DUPLICATE}
+        winner = _winner(lake, dataset, event, masking) if lost else None
         return {
             "id": message_id,
             "source": found["source"],
@@ -71,7 +76,7 @@ def explain(project: Project, message_id: str, source: str | None = None) -> dic
             "batch": batch,
             "stages": trace,
             "winner": winner,
-            "row": said.get("event"),
+            "row": said["event"],
             "files": {
                 "bronze": _within(project, found["file"]),
                 "silver": _within(project, _file(lake, dataset, found["seq"])) if in_silver else None,
@@ -115,6 +120,7 @@ def _traced(
     seq: int,
     kept: References,
     batch: Mapping[str, Any],
+    masking: Masking,
 ) -> tuple[list[dict[str, Any]], pa.RecordBatch | None]:
     """Return the verdict of every stage on a message, and the event that came through them all, if it did."""
     if dataset is None:
@@ -134,7 +140,7 @@ def _traced(
                 event, rejected, warned = stage(event)
             except Exception as problem:  # noqa: BLE001 - the bug that the message was quarantined for
                 event, rejected, warned = None, failure(problem), None
-            found = rejected.to_pylist() or (warned.to_pylist() if warned is not None else [])
+            found = masking.rejected(rejected if warned is None or len(rejected) else warned).to_pylist()
             verdict["verdict"] = "refused" if len(rejected) else "warned" if found else "passed"
             verdict["findings"] = [{key: each[key] for key in ("code", "reason", "path", "value")} for each in found]
             if event is not None and not len(event):
@@ -149,7 +155,9 @@ def _name(stage: Stage) -> str:
     return _NAMES.get(kind, kind.lower())
 
 
-def _winner(lake: LakeReader, dataset: Dataset | None, event: pa.RecordBatch | None) -> dict[str, Any] | None:
+def _winner(
+    lake: LakeReader, dataset: Dataset | None, event: pa.RecordBatch | None, masking: Masking
+) -> dict[str, Any] | None:
     """Return the event of silver that has the key of this one."""
     if dataset is None or event is None or not dataset.key:
         return None
@@ -170,10 +178,11 @@ def _winner(lake: LakeReader, dataset: Dataset | None, event: pa.RecordBatch | N
     )
     if not rows:
         return None
-    return {name: recent.plain(value) for name, value in rows[0].items()} | {
-        "key": dict(zip(dataset.key, map(recent.plain, values), strict=True)),
-        "version_by": dataset.version_by,
-    }
+    found = {name: recent.plain(value) for name, value in rows[0].items()}
+    if dataset.version_by:
+        found["version"] = masking.field(dataset.version_by, found["version"])
+    key = {name: masking.field(name, recent.plain(value)) for name, value in zip(dataset.key, values, strict=True)}
+    return found | {"key": key, "version_by": dataset.version_by}
 
 
 def _why(said: Mapping[str, Any], winner: Mapping[str, Any] | None) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import base64
 import json
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.contract import is_json
 from headrace.lake.reader import open_reader
 from headrace.stages.json_text import shown
+from headrace.stages.masking import Maskings
 from headrace.words import ENVELOPE, EVENT_DATE, EVENT_ID, EVENT_TIME, EXTRA, SCHEMA_VERSION, SEQ, TRACE_ID, Fate
 
 if TYPE_CHECKING:
@@ -31,54 +33,51 @@ WINDOW_BYTES = 8 << 20  # of payload that are held at once; but always a message
 
 _FAILURE = "id, dataset, seq, ingest_time, stage, code, reason, path, value, contract_version"
 _BESIDE = frozenset((*ENVELOPE, EVENT_DATE, EXTRA))
+_WHY = ("stage", "code", "reason", "path", "value")
+_BECAME = ("event_id", "event_time", "contract_version", "trace_id", "event", "extra")
 _MESSAGE = 'seq, message_id, "partition", "offset", ingest_time, attributes, payload'
 
 
-def good(
+class Kind(StrEnum):
+    """Which messages of a source are asked for."""
+
+    GOOD = "good"
+    BAD = "bad"
+    ALL = "all"
+
+
+def recent(
     project: Project,
     source: str,
+    kind: Kind,
     limit: int = 20,
     after: int | None = None,
     where: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return the last accepted messages of a source, oldest first; or, with `after`, the first that follow a cursor.
+    """Return the last messages of a source, oldest first; or, with `after`, the first that follow a cursor.
 
-    The document is {"source", "cursor", "events": [{"source", "seq", "message_id", "partition", "offset",
-    "ingest_time", "attributes", "payload", "payload_base64", "dataset", "fate", "event_id", "event_time",
-    "contract_version", "trace_id", "event", "extra"}]}. `fate` is `silver`, `superseded`, `duplicate`, or `filtered`
-    where the source has no contract. `event` is the row of silver as columns, and null for any other fate. `cursor` is
-    the `after` of the next call. `where` keeps the messages whose fields have these values (see `matches`). Raises
-    `ConfigError` where there is no such source, `LakeError` where the lake cannot be read.
+    The document is {"source", "cursor", "events"}; `cursor` is the `after` of the next call. An event is {"source",
+    "seq", "message_id", "partition", "offset", "ingest_time", "attributes", "payload", "payload_base64", "dataset",
+    "contract_version", "fate", "key", "event_id", "event_time", "trace_id", "event", "extra", "stage", "code",
+    "reason", "path", "value"}, null where it does not apply. `payload` is the message's own bytes as text; where they
+    are not UTF-8 it shows them escaped, and `payload_base64` has them exactly. `key` has the values of the key by
+    field. `event` is the row of silver as columns, where the fate is `silver`; the fields from `stage` on are of those
+    that are `quarantined`.
+
+    What the contract tags as personal is masked in all of it. `where` keeps the messages whose fields have these
+    values (see `matches`), masked or not: what one asks for, one knows. Raises `ConfigError` where there is no such
+    source, `LakeError` where the lake cannot be read.
     """
     found = project.source(source)
     with open_reader(project.state / "lake") as lake:
-        return _document(found, lake, limit, after, where or {}, _good_pages)
-
-
-def bad(
-    project: Project,
-    source: str,
-    limit: int = 20,
-    after: int | None = None,
-    where: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """Return the last rejected messages of a source, oldest first; or, with `after`, the first that follow a cursor.
-
-    The document is {"source", "cursor", "events": [{"source", "seq", "message_id", "partition", "offset",
-    "ingest_time", "attributes", "payload", "payload_base64", "dataset", "contract_version", "stage", "code", "reason",
-    "path", "value"}]}. `payload` is the message's own bytes as text; where they are not UTF-8 it shows them escaped,
-    and `payload_base64` has them exactly. Everything else is as with `good`.
-    """
-    found = project.source(source)
-    with open_reader(project.state / "lake") as lake:
-        return _document(found, lake, limit, after, where or {}, _bad_pages)
+        return _document(found, lake, limit, after, where or {}, _PAGES[kind])
 
 
 def one(source: Source, lake: LakeReader, seq: int) -> dict[str, Any]:
-    """Return one message of a source by its number, as `good` or `bad` tell of it; `fate` is always there."""
-    pages = [*_bad_pages(source, lake, seq, seq, False), *_good_pages(source, lake, seq, seq, False)]
-    (found,) = (each for page in pages for each in page)
-    return {"fate": Fate.QUARANTINED.value} | found
+    """Return one message of a source by its number, as `recent` tells of it."""
+    (page,) = _all_pages(source, lake, seq, seq, False)
+    (found,) = page
+    return _masked(_whole(source, found), Maskings(source.datasets))
 
 
 def matches(event: Mapping[str, Any], where: Mapping[str, str]) -> bool:
@@ -110,7 +109,7 @@ def _document(
     cursor = newest
     if lake is not None and limit > 0:
         for page in pages(source, lake, first, newest, after is None):
-            events += [each for each in page if matches(each, where)]
+            events += [each for each in (_whole(source, one) for one in page) if matches(each, where)]
             if len(events) >= limit:
                 break
     if after is None:
@@ -118,7 +117,32 @@ def _document(
     elif len(events) >= limit:
         events = events[:limit]
         cursor = events[-1]["seq"] if events else after
-    return {"source": source.id, "cursor": cursor, "events": events}
+    maskings = Maskings(source.datasets)
+    return {"source": source.id, "cursor": cursor, "events": [_masked(each, maskings) for each in events]}
+
+
+def _whole(source: Source, event: dict[str, Any]) -> dict[str, Any]:
+    """Return a message with its key, and with all fields that any message has."""
+    names = next((each.key for each in source.datasets if each.name == event["dataset"]), ())
+    body = event.get("event") or event["payload"]
+    found = {name: body[name] if isinstance(body, dict) and name in body else _at(body, name) for name in names}
+    known = any(value is not None for value in found.values())
+    return {**event, "key": found if known else None, **{name: event.get(name) for name in (*_BECAME, *_WHY)}}
+
+
+def _masked(event: dict[str, Any], maskings: Maskings) -> dict[str, Any]:
+    """Return a message without what its contract says is personal."""
+    masking = maskings[event["dataset"]]
+    if not masking.hides:
+        return event
+    exact = event["payload_base64"]
+    payload = event["payload"].encode() if exact is None else base64.b64decode(exact)
+    shown = {**event, "payload": masking.payload(payload), "payload_base64": None}
+    shown |= {name: masking.event(event[name]) for name in ("event", "extra") if event[name]}
+    shown["event_time"] = masking.event_time(event["event_time"])
+    if event["key"]:
+        shown["key"] = {name: masking.field(name, value) for name, value in event["key"].items()}
+    return masking.failure(shown) if event["stage"] else shown
 
 
 def _seq(event: Mapping[str, Any]) -> int:
@@ -129,28 +153,58 @@ def _good_pages(
     source: Source, lake: LakeReader, first: int, last: int, backwards: bool
 ) -> Iterator[list[dict[str, Any]]]:
     """Yield the accepted messages from `first` to `last` in windows, each in order; the windows from either end."""
+    but = "AND seq NOT IN (SELECT seq FROM lake.ops.quarantine WHERE source = ? AND seq BETWEEN ? AND ?)"
+    for messages in _windows(source, lake, first, last, backwards, but):
+        yield _accepted(source, lake, messages)
+
+
+def _all_pages(
+    source: Source, lake: LakeReader, first: int, last: int, backwards: bool
+) -> Iterator[list[dict[str, Any]]]:
+    """Yield all messages from `first` to `last`, as `_good_pages` does."""
+    for messages in _windows(source, lake, first, last, backwards):
+        span = [source.id, *_span(messages)]
+        failed = {
+            row["seq"]: row
+            for row in lake.rows(
+                f"SELECT {_FAILURE} FROM lake.ops.quarantine WHERE source = ? AND seq BETWEEN ? AND ?", span
+            )
+        }
+        page = _accepted(source, lake, [each for each in messages if each["seq"] not in failed])
+        page += [_rejected(failed[each["seq"]], each) for each in messages if each["seq"] in failed]
+        yield sorted(page, key=_seq)
+
+
+def _windows(
+    source: Source, lake: LakeReader, first: int, last: int, backwards: bool, but: str = ""
+) -> Iterator[list[dict[str, Any]]]:
     low, high, width = first, last, FIRST_WINDOW
     while low <= high:
         start, end = (max(low, high - width + 1), high) if backwards else (low, min(high, low + width - 1))
+        span = [source.id, start, end]
         messages = lake.rows(
-            f"SELECT {_MESSAGE} FROM lake.bronze.messages WHERE source = ? AND seq BETWEEN ? AND ? AND seq NOT IN "
-            "(SELECT seq FROM lake.ops.quarantine WHERE source = ? AND seq BETWEEN ? AND ?) ORDER BY seq",
-            [source.id, start, end] * 2,
+            f"SELECT {_MESSAGE} FROM lake.bronze.messages WHERE source = ? AND seq BETWEEN ? AND ? {but} ORDER BY seq",
+            span * 2 if but else span,
         )
         width = _next_width(width, messages)
-        yield _accepted(source, lake, [_message(source, each) for each in messages])
+        if messages:
+            yield [_message(source, each) for each in messages]
         if backwards:
             high = start - 1
         else:
             low = end + 1
 
 
+def _span(messages: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [messages[0]["seq"], messages[-1]["seq"]]
+
+
 def _accepted(source: Source, lake: LakeReader, messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return accepted messages with what each became."""
     if not messages:
         return []
-    kept = _in_silver(source, lake, messages[0]["seq"], messages[-1]["seq"])
-    lost = _superseded(source, lake, messages[0]["seq"], messages[-1]["seq"])
+    kept = _in_silver(source, lake, *_span(messages))
+    lost = _superseded(source, lake, *_span(messages))
     told = []
     for message in messages:
         seq = message["seq"]
@@ -160,8 +214,7 @@ def _accepted(source: Source, lake: LakeReader, messages: list[dict[str, Any]]) 
 
 
 def _became(dataset: str | None, fate: Fate, **known: Any) -> dict[str, Any]:
-    unknown = dict.fromkeys(("event_id", "event_time", "contract_version", "trace_id", "event", "extra"))
-    return {"dataset": dataset, "fate": fate.value, **unknown, **known}
+    return {"dataset": dataset, "fate": fate.value, **dict.fromkeys(_BECAME), **known}
 
 
 def _without_a_row(source: Source, message: Mapping[str, Any]) -> dict[str, Any]:
@@ -232,10 +285,13 @@ def _bad_pages(
         rows.sort(key=_seq)
         messages = _messages(source, lake, [row["seq"] for row in rows])
         is_last, width = len(rows) < width, _next_width(width, messages.values())
-        yield [_rejected(source, row, messages[row["seq"]]) for row in rows if row["seq"] in messages]
+        yield [_rejected(row, messages[row["seq"]]) for row in rows if row["seq"] in messages]
         if is_last:
             return
         low, high = (low, rows[0]["seq"] - 1) if backwards else (rows[-1]["seq"] + 1, high)
+
+
+_PAGES = {Kind.GOOD: _good_pages, Kind.BAD: _bad_pages, Kind.ALL: _all_pages}
 
 
 def _next_width(width: int, messages: Iterable[Mapping[str, Any]]) -> int:
@@ -253,9 +309,9 @@ def _messages(source: Source, lake: LakeReader, seqs: Sequence[int]) -> dict[int
     return {row["seq"]: _message(source, row) for row in rows}
 
 
-def _rejected(source: Source, row: Mapping[str, Any], message: dict[str, Any]) -> dict[str, Any]:
-    why = {name: row[name] for name in ("contract_version", "stage", "code", "reason", "path", "value")}
-    return {**message, "source": source.id, "dataset": row["dataset"] or None, **why}
+def _rejected(row: Mapping[str, Any], message: dict[str, Any]) -> dict[str, Any]:
+    why = {name: row[name] for name in ("contract_version", *_WHY)}
+    return {**message, "dataset": row["dataset"] or None, "fate": Fate.QUARANTINED.value, **why}
 
 
 def _message(source: Source, row: dict[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,17 @@ from headrace.config.project import load_project
 from headrace.errors import ConfigError
 from headrace.runtime.views import recent
 from headrace.runtime.views.follow import follow
-from headrace.runtime.views.recent import START, bad, good, matches
+from headrace.runtime.views.recent import START, Kind, matches
 from living import ORDERS, lived, messages, orders, project_of, rows, sqlite_bus, ticking, write_source
 from machine import wait_until
+
+
+def good(project, source, *asked, **more):
+    return recent.recent(project, source, Kind.GOOD, *asked, **more)
+
+
+def bad(project, source, *asked, **more):
+    return recent.recent(project, source, Kind.BAD, *asked, **more)
 
 
 def fed(project, *payloads, source="orders", **attributes):
