@@ -35,7 +35,7 @@ class NotRunError(Exception):
 class Peer:
     """What `peer.toml` says of a peer; its job is `job.py` beside it, and its packages `requirements.txt`.
 
-    `relation` is SQL for the rows in `{output}` and `rejected` a glob of files with a line for each that was set aside.
+    `relation` is SQL for the rows in `{output}`, and `rejected` a query for how many lines were set aside.
     """
 
     name: str
@@ -125,19 +125,10 @@ def run(peer: Peer, python: Path, job: Job, folder: Path, cores: int, timeout_se
     }
     command = [str(each) for each in (python, PEERS / peer.name / "job.py", job.folder, output, job.schema, cores)]
     cost = process_tree.run(command, folder / "log", environment, timeout_secs, folder)
-    lines = (
-        f"SELECT count(*) FROM read_csv('{output}/{peer.rejected.removeprefix('{output}/')}', header = false, "
-        "auto_detect = false, delim = '\x1f', quote = '', escape = '', columns = {line: 'VARCHAR'})"
+    relation, rejected, attach = (
+        text.replace("{output}", str(output)) for text in (peer.relation, peer.rejected, peer.attach)
     )
-    return Run(
-        cost,
-        answer_of(
-            peer.relation.replace("{output}", str(output)),
-            lines,
-            "event_date" if peer.partitioned else None,
-            peer.attach.replace("{output}", str(output)),
-        ),
-    )
+    return Run(cost, answer_of(relation, rejected, "event_date" if peer.partitioned else None, attach))
 
 
 def _run_ours(job: Job, folder: Path, timeout_secs: float) -> Run:

@@ -13,7 +13,7 @@ from typing import Any
 import bytewax.operators as op
 import order_lines
 import orjson
-from bytewax.connectors.files import DirSource
+from bytewax.connectors.files import DirSink, DirSource
 from bytewax.dataflow import Dataflow
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
@@ -32,7 +32,8 @@ def flow() -> Dataflow:
     dataflow = Dataflow("orders")
     lines = op.input("lines", dataflow, DirSource(source, "*.jsonl", batch_size=1_000))
     parted = op.branch("valid", op.flat_map_batch("judge", lines, judge), lambda each: bool(each[0]))
-    op.output("rejected", op.map("line", parted.falses, itemgetter(2)), Lines(output / "rejected"))
+    rejected = op.map("line", parted.falses, lambda each: ("rejected", each[2]))
+    op.output("rejected", rejected, DirSink(output / "rejected", file_count=1))
     keyed = op.map("key", parted.trues, lambda each: (each[0], (each[1], each[2])))
     op.output("orders", op.max_final("latest", keyed, itemgetter(0)), Orders(output / "orders"))
     return dataflow
@@ -72,37 +73,14 @@ class OrdersOfWorker(StatelessSinkPartition[tuple[str, tuple[str, str]]]):
         self._waiting = []
 
 
-class Lines(DynamicSink[str]):
-    """Lines as they came."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> LinesOfWorker:  # noqa: ARG002, D102
-        return LinesOfWorker(self._folder / f"worker-{worker_index}.jsonl")
-
-
-class LinesOfWorker(StatelessSinkPartition[str]):
-    """What one worker sets aside."""
-
-    def __init__(self, file: Path) -> None:
-        self._out = file.open("a")
-
-    def write_batch(self, items: list[str]) -> None:  # noqa: D102
-        self._out.writelines(f"{line}\n" for line in items)
-        self._out.flush()
-
-    def close(self) -> None:  # noqa: D102
-        self._out.close()
-
-
 def main() -> None:
     """Start a process a core, as `bytewax.run` is started in a cluster, and wait for them."""
     source, output, schema, workers = sys.argv[1:]
     state = Path(output) / "state"
-    for folder in (state, Path(output) / "rejected"):
-        folder.mkdir(parents=True)
-    subprocess.run([sys.executable, "-m", "bytewax.recovery", str(state), workers], check=True)
+    (Path(output) / "rejected").mkdir(parents=True, exist_ok=True)
+    if not state.exists():  # else it goes on from what is there
+        state.mkdir()
+        subprocess.run([sys.executable, "-m", "bytewax.recovery", str(state), workers], check=True)
     addresses = ";".join(f"127.0.0.1:{port}" for port in free_ports(int(workers)))
     environment = {**os.environ, "JOB_INPUT": source, "JOB_OUTPUT": output, "JOB_SCHEMA": schema}
     command = [sys.executable, "-m", "bytewax.run", "job:flow", "-r", str(state), "-s", "10", "-b", "0"]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dlt
 import order_lines
+import pyarrow as pa
 from dlt.sources.filesystem import filesystem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import pyarrow as pa
 
 ROWS_PER_TABLE = 50_000
 
@@ -22,8 +22,9 @@ def main() -> None:
     """Load what is new in the folder."""
     source, output, schema, _ = sys.argv[1:]
     folder = Path(output)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     judged = order_lines.judge(Path(schema))
+    aside = dlt.mark.make_hints(table_name="rejected", write_disposition="append", primary_key="", columns={})
 
     @dlt.transformer(
         name="orders",
@@ -31,22 +32,15 @@ def main() -> None:
         write_disposition={"disposition": "merge", "strategy": "delete-insert"},
         columns={"updated_at": {"dedup_sort": "desc"}},
     )
-    def orders(files: list[Any]) -> Iterator[pa.Table]:
-        with (folder / "rejected.jsonl").open("ab") as rejected:
-            for file in files:
-                with file.open("rb") as lines:
-                    kept = []
-                    for line in lines:
-                        order = judged(line)
-                        if order is None:
-                            rejected.write(line)
-                        else:
-                            kept.append(order)
-                        if len(kept) >= ROWS_PER_TABLE:
-                            yield flat(kept)
-                            kept = []
-                    if kept:
-                        yield flat(kept)
+    def orders(files: list[Any]) -> Iterator[Any]:
+        for file in files:
+            with file.open("rb") as lines:
+                while chunk := list(islice(lines, ROWS_PER_TABLE)):
+                    judgements = [judged(line) for line in chunk]
+                    yield flat([order for order in judgements if order is not None])
+                    rejected = [line for line, order in zip(chunk, judgements, strict=True) if order is None]
+                    if rejected:
+                        yield dlt.mark.with_hints(pa.table({"line": rejected}), aside, create_table_variant=True)
 
     pipeline = dlt.pipeline(
         "orders",
