@@ -18,7 +18,7 @@ from headrace.config.project_file import EnvironmentSpec, ProjectFile
 from headrace.config.pushes import project_faults
 from headrace.config.rules import RuleChecks
 from headrace.config.seeds import Seeds
-from headrace.config.settings import Settings, layered, said_by_environ
+from headrace.config.settings import Settings, layered, said_by_environ, variables
 from headrace.config.source import Read, Source, read_source
 from headrace.config.validation import Origin, validated
 from headrace.connectors.batch_file.places import STATE_FOLDER
@@ -44,7 +44,7 @@ class Project:
     what runs beside the ticks, by name. `files` holds the bytes of headrace.yaml, the source files and their schemas
     wherever these lie, by the path that the project names each by, as they were when it loaded.
     `digest` changes whenever what a tick does may change: it covers `files`, the seeds that events are enriched from,
-    the environment and HEADRACE_ settings.
+    the environment and HEADRACE_ settings, which `variables` holds as they were.
     """
 
     root: Path
@@ -59,6 +59,7 @@ class Project:
     push: PushesSpec
     jobs: Mapping[str, Job]
     files: Mapping[str, bytes]
+    variables: Mapping[str, str]
     digest: str
 
     def source(self, source_id: str) -> Source:
@@ -83,12 +84,12 @@ class Assembled:
     faults: tuple[Fault, ...]
 
 
-def load_project(root: Path, environment: str | None = None) -> Project:
-    """Return the project in a folder.
+def load_project(root: Path, environment: str | None = None, environ: Mapping[str, str] | None = None) -> Project:
+    """Return the project in a folder, under the variables of this process unless others are given.
 
     Raises ConfigError with the first fault that keeps it from loading, and how many more there are.
     """
-    assembled = assemble(root, environment, os.environ)
+    assembled = assemble(root, environment, os.environ if environ is None else environ)
     if assembled.project is None:
         first, *others = [fault for fault in assembled.faults if fault.severity == "error"]
         more = f"{len(others)} more error{'' if len(others) == 1 else 's'}: headrace check" if others else ""
@@ -155,6 +156,7 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
             push=spec.push,
             jobs=MappingProxyType({**jobs_of(spec.jobs, settings.timezone), **scans_of(by_id)}),
             files=MappingProxyType(files),
+            variables=MappingProxyType(variables(environ)),
             digest=_digest(
                 name, files, {file: digest for read in reads for file, digest in read.seeds.items()}, layers
             ),

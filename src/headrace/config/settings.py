@@ -109,7 +109,7 @@ def said_by_source(source: Mapping[str, Any]) -> dict[str, Any]:
 
 def said_by_environ(environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the settings that HEADRACE_<NAME> variables give, validated. Raises ConfigError naming the variable."""
-    given = {name: environ[f"HEADRACE_{name.upper()}"] for name in Settings.model_fields if _given(name, environ)}
+    given = {variable.removeprefix("HEADRACE_").lower(): value for variable, value in variables(environ).items()}
     try:
         parsed = Settings.model_validate(given)
     except ValidationError as error:
@@ -121,5 +121,7 @@ def said_by_environ(environ: Mapping[str, str]) -> dict[str, Any]:
     return {name: getattr(parsed, name) for name in given}
 
 
-def _given(name: str, environ: Mapping[str, str]) -> bool:
-    return f"HEADRACE_{name.upper()}" in environ
+def variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the environment's variables that are settings: what `said_by_environ` looks at."""
+    names = (f"HEADRACE_{name.upper()}" for name in Settings.model_fields)
+    return {name: environ[name] for name in names if name in environ}

@@ -189,10 +189,20 @@ OUTBOX = Table(
 DEPLOYMENTS = Table(
     "ops.deployments",
     pa.schema(
-        [("digest", pa.string()), ("deployed_at", INSTANT), ("code_version", pa.string()), ("files", pa.string())]
+        [
+            ("digest", pa.string()),
+            ("deployed_at", INSTANT),
+            ("code_version", pa.string()),
+            ("files", pa.string()),
+            ("variables", pa.string()),
+        ]
     ),
 )
-"""The project's files as `up` took them: `files` is a JSON object of path to text."""
+"""The project's files as `up` took them: `files` is a JSON object of path to text.
+
+`variables` is one of the HEADRACE_ settings that were set, by name: some of them decide what becomes of an event. Null
+in deployments of before they were recorded.
+"""
 
 FIXED = (BRONZE, POSITIONS, BATCHES, LEDGER, QUARANTINE, SUPERSEDED, OUTBOX, DEPLOYMENTS)
 BY_NAME = {table.name: table for table in FIXED}

@@ -60,6 +60,7 @@ def deploy(project: Project, lake: DuckLake, bus: Bus) -> Tick:
             "deployed_at": now(),
             "code_version": headrace.__version__,
             "files": json.dumps({file: text.decode() for file, text in project.files.items()}, sort_keys=True),
+            "variables": json.dumps(dict(project.variables), sort_keys=True),
         }
         recorded = pa.Table.from_pylist([row], schema=tables.DEPLOYMENTS.columns)
         lake.commit([Change("", (), ops={tables.DEPLOYMENTS.name: recorded})])

@@ -193,3 +193,16 @@ def test_digests_that_were_tampered_with_are_told(project):
     (difference,) = verify(project, from_bronze=True).differences
     assert (difference.dataset, difference.only_in_silver, difference.only_in_rebuilt) == ("visits", [], [])
     assert difference.digest == difference.rebuilt != difference.kept
+
+
+def test_a_rebuild_runs_under_the_variables_of_then(tmp_path, monkeypatch):
+    monkeypatch.setenv("HEADRACE_VALIDATION", "lenient")
+    project = project_of(tmp_path)
+    with sqlite_bus(project) as bus:
+        bus.publish("orders", messages([{"id": "o1", "unknown": 1}]))
+        lived(project, bus)
+    monkeypatch.delenv("HEADRACE_VALIDATION")
+    now = load_project(tmp_path)
+    assert now.digest != project.digest
+    found = verify(now, from_bronze=True)
+    assert (found.equal, found.partitions, found.ledgers) == (True, 1, {})

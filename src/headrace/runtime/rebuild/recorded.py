@@ -92,11 +92,14 @@ class Deployments:
         return self._known[digest]
 
     def _loaded(self, digest: str) -> Project:
-        rows = self._lake.rows("SELECT files FROM lake.ops.deployments WHERE digest = ? LIMIT 1", [digest])
+        # All columns: a lake that an earlier version made, and none of this has written since, lacks the newest.
+        rows = self._lake.rows("SELECT * FROM lake.ops.deployments WHERE digest = ? LIMIT 1", [digest])
         if not rows:
             raise LakeError(
                 f"the deployment {digest[:12]} is not recorded", at="ops.deployments", fix="restore it from a backup"
             )
+        said: str | None = rows[0].get("variables")
+        variables: dict[str, str] | None = json.loads(said) if said is not None else None
         root = self._folder / digest[:12]
         files: dict[str, Any] = json.loads(rows[0]["files"])
         for name, text in files.items():
@@ -113,7 +116,7 @@ class Deployments:
         if seeds.is_dir():  # what is looked up was recorded by itself; of the seeds only the columns are needed
             (root / SEEDS).symlink_to(seeds)
         try:
-            return load_project(root, self._project.environment)
+            return load_project(root, self._project.environment, variables)
         except HeadraceError as problem:
             raise ConfigError(
                 f"the deployment {digest[:12]} does not load any more: {problem}",
