@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 from headrace.cli.output import Output
+from headrace.errors import UserError
+from headrace.identity.project_key import ProjectKey, fingerprint, project_key, public_key
+from headrace.secrets.reference import SecretReference
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from headrace.config.project import Project
+    from headrace.runtime.certificate_check import Checked
     from headrace.runtime.verify import Verdict
 
 
@@ -24,6 +30,17 @@ def run(
     gold: Annotated[
         bool, typer.Option("--gold", help="Make every published table anew from its silver, and compare.")
     ] = False,
+    certificate: Annotated[
+        Path | None, typer.Option("--certificate", metavar="FILE", help="Write what was found, signed, to a new file.")
+    ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option("--check", metavar="FILE", help="Tell whether a certificate is genuine, and still holds."),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="REFERENCE", help="Sign with this key: secret://file/… or secret://env/…"),
+    ] = None,
     project: ProjectDir = None,
     env: EnvName = None,
     as_json: AsJson = False,
@@ -33,15 +50,84 @@ def run(
     With --json: {"snapshot", "balanced", "unbalanced": {source: [sentence]}, "partitions", "silver": {dataset: digest},
     "kept", "unknown", "scanned", "equal" (null without --from-bronze), "differences": [{"dataset", "event_date",
     "kept", "counted", "digest", "rebuilt", "only_in_silver", "only_in_rebuilt"}], "ledgers": {source: [sentence]},
-    "messages", "gold": {table: is it the same} (null without --gold), "seconds"}.
-    """
-    from headrace.runtime.verify import verify
+    "messages", "gold": {table: is it the same} (null without --gold), "seconds"}; with --certificate also
+    "certificate": file and "key": the fingerprint of the key that signed it.
 
+    With --check and --json: {"holds", "signature", "key", "ours", "project", "environment", "made_at", "held",
+    "scanned", "partitions": {"equal", "grown", "changed", "unknown"}, "changes": [{"dataset", "event_date", "change",
+    "certified", "now", "later"}], "problems": [sentence]}.
+    """
     output = Output(as_json)
-    verdict = verify(open_project(project, env), source, scan=scan, from_bronze=from_bronze, gold=gold)
-    output.show(verdict.document(), lambda: _text(output, verdict))
-    if not verdict.holds:
+    if check is not None:
+        if source or from_bronze or gold or certificate is not None:
+            raise UserError("--check goes with --scan and --key only", at="verify", fix="headrace verify --check FILE")
+        _check(output, open_project(project, env), check, key, scan=scan)
+        return
+    from headrace.runtime.certificate import certify, refuse_existing, write
+    from headrace.runtime.deployment import now
+    from headrace.runtime.verify import evidence
+
+    shop = open_project(project, env)
+    signing = None
+    if certificate is not None:
+        refuse_existing(certificate)
+        signing = _key(shop, key)
+    elif key is not None:
+        raise UserError("--key signs a certificate", at="verify", fix="headrace verify --certificate FILE --key …")
+    found = evidence(shop, None if source is None else [source], scan=scan, from_bronze=from_bronze, gold=gold)
+    document = found.verdict.document()
+    if certificate is not None and signing is not None:
+        write(certify(shop, found, signing, now()), certificate)
+        document |= {"certificate": str(certificate), "key": fingerprint(signing.public)}
+    output.show(document, lambda: _text(output, found.verdict))
+    if signing is not None:
+        output.note(f"signed by {fingerprint(signing.public)}: headrace verify --check {certificate}")
+    if not found.verdict.holds:
         raise typer.Exit(1)
+
+
+def _key(shop: Project, reference: str | None) -> ProjectKey:
+    """Return the key that was referred to, or the environment's own."""
+    if reference is not None:
+        return ProjectKey.of_pem(SecretReference.parse(reference).resolve(shop.root).reveal(), reference)
+    from headrace.runtime.state import open_state
+
+    return project_key(open_state(shop.state))
+
+
+def _check(output: Output, shop: Project, path: Path, reference: str | None, *, scan: bool) -> None:
+    from headrace.runtime.certificate import read
+    from headrace.runtime.certificate_check import check
+
+    public = public_key(shop.state) if reference is None else _key(shop, reference).public
+    found = check(shop, read(path), public, scan=scan)
+    output.show(found.document(), lambda: _checked(output, found))
+    if not found.holds:
+        raise typer.Exit(1)
+
+
+def _checked(output: Output, found: Checked) -> None:
+    if not found.signature:
+        output.line("the signature is not good: the certificate was changed, or was never signed", "bold red")
+        return
+    whose = "the key of this project" if found.ours else "a key that is not this project's"
+    output.line(f"signed by {found.key}, {whose}, {found.made_at}", "green" if found.ours else "bold red")
+    if not found.held:
+        output.line("it says itself that not all was well", "bold red")
+    for problem in found.problems:
+        output.line(problem, "red")
+    for each in found.changes:
+        if each.change == "changed":
+            output.line(
+                f"{each.dataset} of {each.event_date} has changed, and later batches do not explain it:", "bold red"
+            )
+            output.line(f"  certified {each.certified}, later batches {each.later}, now {each.now}", "red")
+    counts = ", ".join(f"{count:,} {name}" for name, count in found.partitions.items() if count or name == "equal")
+    output.line(f"partitions: {counts}", "green" if found.holds else "")
+    if found.partitions["unknown"]:
+        output.note("of some, batches of an earlier version kept no digests: headrace verify --check FILE --scan")
+    if found.holds:
+        output.line("it still holds: what it certifies is there, and what was added came by later batches", "green")
 
 
 def _text(output: Output, verdict: Verdict) -> None:

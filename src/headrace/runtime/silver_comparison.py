@@ -76,7 +76,8 @@ def compared(
             only = ([], []) if made is None or is_rebuilt else _only(lake, made.lake, dataset, date)
             differences.append(Difference(dataset, date, _said(mine), count, _said(read), _said(other), *only))
         as_kept, as_rebuilt = as_kept and is_kept, as_rebuilt and is_rebuilt
-    parts = {date: each for date, each in (found if scan else ours).items() if each != digests.NOTHING}
+    known = found if scan else {date: each for date, each in ours.items() if date not in unknown}
+    parts = {date: each for date, each in known.items() if each != digests.NOTHING}
     return Compared(dataset, parts, unknown, tuple(differences), as_kept, as_rebuilt)
 
 

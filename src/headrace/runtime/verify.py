@@ -93,21 +93,22 @@ def verify(
     rebuilds it too, and compares; `gold` does that with what is published, over the silver it was made of. Beside a
     running `up`, it sees one commit and disturbs nobody.
     """
-    return evidence(project, source, scan=scan, from_bronze=from_bronze, gold=gold).verdict
+    sources = [source] if source is not None else None
+    return evidence(project, sources, scan=scan, from_bronze=from_bronze, gold=gold).verdict
 
 
 def evidence(
     project: Project,
-    source: str | None = None,
+    names: Iterable[str] | None = None,
     *,
     scan: bool = False,
     from_bronze: bool = False,
     gold: bool = False,
 ) -> Evidence:
-    """Verify, and return beside the verdict all that a certificate says of it."""
+    """Verify some sources, or all, and return beside the verdict all that a certificate says of it."""
     began = time.monotonic()
     scan = scan or from_bronze
-    sources = {source: project.source(source)} if source else dict(project.sources)
+    sources = {name: project.source(name) for name in (project.sources if names is None else names)}
     snapshot: int | None = None
     unbalanced: dict[str, list[str]] = {}
     found: list[Compared] = []
