@@ -7,6 +7,7 @@ owner says what its file is in a `Kind`; `SqliteFile` serves one that needs no m
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import sqlite3
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NEARLY_FULL_BYTES = 1 << 20
+_LOOK_SECS = 10.0
+DOCTOR = "headrace doctor"
+"""What to type where a file is damaged."""
 _AGAIN_SECS = (0.0005, 0.003)
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -154,6 +158,31 @@ def mapped(path: Path, kind: Kind) -> Iterator[None]:
         raise _unusable(path, kind, f"cannot be written: {error.strerror or error}") from error
 
 
+def trouble(path: Path, *, whole: bool = True) -> str:
+    """Return what is wrong with a file that is there, as far as SQLite tells; nothing where it is sound.
+
+    Not `whole`: it is opened and no more, however large it is.
+    """
+    if not path.is_file():
+        return "it is not a file"
+    if not path.stat().st_size:
+        return "it is empty"
+    try:
+        with closing(connect(path, "ro", _LOOK_SECS)) as connection:
+            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if whole else "ok"
+    except sqlite3.Error as error:
+        found = str(error)
+    return "" if found == "ok" else " ".join(found.removeprefix("*** in database main ***").split())
+
+
+def aside_of(path: Path) -> Path:
+    """Return a name beside a file that nothing has yet: where a damaged one is moved, never removed."""
+    return next(
+        each for number in itertools.count(1) if not (each := path.with_name(f"{path.name}.damaged-{number}")).exists()
+    )
+
+
 def refuse_newer(path: Path, kind: Kind, found: int) -> None:
     """Raise the kind's error where a file is of a version that only a newer Headrace reads."""
     if found > kind.version:
@@ -207,7 +236,7 @@ def _named(path: Path, kind: Kind, error: sqlite3.Error) -> HeadraceError:
         return _full(path, kind)
     if code in _DAMAGED or any(text in str(error) for text in _MISSING):
         return kind.error(
-            f"{kind.what} is damaged: {error}", at=at, fix=f"move it away: mv {path} {path}.damaged; {kind.lost}"
+            f"{kind.what} is damaged: {error}", at=at, fix=f"let it be moved aside: {DOCTOR} --repair; {kind.lost}"
         )
     if code in _BUSY:
         return kind.error(
@@ -217,6 +246,10 @@ def _named(path: Path, kind: Kind, error: sqlite3.Error) -> HeadraceError:
         )
     if code in _OUR_BUG:
         return InternalError(f"{kind.what} failed in an unforeseen way: {error}", at=at)
+    if path.is_dir():
+        return kind.error(
+            f"{kind.what} is a folder", at=at, fix=f"let it be moved aside: {DOCTOR} --repair; {kind.lost}"
+        )
     return _unusable(path, kind, f"cannot be used: {error}")
 
 

@@ -117,7 +117,9 @@ def test_a_damaged_file_says_what_is_lost_and_what_to_type(path, harm):
     harm(path)
     with pytest.raises(LakeError, match="the file of notes is damaged") as told:
         note(path)
-    assert told.value.fix == f"move it away: mv {path} {path}.damaged; a new one is made, and the notes are lost"
+    assert (
+        told.value.fix == "let it be moved aside: headrace doctor --repair; a new one is made, and the notes are lost"
+    )
     path.rename(f"{path}.damaged")
     note(path, "again")
     assert notes(path) == ["again"]

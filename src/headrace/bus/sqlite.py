@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import json
 import math
+import sqlite3
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -21,8 +22,7 @@ from headrace.errors import BusError, InternalError, SpaceError
 from headrace.fault_points import reach
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sized
     from pathlib import Path
 
     from headrace.bus.base import Once
@@ -203,8 +203,7 @@ class SqliteBus:
                 raise BusError(
                     f"the position is {asked}, and the topic ends at {end}: its file is an older copy",
                     at=str(file.path),
-                    fix=f"move it away: mv {file.path} {file.path}.older; a new one is made, and what was committed is "
-                    "safe in bronze",
+                    fix=chunks.SALVAGE,
                 )
             start = max(asked, _oldest(connection))
             connection.execute("UPDATE subscriptions SET cursor = ? WHERE name = ?", (start, name))
@@ -340,11 +339,10 @@ def _read(file: TopicFile, connection: sqlite3.Connection, span: Span, max_rows:
         span,
     )
     with contextlib.closing(found):
-        for first, count, taken, checksum, data in found:
+        for first, count, taken, whole in _decoded(file, found, parts):
             if not first <= at < first + count:
                 break
-            part = chunks.decode(data, count, checksum, f"{file.path}: offset {first}")
-            part = part.slice(at - first, min(span.end - at, max_rows - rows))
+            part = whole.slice(at - first, min(span.end - at, max_rows - rows))
             fit = chunks.fitting(part.column("payload"), max_rows - rows, max_bytes - size)
             taking = part.slice(0, fit)
             size_of = int(chunks.ends(taking.column("payload"))[-1])
@@ -359,12 +357,24 @@ def _read(file: TopicFile, connection: sqlite3.Connection, span: Span, max_rows:
         raise BusError(
             f"messages from offset {span.first} on are missing from the topic file",
             at=str(file.path),
-            fix=f"move it away: mv {file.path} {file.path}.damaged; a new one is made, and what was committed is safe "
-            "in bronze",
+            fix=chunks.SALVAGE,
         )
     lengths = [part.num_rows for part in parts]
     batch = parts[0] if len(parts) == 1 else pa.concat_batches(parts)
     return chunks.place(batch, file.topic, file.epoch, span.first, np.repeat(np.array(times, np.int64), lengths))
+
+
+def _decoded(file: TopicFile, found: sqlite3.Cursor, before: Sized) -> Iterator[tuple[int, int, int, pa.RecordBatch]]:
+    """Yield chunks as first offset, rows, time and messages, up to what is damaged.
+
+    It raises only where nothing was read before: what can be read is handed out first.
+    """
+    try:
+        for first, count, taken, checksum, data in found:
+            yield first, count, taken, chunks.decode(data, count, checksum, f"{file.path}: offset {first:,}")
+    except (sqlite3.DatabaseError, BusError):
+        if not before:
+            raise
 
 
 def _repeated(connection: sqlite3.Connection, once: Once, rows: int, topic: str) -> int:

@@ -39,7 +39,7 @@ WAL_BYTES = 64 << 20  # write-ahead log between checkpoints; a checkpoint is one
 TOPIC = Kind(
     what="the topic file",
     error=BusError,
-    lost="a new one is made, and what was committed is safe in bronze: publish again only what was not",
+    lost="what can be read of it is kept, what was committed is safe in bronze, and what is lost is named",
     busy_timeout_secs=PATIENCE_SECS,
 )
 # `data` comes last, so that reading the other columns of a chunk never follows its overflow pages.
@@ -66,6 +66,41 @@ CREATE TABLE nacks(
 def topic_path(folder: Path, topic: str) -> Path:
     """Return the file of a topic; raises `InputError` for a name that is not one, such as a path."""
     return folder / f"{topic_named(topic)}.db"
+
+
+def salvaged_path(path: Path) -> Path:
+    """Return where what was salvaged of a topic's file lies, whole, until it takes the place of the file."""
+    return path.with_name(f".{path.name}.salvaged")
+
+
+def making(folder: Path) -> contextlib.AbstractContextManager[None]:
+    """Be the one who makes files of topics in a folder."""
+    return hold(folder / ".create.lock")
+
+
+def clear(path: Path) -> None:
+    """Remove a file that is nobody's, and logs of one that is gone: SQLite would replay them into the next."""
+    for each in (path, *logs(path)):
+        each.unlink(missing_ok=True)
+
+
+def logs(path: Path) -> tuple[Path, ...]:
+    """Return the files that SQLite keeps beside one."""
+    return tuple(path.with_name(path.name + end) for end in ("-wal", "-shm"))
+
+
+def write_new(path: Path, topic: str) -> str:
+    """Write the file of a topic without messages, durably; return its epoch."""
+    epoch = secrets.token_hex(4)
+    with contextlib.closing(connect(path, "rwc", TOPIC.busy_timeout_secs)) as connection:
+        connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.executescript("BEGIN;" + _TABLES)
+        connection.execute("INSERT INTO topic VALUES (1, ?, ?, ?, 0, 0)", (TOPIC.version, topic, epoch))
+        connection.execute("COMMIT")
+    sync(path)
+    return epoch
 
 
 class TopicFile:
@@ -100,23 +135,17 @@ class TopicFile:
         """
         with _mapped(path, 0):
             make_folder(path.parent)
-            with hold(path.parent / ".create.lock"):
+            with making(path.parent):
                 if path.exists():
                     return
-                draft = path.with_name(f".{path.name}.draft")
-                for stale in (draft, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))):
-                    stale.unlink(missing_ok=True)
-                with contextlib.closing(connect(draft, "rwc", TOPIC.busy_timeout_secs)) as connection:
-                    connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
-                    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
-                    connection.execute("PRAGMA journal_mode=WAL")
-                    connection.executescript("BEGIN;" + _TABLES)
-                    row = (TOPIC.version, topic, secrets.token_hex(4))
-                    connection.execute("INSERT INTO topic VALUES (1, ?, ?, ?, 0, 0)", row)
-                    connection.execute("COMMIT")
-                sync(draft)
+                clear(path)
+                made = salvaged_path(path)  # of a file that was moved aside: it takes its place
+                if not made.exists():
+                    made = path.with_name(f".{path.name}.draft")
+                    clear(made)
+                    write_new(made, topic)
                 reach("bus.create.before")
-                draft.rename(path)
+                made.rename(path)
                 sync(path.parent)
                 reach("bus.create.after")
 

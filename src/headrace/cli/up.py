@@ -2,7 +2,8 @@
 
 With --json: lines of JSON. {"event": "started", "project", "environment", "sources": [id]}; a {"event": "warning",
 "file", "line", "message", "fix"} for each warning of `headrace check`; {"event": "progress", "seconds", "messages",
-"commits", "commit_secs", "gold": build, "building", "gold_problem", "failing": {source: problem}, "children": {name:
+"commits", "commit_secs", "gold": build, "building", "gold_problem", "failing": {source: problem}, "damage": {what:
+sentence} (files that were damaged when it started), "children": {name:
 {"pid", "problem", and what it says of itself}}} when it changed, once a second at most; and at the end {"event":
 "stopped", …} with the same fields.
 """

@@ -25,10 +25,13 @@ from headrace.file_lock import FileLock
 from headrace.lake import evolution, tables
 from headrace.lake.base import Change, Known, Position, StagedFile
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json_columns
+from headrace.lake.copies import copy_catalog
 from headrace.lake.knowledge import Knowledge
 from headrace.lake.maintenance import TASKS, Maintenance
 from headrace.lake.parquet import write_durably
 from headrace.lake.references import References
+from headrace.lake.soundness import refuse_damaged
+from headrace.sqlite_file import DOCTOR
 from headrace.stages.canonical import column_sql
 
 if TYPE_CHECKING:
@@ -42,6 +45,15 @@ if TYPE_CHECKING:
 NEARLY_FULL_BYTES = 1 << 20
 
 
+def writer_lock(folder: Path) -> FileLock:
+    """Take what the one writer of a lake's folder holds, or raise `BusyError`."""
+    return FileLock(
+        folder / "writer.lock",
+        what="another headrace (process {process}) is writing this environment",
+        fix="stop it with Ctrl-C, or `kill {process}`, which drains it too; or work with another --env",
+    )
+
+
 class DuckLake:
     """The one writer of a lake's folder; a second one, in whatever process, is refused with `BusyError`.
 
@@ -53,16 +65,13 @@ class DuckLake:
         self.folder = folder
         self.references = References(folder)
         self._data = folder / DATA
-        self._lock = FileLock(
-            folder / "writer.lock",
-            what="another headrace (process {process}) is writing this environment",
-            fix="stop it with Ctrl-C, or `kill {process}`, which drains it too; or work with another --env",
-        )
+        self._lock = writer_lock(folder)
         self._thread = threading.get_ident()
         self._reads = False
         self._connection = connect()
         try:
             make_folder(self._data)
+            refuse_damaged(folder, whole=False)
             with _mapped(str(folder), self.folder):
                 self._open(folder / CATALOG)
         except BaseException:
@@ -379,6 +388,12 @@ class DuckLake:
             unnamed = self.references.clean(self._named_references) if "expiry" in tasks else 0
             return done | {"removed_references": unnamed}
 
+    def keep_copy(self) -> None:
+        """Copy the catalog as it is now: what a damaged one is restored from."""
+        self._check_thread()
+        with _mapped("copy of the catalog", self.folder):
+            copy_catalog(self.folder)
+
     def _named_references(self) -> frozenset[str]:
         found = self._connection.execute(
             f"SELECT DISTINCT unnest(map_values(lookups)) FROM lake.{tables.BATCHES.name} WHERE lookups IS NOT NULL"
@@ -463,7 +478,7 @@ def _mapped(what: str, folder: Path) -> Iterator[None]:
         if full or "No space left" in text or "disk is full" in text or "Quota exceeded" in text:
             raise SpaceError("the disk is full", at=what, fix="free some space: work goes on by itself") from problem
         raise LakeError(
-            f"the lake refused: {text}", at=what, fix="run `headrace status`; if it stays, restart"
+            f"the lake refused: {text}", at=what, fix=f"if it stays, see whether a file is damaged: {DOCTOR}"
         ) from problem
     except OSError as problem:
         raise disk_error(problem, what) from problem

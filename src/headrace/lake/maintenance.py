@@ -10,6 +10,7 @@ import duckdb
 
 from headrace.fault_points import reach
 from headrace.lake import expiry, leases
+from headrace.lake.copies import copy_catalog, copy_is_due
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Set
@@ -53,7 +54,8 @@ class Maintenance:
     ) -> dict[str, int]:
         """Expire, then compact tables, most files first, until the budget is spent; return counts by kind.
 
-        `tasks` may leave out `compaction`, or `expiry` with the removal of files that nobody names.
+        `tasks` may leave out `compaction`, or `expiry` with the removal of files that nobody names, and the copy of the
+        catalog, which must not name a file that was removed.
 
         While anybody holds a lease, files stay as they are: an open transaction of a reader would find none of the rows
         in a file that is replaced meanwhile. A table that cannot be compacted does not stop the others; the first such
@@ -73,6 +75,8 @@ class Maintenance:
                 failure = failure or problem
         if "expiry" in tasks and time.monotonic() < deadline and not leases.live(self._folder):
             done["removed_files"] = self._clean()
+        if "expiry" in tasks and (done["removed_files"] or copy_is_due(self._folder)):
+            copy_catalog(self._folder)
         if failure:
             raise failure
         return done

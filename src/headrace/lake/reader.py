@@ -11,7 +11,9 @@ import duckdb
 from headrace.errors import ContractError, InternalError, LakeError
 from headrace.lake import evolution, leases
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json_columns
+from headrace.lake.soundness import refuse_damaged
 from headrace.lake.tables import silver
+from headrace.sqlite_file import DOCTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -127,7 +129,8 @@ def _patiently(read: Callable[[], T]) -> T:
             return read()
         except duckdb.Error as problem:
             if pause is None or not any(text in str(problem) for text in _LOCKED):
-                raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix="try again") from problem
+                fix = "try again" if pause is None else f"see which file is damaged, and what that means: {DOCTOR}"
+                raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix=fix) from problem
             time.sleep(pause)
     raise InternalError("there is always a last look")
 
@@ -136,6 +139,7 @@ def _patiently(read: Callable[[], T]) -> T:
 def open_reader(folder: Path) -> Iterator[LakeReader | None]:
     """Open a lake's folder for reading; None where nothing was ever committed to it."""
     if not (folder / CATALOG).exists():
+        refuse_damaged(folder, whole=False)
         yield None
         return
     with ExitStack() as held:
@@ -148,5 +152,5 @@ def open_reader(folder: Path) -> Iterator[LakeReader | None]:
             raise LakeError(
                 f"the lake's catalog cannot be opened: {problem}",
                 at=str(folder / CATALOG),
-                fix="restore it from a backup",
+                fix=f"see what is lost and what can be done: {DOCTOR}",
             ) from problem

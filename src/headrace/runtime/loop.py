@@ -6,6 +6,7 @@ import random
 import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -80,11 +81,15 @@ class Loop:
         self._forget = forget
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lake-writer")
         self._preparers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="prepare")
+        opened: list[DuckLake] = []
         try:
             self._lake = self._writer.submit(open_lake).result()
+            opened.append(self._lake)
             self._tick = self._writer.submit(start, self._lake, bus).result()
             refused = self._writer.submit(self._tick.start).result()
         except BaseException:
+            for lake in opened:
+                self._writer.submit(lake.close).result()
             self._writer.shutdown()
             raise
         self._health = {name: Health() for name in sources}
@@ -105,8 +110,14 @@ class Loop:
         self._settle()
         self._discard(self._ready)
         self._preparers.shutdown()
-        self._writer.submit(self._lake.close).result()
+        self._writer.submit(self._leave).result()
         self._writer.shutdown()
+
+    def _leave(self) -> None:
+        if self.progress.commits:
+            with suppress(LakeError, SpaceError):  # the one of before is good for as long as the bus keeps what follows
+                self._lake.keep_copy()
+        self._lake.close()
 
     def drain(self, stop: threading.Event | None = None) -> None:
         """Tick until what waits on the bus now is committed (or `stop` is set), due or not; sources that fail are left.

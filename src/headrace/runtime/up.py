@@ -14,6 +14,7 @@ from headrace.lake.ducklake import DuckLake
 from headrace.runtime import building
 from headrace.runtime.control import ControlServer
 from headrace.runtime.deployment import deploy, now
+from headrace.runtime.doctor.examine import at_start
 from headrace.runtime.jobs.actions import built, checked, counted
 from headrace.runtime.jobs.history import JobHistory
 from headrace.runtime.jobs.scans import scans
@@ -85,6 +86,7 @@ class Up:
             forget=Forgetting(lambda: done_upto(project), project.push.retention),
         )
         self.progress = self._loop.progress
+        self.damage = at_start(project)
         self._built_at = -1
         jobs = project.jobs if build_every_secs == "scheduled" else building_every(project.jobs, build_every_secs)
         self._jobs = Jobs(jobs, self._actions(), JobHistory(project.state), now)
@@ -128,6 +130,7 @@ class Up:
             "building": gold.running,
             "gold_problem": gold.problem or None,
             "failing": dict(progress.failing),
+            "damage": self.damage,
             "children": {each.name: {**each.said, "pid": each.pid, "problem": each.problem} for each in self.children},
         }
 
@@ -229,10 +232,11 @@ def _end(children: Sequence[Child]) -> None:
 
 
 def problems(up: Up) -> dict[str, str]:
-    """Return what does not work right now, and why, in full: children, builds, upkeep, jobs, sources."""
+    """Return what does not work right now, and why, in full: children, builds, upkeep, jobs, sources, damaged files."""
     progress = up.progress
     told = {child.name: child.problem for child in up.children}
     told |= {"gold": up.gold.problem, "upkeep": progress.upkeep, "jobs": up.jobs_problem}
+    told |= up.damage
     told |= {f"source {source}": problem for source, problem in progress.failing.items()}
     return {name: problem for name, problem in told.items() if problem}
 

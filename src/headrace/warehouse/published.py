@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from headrace.disk import sync
-from headrace.errors import InternalError, UserError
+from headrace.errors import LakeError, UserError
 from headrace.fault_points import reach
+from headrace.sqlite_file import DOCTOR
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -87,6 +88,10 @@ def read_ledger(path: Path) -> Ledger:
         document = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return Ledger()
+    except (OSError, ValueError) as error:
+        raise _damaged(path) from error
+    if not isinstance(document, dict) or "format" not in document:
+        raise _damaged(path)
     if document["format"] != FORMAT_VERSION:
         raise UserError(
             f"written by another version of Headrace (format {document['format']}, this one reads {FORMAT_VERSION})",
@@ -97,7 +102,22 @@ def read_ledger(path: Path) -> Ledger:
         past, undone = (tuple(Entry(**entry) for entry in document[name]) for name in ("past", "undone"))
         return Ledger(past, undone, document["last_number"])
     except (KeyError, TypeError) as error:
-        raise InternalError("the file of published builds is damaged", at=str(path)) from error
+        raise _damaged(path) from error
+
+
+def forget_snapshots(path: Path) -> None:
+    """Let the builds no longer say which snapshots of the lake they read: the next one reads all of silver."""
+    ledger = read_ledger(path)
+    if ledger.entries:
+        past, undone = (
+            tuple(replace(each, lake_snapshot=None, complete_snapshot=None) for each in entries)
+            for entries in (ledger.past, ledger.undone)
+        )
+        write_ledger(path, Ledger(past, undone, ledger.last_number))
+
+
+def _damaged(path: Path) -> LakeError:
+    return LakeError("the file of published builds is damaged", at=str(path), fix=f"{DOCTOR} --repair")
 
 
 def write_ledger(path: Path, ledger: Ledger) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from headrace.contracts.types import literal
-from headrace.errors import QueryError
+from headrace.errors import LakeError, QueryError
 from headrace.lake import leases
+from headrace.sqlite_file import DOCTOR
 from headrace.warehouse.allowed import AT, Relation, Tables, checked, complaint
 from headrace.warehouse.base import Answer
 from headrace.warehouse.branch import open_to_read
@@ -107,9 +108,14 @@ class Reader:
                     at=AT,
                     fix="aggregate or filter more, or read a mart",
                 ) from error
+            except (duckdb.IOException, duckdb.InvalidInputException) as error:
+                if ".parquet" not in str(error):
+                    raise _complaint(error, sql) from error
+                raise LakeError(
+                    f"a data file cannot be read: {error}", at=AT, fix=f"see which is damaged: {DOCTOR}"
+                ) from error
             except duckdb.Error as error:
-                text, at = complaint(error, sql)
-                raise QueryError(text, at=at, fix="correct the SQL; it is DuckDB's dialect") from error
+                raise _complaint(error, sql) from error
         return Answer(found.slice(0, rows), len(found) > rows, entry.build if entry else None, snapshot)
 
     def tables(self, name: str | None = None) -> list[Listed]:
@@ -131,12 +137,18 @@ class Reader:
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Entry | None, int | None]]:
+        import duckdb
+
         from headrace.lake.catalog import connect
 
         with ExitStack() as held:
             connection = connect(threads=self._limits.threads, memory_limit=self._limits.memory)
             held.callback(connection.close)
-            yield connection, self._attach_gold(held, connection), self._attach_lake(held, connection)
+            try:
+                entry, snapshot = self._attach_gold(held, connection), self._attach_lake(held, connection)
+            except (sqlite3.Error, duckdb.Error) as error:
+                raise _unreadable(error) from error
+            yield connection, entry, snapshot
 
     def _attach_gold(self, held: ExitStack, connection: duckdb.DuckDBPyConnection) -> Entry | None:
         from headrace.lake.catalog import attach_statement
@@ -155,6 +167,15 @@ class Reader:
         if snapshot is not None:
             connection.execute(attach_statement(_LAKE, self._lake, self._lake_data, snapshot=snapshot))
         return snapshot
+
+
+def _unreadable(error: Exception) -> LakeError:
+    return LakeError(f"a catalog cannot be read: {error}", at=AT, fix=f"see which file is damaged: {DOCTOR}")
+
+
+def _complaint(error: duckdb.Error, sql: str) -> QueryError:
+    text, at = complaint(error, sql)
+    return QueryError(text, at=at, fix="correct the SQL; it is DuckDB's dialect")
 
 
 def close_doors(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) -> None:
@@ -184,10 +205,16 @@ def latest_snapshot(catalog: Path) -> int | None:
 
 def _relations(connection: duckdb.DuckDBPyConnection) -> list[Relation]:
     """Return every table that a query may name, gold's first: a name without a schema means the first that has it."""
-    found = connection.execute(
-        "SELECT database_name, schema_name, table_name FROM duckdb_tables() WHERE database_name IN (?, ?) ORDER BY ALL",
-        [_GOLD, _LAKE],
-    ).fetchall()
+    import duckdb
+
+    try:
+        found = connection.execute(
+            "SELECT database_name, schema_name, table_name FROM duckdb_tables() "
+            "WHERE database_name IN (?, ?) ORDER BY ALL",
+            [_GOLD, _LAKE],
+        ).fetchall()
+    except duckdb.Error as error:
+        raise _unreadable(error) from error
     relations: list[Relation] = []
     for database, schema, table in sorted(found, key=lambda row: (row[0] != _GOLD, row[1] != "main", row[1], row[2])):
         place = f'{database}."{schema}"."{table}"'

@@ -212,7 +212,7 @@ def test_a_position_past_the_end_is_an_older_copy(tmp_path):
     (row,) = drain(bus)
     with pytest.raises(BusError, match="older copy") as refused:
         bus.seek("orders", "reader", {row["partition"]: 2})
-    assert "mv " in refused.value.fix
+    assert "headrace doctor --repair" in refused.value.fix
 
 
 # retention
@@ -355,7 +355,7 @@ def damaged(folder: Path, harm) -> BusError:
     with pytest.raises(BusError) as refused:
         subscribe_and_drain(bus)
     assert "orders.db" in refused.value.at
-    assert "move" in refused.value.fix
+    assert "headrace doctor --repair" in refused.value.fix
     return refused.value
 
 

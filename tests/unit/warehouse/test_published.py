@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from headrace.errors import InternalError, UserError
+from headrace.errors import LakeError, UserError
 from headrace.warehouse.published import Entry, Ledger, read_ledger, write_ledger
 
 
@@ -72,5 +72,5 @@ def test_another_format_and_a_damaged_file_are_said(tmp_path):
     with pytest.raises(UserError, match="format 99"):
         read_ledger(path)
     path.write_text(json.dumps({"format": 1, "past": [{}], "undone": [], "last_number": 1}))
-    with pytest.raises(InternalError):
+    with pytest.raises(LakeError):
         read_ledger(path)

@@ -7,7 +7,9 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from headrace.bus.base import Lag
 from headrace.bus.sqlite import SqliteBus
+from headrace.errors import BusError, LakeError
 from headrace.lake.reader import open_reader
 from headrace.lake.row_counts import row_counts
 from headrace.runtime.tick import subscription
@@ -15,7 +17,6 @@ from headrace.runtime.views.edges import files_of, pushes_of
 from headrace.words import COUNTS, SCHEMA_VERSION, Fate
 
 if TYPE_CHECKING:
-    from headrace.bus.base import Lag
     from headrace.config.project import Project
     from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
@@ -47,13 +48,21 @@ class SourceStatus:
 def status(project: Project) -> dict[str, SourceStatus]:
     """Return the status of every source, read from the files: with a running `up` or without."""
     with closing(SqliteBus(project.state / "bus")) as bus:  # before the lake: what is committed meanwhile is in both
-        waits = {name: bus.lag(source.topic, subscription(name)) for name, source in project.sources.items()}
+        waits = {name: _lag(bus, source) for name, source in project.sources.items()}
     with open_reader(project.state / "lake") as lake:
         if lake is not None:
             lake.pin()  # what is counted in several queries must be of one commit
         found = {name: source_status(source, lake, waits[name]) for name, source in project.sources.items()}
     files, pushes = files_of(project), pushes_of(project)
     return {name: replace(each, files=files.get(name), pushes=pushes.get(name)) for name, each in found.items()}
+
+
+def _lag(bus: SqliteBus, source: Source) -> Lag | BusError:
+    """Return how much of a source waits, or why that cannot be told: a damaged topic is its own sources' trouble."""
+    try:
+        return bus.lag(source.topic, subscription(source.id))
+    except BusError as problem:
+        return problem
 
 
 def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
@@ -66,8 +75,11 @@ def as_json(statuses: dict[str, SourceStatus]) -> dict[str, Any]:
     return {"sources": sources}
 
 
-def source_status(source: Source, lake: LakeReader | None, waits: Lag) -> SourceStatus:
-    """Return the status of one source, as a reader sees it that is pinned to one commit."""
+def source_status(source: Source, lake: LakeReader | None, waits: Lag | BusError) -> SourceStatus:
+    """Return the status of one source, as a reader sees it that is pinned to one commit.
+
+    What of it cannot be read does not add up: it is said there, and other sources are told all the same.
+    """
     contracts = {dataset.name: dataset.contract.version for dataset in source.datasets}
     counts = dict.fromkeys(COUNTS, 0)
     faults: list[str] = []
@@ -77,13 +89,19 @@ def source_status(source: Source, lake: LakeReader | None, waits: Lag) -> Source
         for row in ledger(lake, source.id):
             for name in counts:
                 counts[name] += row[name]
-        faults = unbalanced(lake, source)
+        try:
+            faults = unbalanced(lake, source)
+        except LakeError as problem:
+            faults = [f"its rows cannot be counted: {problem}"]
         counts["accepted"] = _accepted(lake, source)
         last = lake.rows(
             "SELECT max(committed_at) AS last_commit, count(*) AS batches FROM lake.ops.batches WHERE source = ?",
             [source.id],
         )[0]
         warned = _warned(lake, source.id)
+    if isinstance(waits, BusError):
+        faults = [*faults, f"what waits cannot be told: {waits}"]
+        waits = Lag(0, None)
     age = (dt.datetime.now(dt.UTC) - waits.oldest).total_seconds() if waits.oldest else 0.0
     return SourceStatus(
         ledger=counts,

@@ -1,0 +1,71 @@
+"""A copy of the catalog beside it, so that a damaged one is no end: what came after the copy is still on the bus.
+
+A topic keeps what was committed for an hour; the copy is made anew well within that, and whenever files that it names
+were removed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from headrace.disk import sync
+from headrace.errors import LakeError
+from headrace.lake.catalog import CATALOG
+from headrace.sqlite_file import aside_of, connect
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COPY = "catalog.copy"
+EVERY_SECS = 600.0
+_TIMEOUT_SECS = 10.0
+
+
+def copy_is_due(folder: Path) -> bool:
+    """Say whether the copy is older than it may be, while there is something newer to copy."""
+    try:
+        copied = (folder / COPY).stat().st_mtime
+    except OSError:
+        return True
+    return time.time() - copied >= EVERY_SECS and any(
+        path.stat().st_mtime > copied for path in (folder / CATALOG, folder / f"{CATALOG}-wal") if path.exists()
+    )
+
+
+def copy_catalog(folder: Path) -> None:
+    """Copy the catalog as it is now, whole or not at all, durably. Raises `sqlite3.Error`, `OSError`."""
+    draft = folder / f"{COPY}.draft"
+    draft.unlink(missing_ok=True)
+    with (
+        closing(connect(folder / CATALOG, "ro", _TIMEOUT_SECS)) as catalog,
+        closing(sqlite3.connect(draft)) as copy,
+    ):
+        copy.execute("PRAGMA synchronous=OFF")  # it is synced whole, before it gets its name
+        catalog.backup(copy)
+    sync(draft)
+    draft.replace(folder / COPY)
+    sync(folder)
+
+
+def restore_copy(folder: Path) -> Path:
+    """Move the catalog aside and put a copy of the copy in its place; return where the catalog is now."""
+    catalog = folder / CATALOG
+    draft = folder / f"{CATALOG}.draft"
+    try:
+        draft.unlink(missing_ok=True)
+        with closing(connect(folder / COPY, "ro", _TIMEOUT_SECS)) as copy, closing(sqlite3.connect(draft)) as new:
+            copy.backup(new)
+        sync(draft)
+        aside = aside_of(catalog)
+        for end in ("-wal", "-shm", ""):  # the log first: it must not be replayed into the copy
+            path = catalog.with_name(catalog.name + end)
+            if path.exists():
+                path.rename(aside.with_name(aside.name + end))
+        draft.rename(catalog)
+        sync(folder)
+    except (sqlite3.Error, OSError) as error:
+        raise LakeError(f"the copy cannot be put back: {error}", at=str(folder / COPY), fix="see the disk") from error
+    return aside
