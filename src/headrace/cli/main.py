@@ -44,6 +44,7 @@ VERBS = (
     Verb("status", "headrace.cli.status", "Show each source: its ledger, balance, lag and freshness."),
     Verb("verify", "headrace.cli.verify", "Prove that nothing is lost or doubled on the way to silver."),
     Verb("doctor", "headrace.cli.doctor", "Find damaged files, say what is lost, and mend them."),
+    Verb("chaos", "headrace.cli.chaos", "Break a copy in every way; prove that nothing is lost."),
     Verb("top", "headrace.cli.top", "Watch rates, lag, freshness and fates of each source, live."),
     Verb("good", "headrace.cli.good", "Show the last accepted events of a source."),
     Verb("bad", "headrace.cli.bad", "Show the last rejected messages of a source, and why."),
