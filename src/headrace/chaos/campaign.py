@@ -24,7 +24,7 @@ from headrace.errors import InternalError
 from headrace.fault_points import POINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from headrace.chaos.supply import Supply
     from headrace.config.project import Project
@@ -83,7 +83,7 @@ class Report:
 def run(
     project: Project,
     supply: Supply,
-    seeds: range,
+    seeds: Sequence[int],
     *,
     at_once: int = 1,
     told: Callable[[Report], None] = lambda _: None,

@@ -33,6 +33,8 @@ DOERS: dict[str, tuple[Does, ...]] = {  # which lives pass the points of a step,
     "relay": ("relay",),
     "landing": ("land",),
 }
+COMMITS = ("bus.publish", "tick.commit", "lake.commit", "gold.publish", "spool.put", "relay.note", "landing.note")
+COMMIT_SHARE = 0.3  # of strikes: where something becomes true for others, most can go wrong
 GOLD_EVERY = 25  # schedules: a build costs as much as all the rest of one
 RELAY_EVERY = 8
 HOUR = 3600
@@ -186,7 +188,8 @@ def _fault(rng: Random, does: Does, strike: Strike) -> Fault:
     points = [point for point in POINTS if does in doers(point)[:1] or (does in doers(point) and rng.random() < 0.5)]
     if strike == "full":  # a step that lasts already cannot be refused any more
         points = [point for point in points if point.endswith(".before")]
-    point = rng.choice(points)
+    commits = [point for point in points if point.rpartition(".")[0] in COMMITS]
+    point = rng.choice(commits if commits and rng.random() < COMMIT_SHARE else points)
     often = doers(point)[:1] == (does,) and not point.startswith(("gold.", "lake.expire", "lake.clean", "bus.create"))
     nth = rng.choice((1, 1, 1, 2, 2, 3, 5, 9)) if often else 1
     return Fault(point, nth, strike, round(rng.uniform(0.01, 0.15), 3) if strike == "pause" else 0.0)
