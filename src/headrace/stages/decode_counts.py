@@ -64,6 +64,16 @@ def count_bytes(texts: pa.Array, *, written: bool = False) -> Counted:
     return Counted(colons, quotes, hazards)
 
 
+def count_quotes(texts: pa.Array) -> tuple[Counts, Flags]:
+    """Count the quotes of each text, escaped or not, and say which have a backslash."""
+    quotes, escaped = np.zeros(len(texts), dtype=np.int64), np.zeros(len(texts), dtype=np.bool_)
+    for rows, here, borders in _chunks(texts):
+        quotes[rows] = _per_row(here == _QUOTE, borders)
+        slashes = np.flatnonzero(here == _BACKSLASH)
+        escaped[np.searchsorted(borders, slashes, side="right") - 1 + rows.start] = True
+    return quotes, escaped
+
+
 def count_openers(texts: pa.Array) -> Counts:
     """Count the opening brackets of each text, those within strings too."""
     openers = np.zeros(len(texts), dtype=np.int64)

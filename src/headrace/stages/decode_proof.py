@@ -6,7 +6,8 @@ in the bytes, the closing quotes before a colon (at least one for each member of
 string); and, in the parsed form, the members M and the strings S that were found. `colons == M` proves that each member
 was found, once: no unknown key, no second key, no null, nothing of another shape. `quotes == 2 * (M + S)` then proves
 that each text was a string, arrays set aside. A comma before a closing bracket and whitespace between a key and its
-colon are left to the exact reader; so is whatever fails to add up.
+colon are left to the exact reader; so is whatever fails to add up. What is written without a blank, as most machines
+do, is proven by its length instead (`decode_lengths`), at a fraction of the cost.
 
 Unknown members that open objects turn out to have join the layout as free JSON, beside the members that the contract
 keeps as JSON text. What is inside of free JSON is counted in its own bytes, and proven by `decode_free`. Null is given
@@ -26,8 +27,17 @@ import pyarrow.compute as pc
 
 from headrace.contracts.contract import is_json
 from headrace.contracts.types import literal
-from headrace.stages.decode_counts import NULL_RAW, NULL_TEXT, count_bytes, sums, too_deep, without_escapes
+from headrace.stages.decode_counts import (
+    NULL_RAW,
+    NULL_TEXT,
+    count_bytes,
+    count_quotes,
+    sums,
+    too_deep,
+    without_escapes,
+)
 from headrace.stages.decode_free import Free, disprove
+from headrace.stages.decode_lengths import array_bytes, infinite, name_bytes, object_bytes, respelled, text_bytes
 from headrace.stages.decode_shape import Node, Shape, is_array, is_object, is_text
 from headrace.stages.sql import SqlKernel
 
@@ -40,10 +50,10 @@ if TYPE_CHECKING:
     Rows = npt.NDArray[np.intp]
 
 _SAMPLE = 24  # documents that are asked for their unknown members, in a batch that has some
-_SCALAR = np.zeros(256, dtype=np.uint8)  # by first character: 1 a number or boolean, 2 a string, 3 a sign, then nested
-_SCALAR[[*b"0123456789tf"]] = 1
-_STRING, _SIGN, _ARRAY, _OBJECT = 2, 3, 4, 5
-_SCALAR[[*b'"-[{']] = _STRING, _SIGN, _ARRAY, _OBJECT
+_OTHER, _BOOLEAN, _NUMBER, _STRING, _SIGN, _ARRAY, _OBJECT = range(7)
+_KIND = np.zeros(256, dtype=np.uint8)
+_KIND[[*b"0123456789"]] = _NUMBER
+_KIND[[*b'tf"-[{']] = _BOOLEAN, _BOOLEAN, _STRING, _SIGN, _ARRAY, _OBJECT
 
 
 class Proof(NamedTuple):
@@ -69,6 +79,8 @@ class _Found(NamedTuple):
     strings: Counts
     nulls: Counts
     doubtful: Flags
+    least: Counts
+    unsettled: Flags
 
 
 class Prover:
@@ -153,8 +165,9 @@ class _Reading:
 
     def __init__(self, prover: Prover, docs: pa.Array) -> None:
         self._prover, self._docs = prover, docs
-        self._colons, self._quotes, self._hazards = count_bytes(docs)
         rows = len(docs)
+        self._colons, self._quotes = (np.zeros(rows, dtype=np.int64) for _ in range(2))
+        self._hazards, self._counted = (np.zeros(rows, dtype=np.bool_) for _ in range(2))
         self._open = np.ones(rows, dtype=np.bool_)
         self._place = np.full(rows, -1, dtype=np.int64)
         self._nulls = np.zeros(rows, dtype=np.int64)
@@ -170,11 +183,35 @@ class _Reading:
         docs = self._docs if len(rows) == len(self._docs) else self._docs.take(pa.array(rows))
         tally = self._prover.tally(self._prover.parse(docs), nulls=False)
         found = tally.found
-        missing = self._colons[rows] - found.members
-        even = self._quotes[rows] == 2 * (found.members + found.strings)
-        proven = (missing == 0) & even & (found.members > 0) & ~found.doubtful & ~self._hazards[rows]
-        self._open[rows] = missing > 0
+        certain = (found.members > 0) & ~found.doubtful
+        proven = certain & self._filled(docs, found)
+        rest = np.flatnonzero(~proven)
+        self._open[rows] = False
+        if len(rest):
+            here = rows[rest]
+            self._count(here)
+            missing = self._colons[here] - found.members[rest]
+            even = self._quotes[here] == 2 * (found.members + found.strings)[rest]
+            proven[rest] = certain[rest] & (missing == 0) & even & ~self._hazards[here]
+            self._open[here] = missing > 0
         self._keep(rows, docs, tally, proven)
+
+    def _filled(self, docs: pa.Array, found: _Found) -> Flags:
+        """Say which of some documents have no room for more than what was found in them (`decode_lengths`)."""
+        lengths = pc.fill_null(pc.binary_length(docs), 0).to_numpy(zero_copy_only=False)
+        full: Flags = (found.least == lengths) & ~found.unsettled
+        if full.any():
+            quotes, escaped = count_quotes(docs)
+            full &= ~escaped & (quotes == 2 * (found.members + found.strings))
+        return full
+
+    def _count(self, rows: Rows) -> None:
+        """Count in the bytes of those documents that were not counted yet."""
+        rows = rows[~self._counted[rows]]
+        whole = len(rows) == len(self._docs)
+        counted = count_bytes(self._docs if whole else self._docs.take(pa.array(rows)))
+        self._colons[rows], self._quotes[rows], self._hazards[rows] = counted
+        self._counted[rows] = True
 
     def with_nulls(self, rows: Rows) -> None:
         """Prove documents with null members: each null becomes a string that none of them holds."""
@@ -261,13 +298,26 @@ class _Tally:
             marker = NULL_TEXT if is_text(field) else NULL_RAW
             null = pc.fill_null(pc.equal(array, marker), False).to_numpy(zero_copy_only=False)
         kind = _kinds(array)
+        least, loose = self._least(array, present, kind, text=is_text(field))
         if is_text(field):
             # An array becomes text too; one of a single string would add up.
             arrays = present & (kind == _ARRAY)
-            return _Found(array, present, none, (present & ~null).astype(np.int64), null.astype(np.int64), arrays)
+            strings = (present & ~null).astype(np.int64)
+            return _Found(array, present, none, strings, null.astype(np.int64), arrays, least, loose)
         strings = (present & (kind == _STRING) & ~null).astype(np.int64)
-        doubtful = present & ((kind == 0) | (kind >= _ARRAY))
-        return _Found(array, present, none, strings, null.astype(np.int64), doubtful)
+        doubtful = present & ((kind == _OTHER) | (kind >= _ARRAY))
+        return _Found(array, present, none, strings, null.astype(np.int64), doubtful, least, loose)
+
+    def _least(
+        self, array: pa.Array, present: Flags, kind: npt.NDArray[np.uint8], *, text: bool
+    ) -> tuple[Counts, Flags]:
+        """Return the fewest bytes of each value, and where that is not certain. Marks of null have no length."""
+        if self._with_nulls:
+            return np.zeros(len(array), dtype=np.int64), np.ones(len(array), dtype=np.bool_)
+        loose = respelled(array, present & (kind == _NUMBER))
+        if text:  # an object becomes text too, with members that were not counted
+            loose |= (present & (kind == _OBJECT)) | infinite(array, present & (kind == _OTHER))
+        return text_bytes(array, present, quoted=not text), loose
 
     def _json(self, array: pa.Array, rows: Rows, room: int, *, exact: bool) -> _Found:
         """Count free JSON, in its own bytes, which may nest as deep as there is room."""
@@ -275,8 +325,9 @@ class _Tally:
         nulls, members = (np.zeros(len(array), dtype=np.int64) for _ in range(2))
         null = np.zeros(len(array), dtype=np.bool_)
         kind = _kinds(array)
+        least, loose = self._least(array, present, kind, text=False)
         rich = present & (kind >= _ARRAY)
-        doubtful = present & (kind == 0)
+        doubtful = present & (kind == _OTHER)
         if self._with_nulls:
             null = pc.fill_null(pc.equal(array, NULL_RAW), False).to_numpy(zero_copy_only=False)
             nulls += null
@@ -297,16 +348,17 @@ class _Tally:
             some = real if exact else rich
             texts = array if some.all() else array.filter(pa.array(some))
             self.free.append(Free(texts, rows[some], rich[some], exact))
-        return _Found(array, present, members, strings, nulls, doubtful)
+        return _Found(array, present, members, strings, nulls, doubtful, least, loose | rich)
 
     def _object(self, array: pa.StructArray, node: Node, rows: Rows) -> _Found:
         size = len(array)
-        members, strings, nulls, known = (np.zeros(size, dtype=np.int64) for _ in range(4))
-        doubtful = np.zeros(size, dtype=np.bool_)
+        members, strings, nulls, known, least = (np.zeros(size, dtype=np.int64) for _ in range(5))
+        doubtful, loose = (np.zeros(size, dtype=np.bool_) for _ in range(2))
         columns = array.flatten()
         kept = []
         for index, column in enumerate(columns):
             stranger = index >= len(node.children)
+            name = node.strangers[index - len(node.children)] if stranger else node.children[index].field.name
             if stranger:
                 exact = self._lenient and node is self._root
                 found = self._json(column, rows, self._max_depth - node.level - 1, exact=exact)
@@ -315,7 +367,7 @@ class _Tally:
                     texts = found.array
                     if self._with_nulls:
                         texts = pc.if_else(pc.equal(texts, NULL_RAW), "null", texts)
-                    self._unknown.append((node.strangers[index - len(node.children)], texts))
+                    self._unknown.append((name, texts))
             else:
                 found = self._value(column, node.children[index], rows)
                 kept.append(found.array)
@@ -325,6 +377,8 @@ class _Tally:
             strings += found.strings
             nulls += found.nulls
             doubtful |= found.doubtful
+            least += found.least + name_bytes(name) * found.present
+            loose |= found.unsettled
         # An object of nothing but unknown members would look like none.
         doubtful |= (members > 0) & (known == 0)
         whole = array
@@ -332,7 +386,8 @@ class _Tally:
             fields = [pa.field(child.field.name, each.type) for child, each in zip(node.children, kept, strict=True)]
             mask = None if array.null_count == 0 else array.is_null()
             whole = pa.StructArray.from_arrays(kept, fields=fields, mask=mask)
-        return _Found(whole, members > 0, members, strings, nulls, doubtful)
+        present = members > 0
+        return _Found(whole, present, members, strings, nulls, doubtful, object_bytes(least, present), loose)
 
     def _array(self, array: pa.ListArray, node: Node, rows: Rows) -> _Found:
         borders = array.offsets.to_numpy().astype(np.int64)
@@ -341,18 +396,20 @@ class _Tally:
         found = self._value(values, node.children[0], np.repeat(rows, np.diff(borders)))
         # An element that is null, or an object without a known member, cannot be told from one of another shape.
         doubtful = sums(~found.present | found.doubtful, borders) > 0
-        whole = array
+        whole, present = array, _valid(array)
         if found.array is not values:
             mask = None if array.null_count == 0 else array.is_null()
             type_ = pa.list_(pa.field(array.type.value_field.name, found.array.type))
             whole = pa.ListArray.from_arrays(pa.array(borders.astype(np.int32)), found.array, type=type_, mask=mask)
         return _Found(
             whole,
-            _valid(array),
+            present,
             sums(found.members, borders),
             sums(found.strings, borders),
             sums(found.nulls, borders),
             doubtful,
+            array_bytes(sums(found.least, borders), np.diff(borders), present),
+            sums(found.unsettled, borders) > 0,
         )
 
 
@@ -380,9 +437,9 @@ def _kinds(array: pa.Array) -> npt.NDArray[np.uint8]:
     offsets = np.frombuffer(array.buffers()[1], dtype=np.int32)[array.offset : array.offset + len(array)]
     data = np.frombuffer(array.buffers()[2], dtype=np.uint8)
     limit = len(data) - 1
-    kinds = _SCALAR[data[np.minimum(offsets, limit)]]
-    signs = np.flatnonzero(kinds == 3)
+    kinds = _KIND[data[np.minimum(offsets, limit)]]
+    signs = np.flatnonzero(kinds == _SIGN)
     if len(signs):
         after = data[np.minimum(offsets[signs] + 1, limit)]
-        kinds[signs] = (after >= 48) & (after <= 57)
+        kinds[signs] = np.where((after >= 48) & (after <= 57), _NUMBER, _OTHER)
     return kinds
