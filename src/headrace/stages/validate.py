@@ -14,11 +14,12 @@ from headrace.stages.json_text import Unreadable, read
 from headrace.stages.rejections import Fault, none_rejected, of_faults
 from headrace.stages.sql import SqlKernel
 from headrace.stages.validate_exact import ExactPath
-from headrace.stages.validate_rules import compile_rules
+from headrace.stages.validate_rules import Rules, compile_rules, is_unmarked, may_be_unmarked
 
 if TYPE_CHECKING:
     from headrace.contracts.contract import Contract
 
+_ENVELOPE = (words.ROW, words.EVENT_ID, words.INGEST_TIME, words.SEQ, words.TRACE_ID)
 _ANY_DEPTH = 10**9  # decode has set the limit
 
 
@@ -35,36 +36,34 @@ class Validate:
         self._schema = contract.arrow_schema()
         self._lenient = contract.validation == "lenient"
         self._exact = ExactPath(contract)
-        self._rules = compile_rules(contract)
+        self._unmarked = frozenset(field.name for field in self._schema if may_be_unmarked(field))
+        self._rules = compile_rules(contract, self._unmarked)
         self._kernel = SqlKernel()
 
     def __call__(self, batch: pa.RecordBatch) -> Outcome:
         """Decide on a batch of decode's `kept`."""
         columns, sure = self._sure(batch)
-        slow = pc.indices_nonzero(pc.invert(sure))
         faults: list[Fault] = []
-        extras: list[str | None] | None = None
-        good = None
+        envelope = [batch.column(name) for name in _ENVELOPE]
+        extra = _unknown(batch)
+        slow = pc.indices_nonzero(pc.invert(sure))
         if len(slow):
             values, extras, kept_rows = self._one_by_one(batch, slow.to_pylist(), faults)
-            fast = pc.indices_nonzero(sure)
-            order = pa.concat_arrays([fast.cast(pa.int64()), pa.array(kept_rows, pa.int64())])
-            rank = pc.sort_indices(order)
-            good = order.take(rank)
-            extras_all = pa.concat_arrays([_unknown(batch).filter(sure), pa.array(extras, pa.string())])
-            extra = extras_all.take(rank)
-            columns = [
-                pa.concat_arrays([column.filter(sure), exact]).take(rank)
-                for column, exact in zip(columns, values, strict=True)
-            ]
-        else:
-            extra = _unknown(batch)
-        envelope = [words.ROW, words.EVENT_ID, words.INGEST_TIME, words.SEQ, words.TRACE_ID]
-        rest = [batch.column(name) if good is None else batch.column(name).take(good) for name in envelope]
-        fields = [*self._schema, *(batch.schema.field(name) for name in envelope)]
+            columns = [column.filter(sure) for column in columns]
+            extra = extra.filter(sure)
+            if kept_rows:
+                order = pa.concat_arrays([pc.indices_nonzero(sure).cast(pa.int64()), pa.array(kept_rows, pa.int64())])
+                rank = pc.sort_indices(order)
+                columns = [
+                    pa.concat_arrays([column, exact]).take(rank) for column, exact in zip(columns, values, strict=True)
+                ]
+                extra = pa.concat_arrays([extra, pa.array(extras, pa.string())]).take(rank)
+                envelope = [column.take(order.take(rank)) for column in envelope]
+            else:
+                envelope = [column.filter(sure) for column in envelope]
+        fields = [*self._schema, *(batch.schema.field(name) for name in _ENVELOPE)]
         fields.append(pa.field(words.SCHEMA_VERSION, pa.string()))
-        rows = len(batch) if good is None else len(good)
-        rest.append(pa.repeat(pa.scalar(self._contract.version), rows))
+        rest = [*envelope, pa.repeat(pa.scalar(self._contract.version), len(envelope[0]))]
         if self._lenient:
             fields.append(pa.field(words.EXTRA, pa.string()))
             rest.append(extra)
@@ -75,14 +74,32 @@ class Validate:
         """Return typed columns, and for which rows the rules are sure of them."""
         if self._rules is None or FIELDS not in batch.schema.names or not len(batch):
             return [pa.nulls(len(batch), field.type) for field in self._schema], pa.repeat(False, len(batch))
-        source = pa.table({name: batch.column(name) for name in (FIELDS, STRANGERS, NULLS, "doc")})
-        table = self._kernel.run(self._rules, events=source)
-        columns = [_one_chunk(column) for column in table.columns]
+        fields = batch.column(FIELDS)
+        members = dict(zip((field.name for field in fields.type), fields.flatten(), strict=True))
+        rules = self._rules_for(members, fields.null_count, self._rules)
+        read = sorted(rules.reads) or [self._schema.names[0]]
+        known = pa.StructArray.from_arrays([members[name] for name in read], read, mask=fields.is_null())
+        source = {FIELDS: known, **{name: batch.column(name) for name in (STRANGERS, NULLS, "doc")}}
+        table = self._kernel.run(rules.sql, events=pa.table(source))
+        sure, *values = (_one_chunk(column) for column in table.columns)
+        members |= dict(zip(rules.columns, values, strict=True))
         typed = [
-            column if column.type == field.type else column.cast(field.type)
-            for column, field in zip(columns[1:], self._schema, strict=True)
+            column if (column := members[field.name]).type == field.type else column.cast(field.type)
+            for field in self._schema
         ]
-        return typed, columns[0]
+        return typed, sure
+
+    def _rules_for(self, members: dict[str, pa.Array], unproven: int, rules: Rules) -> Rules:
+        """Return the rules for what a batch has null in: those of the batch before, if they do."""
+        marked = {
+            field.name
+            for field in self._schema
+            if field.name in self._unmarked and not is_unmarked(members[field.name], field, unproven)
+        }
+        if marked:
+            self._unmarked -= marked  # for good: rules that change are planned anew
+            self._rules = rules = compile_rules(self._contract, self._unmarked) or rules
+        return rules
 
     def _one_by_one(
         self, batch: pa.RecordBatch, rows: list[int], faults: list[Fault]

@@ -4,14 +4,16 @@ It reads decode's `fields`, where each member is proven to be what it seems: a t
 the exact path writes it, each name is there once, null is `decode_counts.NULL_TEXT` or `NULL_RAW`. What `fields` leaves
 out, unknown members and the null of an object or array, is told by the bits of `strangers` and `nulls`. "Certain" errs
 on one side only: a false here sends the event to the exact path, a true must be what the full validator says, with the
-values of the exact path.
+values of the exact path. Columns of text that hold no null are values already; they stay where they are, and are only
+looked at where a rule says something of them.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
 from headrace.contracts.contract import is_json
@@ -25,6 +27,7 @@ from headrace.stages.validate_texts import NotCompiled, format_rule, literal, pa
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from collections.abc import Set as AbstractSet
 
     from headrace.contracts.contract import Contract
 
@@ -49,27 +52,85 @@ _DEPTH = 32
 _FORMATS = {"TIMESTAMPTZ": "date-time", "TIMESTAMP": "datetime", "DATE": "date", "TIME": "time-of-day"}
 
 
-def compile_rules(contract: Contract) -> str | None:
-    """Return the SELECT over `events` (`fields`, `strangers`, `nulls`, `doc`): `_sure`, then the columns.
+class Rules(NamedTuple):
+    """The SELECT over `events` (`fields`, `strangers`, `nulls`, `doc`): `_sure`, then the values of `columns`.
 
-    None where nothing compiles.
+    `reads` are the members of `fields` that it needs, and `doc` where it needs the text itself.
+    """
+
+    sql: str
+    columns: tuple[str, ...]
+    reads: frozenset[str]
+
+
+def compile_rules(contract: Contract, unmarked: AbstractSet[str] = frozenset()) -> Rules | None:
+    """Return the rules of a contract, None where nothing compiles.
+
+    `unmarked` names columns that `is_unmarked` says true of. Of these, the ones that are text are values already, and
+    not among those that the rules return.
     """
     try:
-        return _Compiler(contract.schema).select(contract)
+        return _Compiler(contract.schema, unmarked).select(contract)
     except NotCompiled:
         return None
+
+
+def may_be_unmarked(field: pa.Field) -> bool:
+    """Return whether to ask `is_unmarked` of a column: not of objects and arrays that hold more than text."""
+    if pa.types.is_list(field.type):
+        return _is_text(field)
+    if pa.types.is_struct(field.type):
+        return is_json(field) or _is_text(field)
+    return True
+
+
+def is_unmarked(array: pa.Array, field: pa.Field, unproven: int) -> bool:
+    """Return whether no text in a member of `fields` stands for null, and an object is there in every proven row."""
+    if pa.types.is_struct(array.type):
+        children = array.flatten()
+        return any(_always_there(child, unproven) for child in children) and all(
+            is_unmarked(child, of, unproven) for child, of in zip(children, field.type, strict=True)
+        )
+    if pa.types.is_list(array.type):
+        return True  # what is in a proven array is no null
+    data, offsets = array.buffers()[2], array.buffers()[1]
+    if data is None or offsets is None or not len(array):
+        return True
+    begin, end = np.frombuffer(offsets, dtype=np.int32)[[array.offset, array.offset + len(array)]]
+    first = NULL_TEXT if is_text(field) else NULL_RAW[1]  # each a character that is rare
+    return not (np.frombuffer(data, dtype=np.uint8)[begin:end] == ord(first)).any()
+
+
+def _always_there(array: pa.Array, unproven: int) -> bool:
+    if pa.types.is_struct(array.type):
+        return any(_always_there(child, unproven) for child in array.flatten())
+    return bool(array.null_count == unproven)
+
+
+def _is_text(field: pa.Field) -> bool:
+    """Return whether a field is a text, or made of nothing else."""
+    if is_json(field):
+        return False
+    if pa.types.is_struct(field.type):
+        return all(_is_text(child) for child in field.type)
+    if pa.types.is_list(field.type):
+        return bool(pa.types.is_string(field.type.value_type)) and not is_json(field.type.value_field)
+    return bool(pa.types.is_string(field.type))
 
 
 class _Compiler:
     """Walks a schema beside the Arrow type that it was given; `at` is always the SQL of the value in hand."""
 
-    def __init__(self, root: Mapping[str, Any]) -> None:
+    def __init__(self, root: Mapping[str, Any], unmarked: AbstractSet[str]) -> None:
         self._root = root
+        self._unmarked = unmarked
+        self._places = tuple(f"{FIELDS}.{quoted(name)}" for name in unmarked)
         self._draft = root.get("$schema")
         self._names = 0
         self._closed = 0  # the places where unknown members are not certainly valid
+        self._asserted: dict[str, set[str]] = {}  # by value: the conditions that hold of it unless it is null
 
-    def select(self, contract: Contract) -> str:
+    def select(self, contract: Contract) -> Rules:
         if not contract.columns:
             raise NotCompiled
         columns = placed_fields(contract)
@@ -80,9 +141,15 @@ class _Compiler:
         if any(_has_decimal(field.type) for field in columns):
             # A parser that reads doubles keeps 15 digits; a longer run, wherever it is, may be a number that lost some.
             sure.append("NOT regexp_matches(doc, '[0-9.]{16}')")
-        values = [f"{self._value(field, _member(FIELDS, field))} AS {quoted(field.name)}" for field in columns]
-        certain = " AND ".join(f"COALESCE({each}, false)" for each in sure)
-        return f"SELECT {certain} AS _sure, {', '.join(values)} FROM events"
+        computed = [field for field in columns if field.name not in self._unmarked or not _is_text(field)]
+        values = [f"{self._value(field, _member(FIELDS, field))} AS {quoted(field.name)}" for field in computed]
+        certain = " AND ".join(f"COALESCE({each}, false)" for each in sure if each != "true")
+        sql = f"SELECT {', '.join([f'{certain} AS _sure', *values])} FROM events"
+        reads = {field.name for field in columns if _member(FIELDS, field) in sql}
+        return Rules(sql, tuple(field.name for field in computed), frozenset(reads))
+
+    def _is_unmarked(self, at: str) -> bool:
+        return any(at == place or at.startswith(f"{place}.") for place in self._places)
 
     # What the schema says of a value that is there and not null.
 
@@ -114,6 +181,7 @@ class _Compiler:
         else:
             checks += self._number(schema, at, field, said)
         self._only(said, _OF_OBJECTS | _OF_ARRAYS | _OF_STRINGS | _OF_NUMBERS | {"type", "enum", "const"})
+        self._asserted.setdefault(at, set()).update(checks)
         return _all(checks)
 
     def _own(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -256,12 +324,18 @@ class _Compiler:
     def _member(self, schema: object, at: str, field: pa.Field, depth: int, *, required: bool) -> str:
         check = self._check(schema, at, field, depth + 1)
         missing = _sql(value=not required)
+        unmarked = self._is_unmarked(at)
         if pa.types.is_nested(field.type) and not is_json(field):
+            if unmarked and pa.types.is_struct(field.type):
+                return check  # it is there
             if place(field) >= 0 and at.startswith(FIELDS):
                 admits = self._admits_null(schema, 0)
                 bit = f"{NULLS} & {1 << place(field)}"
                 missing = _sql(value=admits) if admits is not required else f"{bit} {'<>' if required else '='} 0"
             return f"CASE WHEN {_absent(at, field)} THEN {missing} ELSE {check} END"
+        if unmarked:
+            there = _all([f"{at} IS NOT NULL", check])
+            return there if required else "true" if check == "true" else f"({at} IS NULL OR {check})"
         absent = f"WHEN {_absent(at, field)} THEN {missing}"
         null = f"WHEN {at} = {_null(field)} THEN {_sql(value=self._admits_null(schema, 0))}"
         return f"CASE {absent} {null} ELSE {check} END"
@@ -311,7 +385,10 @@ class _Compiler:
             whole_digits = f"[0-9]{{1,{whole}}}" if whole else "0"
             # 0.0 may have been 1e-999.
             check = f"regexp_full_match({at}, '-?{whole_digits}{fraction}') AND {at} NOT IN ('0.0', '-0.0')"
-        return f"({at} IS NULL OR {at} = {_null(field)} OR COALESCE({check}, false))"
+        if check in self._asserted.get(at, ()):
+            return "true"
+        null = "" if self._is_unmarked(at) else f"{at} = {_null(field)} OR "
+        return f"({at} IS NULL OR {null}COALESCE({check}, false))"
 
     def _value(self, field: pa.Field, at: str) -> str:
         type_ = field.type
