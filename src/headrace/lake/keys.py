@@ -41,10 +41,11 @@ class Runs:
         found: list[np.ndarray] = [np.zeros(0, np.uint64)]
         for run in self._runs:
             first = np.searchsorted(run, low, side="left")
-            last = np.searchsorted(run, high, side="right")
-            here = last > first
-            hit |= here
-            found += [run[start:end] for start, end in zip(first[here], last[here], strict=True)]
+            here = np.flatnonzero(first < len(run))
+            here = here[run[first[here]] <= high[here]]  # the first that is not below a range is in it, or nothing is
+            last = np.searchsorted(run, high[here], side="right")
+            hit[here] = True
+            found += [run[start:end] for start, end in zip(first[here], last, strict=True)]
         inside = np.zeros(len(low), dtype=bool)
         inside[order] = hit
         return inside, np.concatenate(found)

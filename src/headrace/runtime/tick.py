@@ -230,7 +230,8 @@ class Tick:
         merges = rows.Merges(prepared)
         for name, batches in prepared.decided.kept.items():
             dataset, merge = self._merge_of[name]
-            merged, refused = self._merged_but(dataset, merge, pa.concat_batches(batches))
+            events = batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+            merged, refused = self._merged_but(dataset, merge, events)
             merges.quarantine += [refusal(prepared.source, dataset, event, problem) for event, problem in refused]
             merges.tally.merged(name, merged)
             table = tables.silver(dataset)

@@ -45,17 +45,24 @@ class DeduplicationSpec(Spec):
 
 @dataclass(frozen=True, slots=True)
 class Contended:
-    """A batch in two parts: rows whose key is nowhere else, and rows whose key is, or may be, somewhere else too.
+    """A batch, and those of its rows whose key is, or may be, somewhere else too: in the batch, or in silver.
 
-    `pairs` has a row for each of `rows`: its key, version and digest, and what the ledger wants to know of it.
+    `places` says which of the batch `rows` are; `hashes` and `maybe_stored` are theirs. `pairs` has a row for each of
+    them: its key, version and digest, and what the ledger wants to know of it.
     """
 
-    free: pa.RecordBatch
-    free_hashes: np.ndarray
+    batch: pa.RecordBatch
+    batch_hashes: np.ndarray
+    places: np.ndarray
     rows: pa.RecordBatch
-    hashes: np.ndarray
     maybe_stored: np.ndarray
     pairs: pa.Table | None = None
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """The hash of the key of each of `rows`."""
+        hashes: np.ndarray = self.batch_hashes[self.places]
+        return hashes
 
     @property
     def digests(self) -> list[bytes]:
@@ -93,16 +100,10 @@ class Merge:
         self._pairs_sql = _pairs_sql(dataset, columns)
 
     def contend(self, batch: pa.RecordBatch, hashes: np.ndarray, maybe_stored: np.ndarray) -> Contended:
-        """Part the rows whose key is alone in the batch and surely not in silver from all the others."""
-        contended = maybe_stored | _repeated(hashes)
-        if not contended.any():
-            none = np.zeros(0, dtype=bool)
-            return Contended(batch, hashes, batch.slice(0, 0), hashes[:0], none)
-        mask = pa.array(contended)
-        rows = batch.filter(mask)
-        free = batch.filter(pc.invert(mask))
-        pairs = self._pairs(rows)
-        return Contended(free, hashes[~contended], rows, hashes[contended], maybe_stored[contended], pairs)
+        """Find the rows whose key is not alone in the batch, or may be in silver."""
+        places = np.flatnonzero(maybe_stored | _repeated(hashes))
+        rows = batch.take(pa.array(places)) if len(places) else batch.slice(0, 0)
+        return Contended(batch, hashes, places, rows, maybe_stored[places], self._pairs(rows) if len(places) else None)
 
     def alone(self, batch: pa.RecordBatch, hashes: np.ndarray | None = None) -> Merged:
         """Take every event as one of its own, as the merge of a dataset without a key does."""
@@ -116,10 +117,13 @@ class Merge:
         `stored`: the silver rows of the contended keys (others do no harm); `superseded`: those of `contended.digests`
         that lost before.
         """
-        alone = self.alone(contended.free, contended.free_hashes)
+        batch, hashes = contended.batch, contended.batch_hashes
         if contended.pairs is None:
-            return alone
-        deltas = alone.deltas
+            return self.alone(batch, hashes)
+        kept = np.ones(len(batch), dtype=bool)
+        kept[contended.places] = False
+        deltas: dict[str, Counter[Fate]] = {}
+        _count(deltas, batch.column(words.SCHEMA_VERSION).filter(pa.array(kept)), Fate.SILVER)
         verdicts = self._verdicts(contended.pairs, stored, superseded)
         arrived = verdicts.filter(pc.invert(verdicts["stored"]))
         for fate in (Fate.SILVER, Fate.SUPERSEDED, Fate.DUPLICATE):
@@ -127,11 +131,12 @@ class Merge:
         removed = verdicts.filter(pc.and_(verdicts["stored"], pc.equal(verdicts["fate"], Fate.SUPERSEDED.value)))
         _count(deltas, removed["contract_version"], Fate.SUPERSEDED)
         _count(deltas, removed["contract_version"], Fate.SILVER, -1)
-        winners = np.sort(arrived.filter(pc.equal(arrived["fate"], Fate.SILVER.value))["nth"].to_numpy())
+        winners = arrived.filter(pc.equal(arrived["fate"], Fate.SILVER.value))["nth"].to_numpy()
+        kept[contended.places[winners]] = True
         lost = verdicts.filter(pc.equal(verdicts["fate"], Fate.SUPERSEDED.value))
         return Merged(
-            inserted=_concat(contended.free, contended.rows.take(pa.array(winners))),
-            hashes=np.concatenate((contended.free_hashes, contended.hashes[winners])),
+            inserted=batch if kept.all() else batch.filter(pa.array(kept)),
+            hashes=hashes[kept],
             removed_seqs=tuple(removed["seq"].to_pylist()),
             removed_dates=tuple(sorted(set(removed["event_date"].to_pylist()))),
             removed=stored.take(removed["nth"].combine_chunks()) if len(removed) else None,
@@ -207,9 +212,3 @@ def _repeated(hashes: np.ndarray) -> np.ndarray:
 def _count(deltas: dict[str, Counter[Fate]], versions: pa.ChunkedArray | pa.Array, fate: Fate, sign: int = 1) -> None:
     for each in pc.value_counts(versions).to_pylist():
         deltas.setdefault(each["values"], Counter())[fate] += sign * each["counts"]
-
-
-def _concat(first: pa.RecordBatch, second: pa.RecordBatch) -> pa.RecordBatch:
-    if not len(second):
-        return first
-    return pa.concat_batches([first, second]) if len(first) else second
