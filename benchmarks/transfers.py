@@ -17,6 +17,7 @@ import threading
 import time
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -193,6 +194,10 @@ class Reader:
         self._stop.set()
         self._thread.join()
 
+    def has_seen(self, versions: int) -> bool:
+        """Return whether at least so many versions were looked at."""
+        return len(self.seen.versions) >= versions
+
     def _run(self) -> None:
         from headrace.warehouse.published import read_ledger
 
@@ -289,15 +294,14 @@ def run(root: Path, *, count: int, accounts: int, seed: int, kills: int = 1, lea
         with Reader(project) as reader, closing(SqliteBus(project.state / "bus")) as bus:
             for index, batch in enumerate(sent.messages(size)):
                 bus.publish("transfers", batch)
-                share = least * index * size // len(sent)
-                _wait(lambda share=share: len(reader.seen.versions) >= share, up)
+                _wait(partial(reader.has_seen, least * index * size // len(sent)), up)
                 if index in deaths:
                     up.kill()
                     up.wait()
                     up = start(project)
                 _wait(lambda: bus.lag("transfers", "lake-transfers").messages < AHEAD, up)
             held, winners = sent.balances(accounts)
-            _wait(lambda: reader.seen.transfers == winners and len(reader.seen.versions) >= least, up)
+            _wait(lambda: reader.seen.transfers == winners and reader.has_seen(least), up)
             up.send_signal(signal.SIGTERM)
             up.wait(300)
         found = status(project)["transfers"]

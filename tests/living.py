@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from headrace.bus.sqlite import SqliteBus
 from headrace.config.project import load_project
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import open_reader
 from headrace.runtime.deployment import deploy
@@ -143,6 +144,14 @@ def rows(project: Project, sql: str) -> list[dict[str, Any]]:
     with open_reader(project.state / "lake") as lake:
         assert lake is not None
         return lake.rows(sql)
+
+
+def changed_behind_its_back(project: Project, sql: str) -> None:
+    """Change the lake by SQL, as nobody may: to see who finds out."""
+    lake = project.state / "lake"
+    with closing(connect()) as connection:
+        connection.execute(attach_statement("lake", lake / CATALOG, lake / DATA))
+        connection.execute(sql)
 
 
 def silver(project: Project, dataset: str = "orders") -> list[dict[str, Any]]:

@@ -17,7 +17,7 @@ from headrace.config.project import load_project
 from headrace.errors import BusyError
 from headrace.runtime import building, control
 from headrace.runtime.up import Up
-from living import messages, orders, project_of, rows, running, silver, sqlite_bus, totals
+from living import changed_behind_its_back, messages, orders, project_of, rows, running, silver, sqlite_bus, totals
 from typed import headrace
 
 
@@ -202,13 +202,3 @@ def test_status_shows_what_does_not_add_up_and_exits_1(tmp_path):
     (faults,) = [each["unbalanced"] for each in json.loads(shown.stdout)["sources"].values()]
     assert len(faults) == 3, "each damage is named"
     assert rows(project, "SELECT count(*) AS n FROM lake.bronze.messages") == [{"n": 5}]
-
-
-def changed_behind_its_back(project, sql):
-    from headrace.lake.catalog import attach_statement, connect
-
-    lake = project.state / "lake"
-    connection = connect()
-    connection.execute(attach_statement("lake", lake / "catalog.db", lake / "data"))
-    connection.execute(sql)
-    connection.close()

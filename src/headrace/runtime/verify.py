@@ -12,7 +12,7 @@ from headrace.lake.reader import open_reader
 from headrace.runtime.building import inputs
 from headrace.runtime.rebuild.silver import rebuilt
 from headrace.runtime.silver_comparison import compared
-from headrace.runtime.views import status
+from headrace.runtime.views.books import Books, ledger
 from headrace.warehouse.embedded import DbtWarehouse
 from headrace.words import COUNTS
 
@@ -120,16 +120,15 @@ def evidence(
         lake = held.enter_context(open_reader(project.state / "lake"))
         if lake is not None:
             snapshot = lake.pin()
-            for name, each in sources.items():
-                faults = status.unbalanced(lake, each, None if scan else snapshot)
-                unbalanced |= {name: faults} if faults else {}
+            books = Books.read(lake, sources, None if scan else snapshot)
+            unbalanced = {name: faults for name in sources if (faults := books.unbalanced(name))}
             if from_bronze:
                 made = held.enter_context(rebuilt(project, lake, list(sources)))
                 sources |= made.sources  # as they were when their newest message was taken
             for name, each in sources.items():
                 kept = digests.kept(lake, name)
                 found += [compared(lake, snapshot, one.name, kept, made, scan=scan) for one in each.datasets]
-                totals[name] = status.ledger(lake, name)
+                totals[name] = books.totals.get(name, [])
             next_seqs = taken(lake)
             ledgers = _ledgers(lake, made, sources) if made is not None else {}
     verdict = Verdict(
@@ -182,4 +181,4 @@ def _ledgers(lake: LakeReader, made: Rebuilt, sources: Iterable[str]) -> dict[st
 
 
 def _totals(lake: LakeReader, source: str) -> dict[tuple[str, str], dict[str, Any]]:
-    return {(row["dataset"], row["contract_version"]): row for row in status.ledger(lake, source)}
+    return {(row["dataset"], row["contract_version"]): row for row in ledger(lake, [source]).get(source, [])}
