@@ -97,6 +97,7 @@ class Loop:
         self._in_flight: list[Prepared] = []
         self._ready: list[Prepared] = []
         self._preparing: dict[str, Future[Prepared | None]] = {}
+        self._foreseen: set[str] = set()
         self._committed: Counter[str] = Counter()
         self._upkeep_every_secs = upkeep_every_secs
         self._upkeep_at = time.monotonic() + (upkeep_every_secs or 0.0)
@@ -212,6 +213,9 @@ class Loop:
         return True
 
     def _started(self, name: str) -> Future[Prepared | None]:
+        if name not in self._foreseen:
+            self._foreseen.add(name)
+            self._writer.submit(self._tick.foresee, name)  # if it fails, so will the merge, which says why
         # Where a bus has no offsets, bronze itself tells what was taken, and only the writer may ask it.
         threads = self._preparers if self._bus.replayable else self._writer
         return threads.submit(self._tick.prepare, name, self._health[name].limit)

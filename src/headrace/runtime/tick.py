@@ -16,6 +16,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -161,6 +162,11 @@ class Tick:
         staged = self._lake.stage(tables.BRONZE, rows.bronze_rows(name, messages), batch_id)
         reach("tick.bronze.after")
         return staged
+
+    def foresee(self, name: str) -> None:
+        """Let the lake read what the merges of a source will ask it, in its thread, while a first batch is prepared."""
+        for dataset in self._sources[name].datasets:
+            self._lake.maybe_stored(dataset, np.zeros(0, np.uint64))
 
     def commit(self, prepared: Sequence[rows.Prepared]) -> dict[str, Exception]:
         """Merge and commit batches, one a source, all in one transaction; return the sources that failed, and why.
