@@ -44,7 +44,7 @@ def installed(wheel, tmp_path_factory):
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
         entry = next(name for name in archive.namelist() if name.endswith(".dist-info/entry_points.txt"))
-        assert "headrace = headrace.cli.main:main" in archive.read(entry).decode()
+        assert "headrace = headrace.__main__:run" in archive.read(entry).decode()
     # Plainly appended: `.pth` files in there, such as the one of the editable install, are not followed.
     (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     return venv / "bin" / "python"

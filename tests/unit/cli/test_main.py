@@ -30,6 +30,20 @@ def test_help_lists_every_verb_on_a_line_of_its_own_within_80_columns(capsys):
         assert any(line.split()[:1] == [verb.name] and line.endswith(verb.help) for line in lines)
 
 
+def test_ctrl_c_while_it_is_loaded_is_no_traceback():
+    code = (
+        "import sys\n"
+        "class Interrupted:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'typer': raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupted())\n"
+        "from headrace.__main__ import run\n"
+        "run()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_help_imports_nothing_heavy():
     code = "import sys\nfrom headrace.cli.main import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -57,3 +57,12 @@ def test_a_fault_is_found_in_the_source_that_has_it(project, damage, said):
     assert said in fault
     by_catalog = books(project, counted=False).unbalanced("returns")
     assert len(by_catalog) == 1
+
+
+def test_a_damaged_file_is_the_trouble_of_its_own_source(project):
+    (file, *_) = (project.state / "lake" / "data" / "silver" / "returns").rglob("*.parquet")
+    file.write_bytes(file.read_bytes()[:100])
+    found = books(project, counted=True)
+    assert [len(found.unbalanced(source)) for source in SOURCES] == [0, 1, 0]
+    assert found.unbalanced("returns")[0].startswith("its rows cannot be counted: lake: the lake cannot be read")
+    assert found.fates("returns")["silver"] == 7, "the ledger itself can be read"
