@@ -66,6 +66,7 @@ class Outcome:
     lives: int = 0
     power_cuts: int = 0
     built: int = 0
+    unbuilt: list[str] = field(default_factory=list)
     seconds: float = 0.0
     schedule: dict[str, Any] = field(default_factory=dict)
 
@@ -245,10 +246,21 @@ class Ground:
                 wrong += [said["refused"]] if "refused" in said else []
                 wrong += [f"{source} fails: {why}" for source, why in said.get("failing", {}).items()]
             if not wrong and all(account.is_settled for account in stage.accounts.values()):
-                return True
+                return self._built(stage, outcome) if schedule.builds else True
         outcome.stuck = True
         outcome.why += wrong or ["something that was sent is never acknowledged"]
         return False
+
+    def _built(self, stage: Stage, outcome: Outcome) -> bool:
+        """Build gold from all that arrived; models that do not build, and tests that fail, are the project's own."""
+        ended = self._child(stage, ["build"], _UNHARMED).wait(PATIENCE_SECS)
+        self._heard(stage, ["build"], _UNHARMED, ended, outcome)
+        for said in ended.said:
+            outcome.unbuilt += said.get("failures", [])
+        if ended.end != "ended":
+            outcome.stuck = True
+            outcome.why.append(f"the last build {ended.end}: {ended.why}")
+        return ended.end == "ended"
 
     def _prove(self, stage: Stage, outcome: Outcome) -> None:
         gold = outcome.built > 0
