@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 import zlib
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -168,12 +168,19 @@ def trouble(path: Path, *, whole: bool = True) -> str:
     if not path.stat().st_size:
         return "it is empty"
     try:
-        with closing(connect(path, "ro", _LOOK_SECS)) as connection:
-            connection.execute("SELECT 1 FROM sqlite_master").fetchone()
-            found = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if whole else "ok"
+        found = _found(path, "ro", whole=whole)
     except sqlite3.Error as error:
         found = str(error)
+        if _code(error) == sqlite3.SQLITE_READONLY:  # a transaction that a crash cut off: who may write rolls it back
+            with suppress(sqlite3.Error):
+                found = _found(path, "rw", whole=whole)
     return "" if found == "ok" else " ".join(found.removeprefix("*** in database main ***").split())
+
+
+def _found(path: Path, mode: Literal["ro", "rw"], *, whole: bool) -> str:
+    with closing(connect(path, mode, _LOOK_SECS)) as connection:
+        connection.execute("SELECT 1 FROM sqlite_master").fetchone()
+        return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0]) if whole else "ok"
 
 
 def aside_of(path: Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from headrace.errors import InputError, InternalError, LakeError, SpaceError
-from headrace.sqlite_file import Kind, SqliteFile, connect, mapped, once_open
+from headrace.sqlite_file import Kind, SqliteFile, connect, mapped, once_open, trouble
 
 NOTES = Kind(
     what="the file of notes",
@@ -223,3 +224,19 @@ def test_processes_that_make_a_file_at_once_agree(path):
         each.stdin.close()
     assert [each.wait() for each in makers] == [0, 0, 0, 0]
     assert notes(path) == list("0123")
+
+
+def test_a_transaction_that_a_crash_cut_off_is_no_damage(path, tmp_path):
+    """Its journal lies beside the file, and whoever may write rolls it back; a look that may not is told so."""
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("CREATE TABLE t AS SELECT 1 AS x, zeroblob(100000) AS y")
+        connection.execute("PRAGMA cache_size=1")
+        connection.execute("BEGIN")
+        connection.execute("UPDATE t SET x = 2, y = randomblob(100000)")
+        crashed = tmp_path / "crashed.db"
+        shutil.copy(path, crashed)
+        shutil.copy(path.with_name(path.name + "-journal"), tmp_path / "crashed.db-journal")
+    assert trouble(crashed) == ""
+    with closing(sqlite3.connect(crashed)) as connection:
+        assert connection.execute("SELECT x FROM t").fetchone() == (1,)
