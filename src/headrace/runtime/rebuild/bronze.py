@@ -6,6 +6,8 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
+import numpy as np
+
 from headrace.bus.base import PATIENCE_SECS, Lag, Pulled
 from headrace.errors import InternalError, LakeError
 from headrace.runtime.tick import subscription
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from headrace.bus.base import Once, Published, Subscription
     from headrace.lake.reader import LakeReader
 
-READ_ROWS = 200_000
+READ_ROWS = 100_000  # a batch of most sources: it need not be cut, nor put together from two
 READ_BYTES = 256 << 20
 
 
@@ -116,8 +118,8 @@ class BronzeBus:
             columns = ", ".join(f'"{name}"' for name in message_schema().names)
             with self._lock:
                 found = self._lake.arrow(
-                    f"SELECT {columns} FROM lake.bronze.messages WHERE source = '{reading.source}' "
-                    f"AND seq >= {reading.next} AND seq < {upto} ORDER BY seq",
+                    f"SELECT {columns}, seq FROM lake.bronze.messages WHERE source = '{reading.source}' "
+                    f"AND seq >= {reading.next} AND seq < {upto}",
                     READ_BYTES if count > 1 else 1 << 40,
                 )
             if found is None:
@@ -130,8 +132,19 @@ class BronzeBus:
                     at=f"bronze.messages, {reading.source}",
                     fix="restore the lake's data from a backup",
                 )
-            return found.cast(message_schema())
+            return _ordered(found).cast(message_schema())
 
     @staticmethod
     def _refuse() -> NoReturn:
         raise InternalError("bronze can only be read")
+
+
+def _ordered(found: pa.Table) -> pa.Table:
+    """Return messages by their number, without it.
+
+    Files mostly give them in that order already; where they do not, only their numbers are sorted: DuckDB would sort
+    payloads, at a third of what reading them takes.
+    """
+    seqs = found["seq"].to_numpy()
+    rows = found.drop_columns(["seq"])
+    return rows if (np.diff(seqs) > 0).all() else rows.take(np.argsort(seqs))
