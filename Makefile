@@ -22,7 +22,7 @@ LOCK = "$(UV)" pip compile --quiet --upgrade --universal --python-version 3.11 -
 	--no-emit-index-url --no-emit-find-links --no-strip-extras --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench docs lock clean
+.PHONY: help setup demo test nightly lint bench docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -52,6 +52,9 @@ demo: $(READY) ## a shop in a temporary folder, from nothing to published gold; 
 
 test: $(READY) ## every test, on all cores; says what was skipped, and why
 	$(BIN)/python -m pytest --no-header -n auto $(ARGS)
+
+nightly: $(READY) ## the tests of properties, a thousand examples each: takes a while
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --no-header -n auto tests/property $(ARGS)
 
 lint: $(READY) ## ruff, its formatter, mypy strict, and the floors
 	$(BIN)/ruff check .
