@@ -6,20 +6,21 @@ import codecs
 import csv
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from headrace.spec import Spec
 from headrace.stages.json_text import Unreadable, cut, quote, read
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from headrace.contracts.contract import Column, Contract
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
-_BOOLEANS = {"true": "true", "false": "false"}
 
 
 class CsvSpec(Spec):
@@ -46,6 +47,14 @@ class CsvSpec(Spec):
         (), description="Cells that mean 'absent'; an empty cell of a column that is no string always does.",
         examples=[["NA", "\\N"]],
     )  # fmt: skip
+    true_values: tuple[str, ...] = Field(
+        ("true",), description="Cells of a boolean column that mean true, in small letters or large; default: true.",
+        examples=[["t", "yes", "1"]],
+    )  # fmt: skip
+    false_values: tuple[str, ...] = Field(
+        ("false",), description="Cells of a boolean column that mean false, in small letters or large; default: false.",
+        examples=[["f", "no", "0"]],
+    )  # fmt: skip
     trim: bool = Field(False, description="Cut blanks around cells.")
     header: bool | None = Field(
         None, description="Whether a file's first record names the cells; default: as the file looks."
@@ -54,6 +63,19 @@ class CsvSpec(Spec):
         None, description="The encoding of the files; default: as the file looks, UTF-8 where it can be.",
         examples=["cp1252"],
     )  # fmt: skip
+
+    @model_validator(mode="after")
+    def _one_meaning(self) -> Self:
+        both = {each.lower() for each in self.true_values} & {each.lower() for each in self.false_values}
+        if both:
+            raise ValueError(f"{min(both)!r} is among `true_values` and among `false_values`")
+        return self
+
+    @property
+    def booleans(self) -> dict[str, str]:
+        """What a cell of a boolean column, in small letters, is in JSON."""
+        meanings = (("true", self.true_values), ("false", self.false_values))
+        return {cell.lower(): meaning for meaning, cells in meanings for cell in cells}
 
     @field_validator("encoding")
     @classmethod
@@ -86,6 +108,7 @@ class CsvReader:
         self._spec = spec
         self._columns = {column.name: column for column in contract.columns} if contract else {}
         self._nulls = frozenset(spec.null_values)
+        self._booleans = spec.booleans
         self._own = _Dialect(spec.delimiter, spec.quote, spec.escape)
         self._dialects: dict[str, _Dialect] = {}
         self._headers: dict[tuple[str, str | None], tuple[str, ...]] = {}
@@ -164,10 +187,10 @@ class CsvReader:
         column = self._columns.get(name)
         if column is None:
             return quote(cell) if cell else None
-        return _cell(cell, column)
+        return _cell(cell, column, self._booleans)
 
 
-def _cell(cell: str, column: Column) -> str | None:
+def _cell(cell: str, column: Column, booleans: Mapping[str, str]) -> str | None:
     import pyarrow as pa
 
     type_: pa.DataType = column.type
@@ -176,7 +199,7 @@ def _cell(cell: str, column: Column) -> str | None:
     if not cell:
         return None
     if pa.types.is_boolean(type_):
-        return _BOOLEANS.get(cell.lower(), quote(cell))
+        return booleans.get(cell.lower(), quote(cell))
     if pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_):
         return cell if _NUMBER.fullmatch(cell) else quote(cell)
     if column.json or pa.types.is_nested(type_):

@@ -170,6 +170,15 @@ def test_csv_options() -> None:
     assert csv_doc('say "hi",1,,,', quote="") == '{"id":"say \\"hi\\"","n":1}'
 
 
+def test_what_is_true_and_false_in_csv_is_the_source_s_to_say() -> None:
+    meant = {"true_values": ("t", "Yes"), "false_values": ("F", "0")}
+    found = [csv_doc(f"a,,,{cell},", **meant) for cell in ("T", "yes", "f", "0", "true")]
+    assert found == [f'{{"id":"a","ok":{value}}}' for value in ("true", "true", "false", "false", '"true"')]
+    assert csv_doc("a,,,t,") == '{"id":"a","ok":"t"}', "nothing is guessed"
+    with pytest.raises(ValueError, match="'t' is among `true_values` and among `false_values`"):
+        CsvSpec(true_values=("T",), false_values=("t",))
+
+
 def test_the_header_may_come_with_the_message() -> None:
     assert csv_doc("1,a,z", header="n, id,other") == '{"n":1,"id":"a","other":"z"}'
 
