@@ -35,6 +35,8 @@ SCHEMA = {
     },
 }
 
+PER_BATCH = 50_000
+
 COLUMNS = """
     format('o-{:016x}', hash(i, $seed)) AS order_id,
     (hash(i, 1, $seed) % 1000000)::BIGINT AS customer_id,
@@ -71,7 +73,7 @@ def messages(
     A share of `duplicates` repeats, byte for byte, an order from among the 100,000 before it; a share of `invalid`
     breaks the contract (half by a wrong type, half by an unknown status).
     """
-    step = 50_000
+    step = PER_BATCH
     with duckdb.connect() as connection:
         for first in range(0, count, step):
             batch = connection.execute(
