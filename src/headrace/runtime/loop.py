@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from collections import Counter, deque
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.errors import BusError, ExternalError, LakeError, SpaceError
 from headrace.lake.maintenance import TASKS
@@ -17,7 +17,7 @@ from headrace.runtime.tick import Tick, subscription
 
 if TYPE_CHECKING:
     import threading
-    from collections.abc import Callable, Iterable, Mapping, Set
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 
     from headrace.bus.base import Bus
     from headrace.config.source import Source
@@ -30,6 +30,9 @@ UPKEEP_BUDGET_SECS = 0.5
 SOURCES_PER_COMMIT = 20  # a commit has a cost of its own; more would only wait for each other
 FEW = 10  # are enough for a writer that has nothing else to do
 SIDE_BY_SIDE = 2  # more would only hold more memory: the writer and the thread of bronze work beside them
+SLOW_SECS = 0.5  # a batch that is prepared for longer keeps nobody: others are prepared beside it
+MOST_AT_ONCE = 8  # slow ones included
+PAUSE_SECS = 0.05  # where slow ones are all there is to wait for
 
 
 @dataclass
@@ -42,6 +45,13 @@ class Health:
     problem: str = ""
     limit: int = 0  # of the next batch, while the source fails; 0 is its own
     astray: bool = False  # not set back to what is committed yet: nothing may be taken before it is
+
+
+class Preparing(NamedTuple):
+    """A batch that is being prepared, and since when."""
+
+    future: Future[Prepared | None]
+    since: float
 
 
 @dataclass
@@ -80,7 +90,7 @@ class Loop:
         self._keep = keep
         self._forget = forget
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lake-writer")
-        self._preparers = ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="prepare")
+        self._preparers = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="prepare")
         opened: list[DuckLake] = []
         try:
             self._lake = self._writer.submit(open_lake).result()
@@ -96,7 +106,8 @@ class Loop:
         self._committing: Future[dict[str, Exception]] | None = None
         self._in_flight: list[Prepared] = []
         self._ready: list[Prepared] = []
-        self._preparing: dict[str, Future[Prepared | None]] = {}
+        self._preparing: dict[str, Preparing] = {}
+        self._limits: dict[str, int] = {}  # of messages a batch, where more of a source take too long to prepare
         self._foreseen: set[str] = set()
         self._committed: Counter[str] = Counter()
         self._upkeep_every_secs = upkeep_every_secs
@@ -109,6 +120,8 @@ class Loop:
     def close(self) -> None:
         """Wait for the commit under way, and give the lake back; what is prepared beyond it stays on the bus."""
         self._settle()
+        for name in list(self._preparing):
+            self._void(name)
         self._discard(self._ready)
         self._preparers.shutdown()
         self._writer.submit(self._leave).result()
@@ -134,7 +147,7 @@ class Loop:
             }
             if not behind:
                 break
-            idle = 0 if self.step(behind) else idle + 1
+            idle = 0 if self.step(behind) or self._preparing else idle + 1
         self._settle()
 
     def _lag(self, name: str) -> int:
@@ -148,17 +161,16 @@ class Loop:
     def step(self, asked: Set[str] = frozenset()) -> bool:
         """Prepare the sources that are due, or only those `asked`, due or not; return whether there were any.
 
-        A few sources are prepared side by side, and handed to the writer as soon as it has nothing else to do.
+        A few sources are prepared side by side, and handed to the writer as soon as it has nothing else to do. One that
+        takes long is left to go on, and joins a later step.
         """
         now = time.monotonic()
         if (self._committing is not None and self._committing.done()) or not self._bus.replayable:
             self._settle()
-        names = [name for name in due.decide(self._waiting(now, asked)) if self._is_taken_up(name)]
-        self._preparing = {name: self._started(name) for name in names}
+        names = deque(name for name in due.decide(self._waiting(now, asked)) if self._is_taken_up(name))
         took = False
-        for name in names:
-            batch = self._prepared(name, now)
-            if batch is not None:
+        while self._start(names) or self._is_done():
+            for batch in self._prepared():
                 took = True
                 self._ready.append(batch)
                 if len(self._ready) >= FEW and self._writer_is_free():
@@ -169,10 +181,30 @@ class Loop:
             self._commit()
         elif not took:
             self._settle()
+            wait([each.future for each in self._preparing.values()], PAUSE_SECS, FIRST_COMPLETED)
         if self._upkeep_every_secs is not None and now >= self._upkeep_at:
             self._upkeep_at = now + self._upkeep_every_secs
             self.upkeep()
         return took
+
+    def _start(self, names: deque[str]) -> bool:
+        """Let the next sources be prepared, a few at a time, and wait for one of them; return whether any is worth it.
+
+        A slow one is not waited for, and takes nobody's place while there are not too many.
+        """
+        slow = time.monotonic() - SLOW_SECS
+        quick = [each for each in self._preparing.values() if each.since > slow]
+        while names and len(quick) < SIDE_BY_SIDE and len(self._preparing) < MOST_AT_ONCE:
+            name = names.popleft()
+            quick.append(Preparing(self._submitted(name), time.monotonic()))
+            self._preparing[name] = quick[-1]
+        if quick:
+            patience = min(each.since for each in quick) + SLOW_SECS - time.monotonic()
+            wait([each.future for each in self._preparing.values()], max(0.0, patience), FIRST_COMPLETED)
+        return bool(quick)
+
+    def _is_done(self) -> bool:
+        return any(each.future.done() for each in self._preparing.values())
 
     def _writer_is_free(self) -> bool:
         return self._committing is None or self._committing.done()
@@ -181,16 +213,17 @@ class Loop:
         """Hand what is ready to the writer, once the commit before is through."""
         self._settle()
         if self._ready:
-            self._in_flight, self._ready = self._ready[:SOURCES_PER_COMMIT], self._ready[SOURCES_PER_COMMIT:]
+            count = due.together([_rows(each) for each in self._ready], SOURCES_PER_COMMIT)
+            self._in_flight, self._ready = self._ready[:count], self._ready[count:]
             self._committing = self._writer.submit(self._timed_commit, self._in_flight)
 
     def _waiting(self, now: float, asked: Set[str]) -> list[due.Waiting]:
-        taken = {each.source: each.next_seq - each.first_seq for each in self._in_flight}
+        taken = {each.source: _rows(each) for each in self._in_flight}
         ready = {each.source for each in self._ready}  # a commit takes one batch of each
         waiting = []
         for name, source in self._sources.items():
             health = self._health[name]
-            if health.retry_at > now or name in ready or (asked and name not in asked):
+            if health.retry_at > now or name in ready or name in self._preparing or (asked and name not in asked):
                 continue
             messages = self._lag(name) - taken.get(name, 0)
             if health.failures and health.retry_at <= now and not messages and name not in taken:
@@ -212,36 +245,48 @@ class Loop:
             return False
         return True
 
-    def _started(self, name: str) -> Future[Prepared | None]:
+    def _submitted(self, name: str) -> Future[Prepared | None]:
         if name not in self._foreseen:
             self._foreseen.add(name)
             self._writer.submit(self._tick.foresee, name)  # if it fails, so will the merge, which says why
         # Where a bus has no offsets, bronze itself tells what was taken, and only the writer may ask it.
         threads = self._preparers if self._bus.replayable else self._writer
-        return threads.submit(self._tick.prepare, name, self._health[name].limit)
+        limits = (self._health[name].limit, self._limits.get(name, 0))
+        return threads.submit(self._timed_prepare, name, min(filter(None, limits), default=0))
 
-    def _prepared(self, name: str, now: float) -> Prepared | None:
-        """Return the batch of a source; None where there was none, or where its commit before that failed meanwhile."""
-        preparing = self._preparing.pop(name, None)
-        if preparing is None:
-            return None
-        try:
-            batch = preparing.result()
-        except ExternalError as problem:
-            self._failed(name, problem)
-            return None
-        except Exception as problem:  # noqa: BLE001 - a bug met by one source's data must not stop the others
-            self._failed(name, problem, self._health[name].limit or self._sources[name].batch_rows)
-            return None
-        self._health[name].taken_at = now
+    def _timed_prepare(self, name: str, limit: int) -> Prepared | None:
+        started = time.monotonic()
+        batch = self._tick.prepare(name, limit)
+        if batch is not None:  # the first one is slow for all that is compiled for it
+            secs, known = time.monotonic() - started, self._limits.get(name)
+            most = self._sources[name].batch_rows
+            self._limits[name] = 0 if known is None else due.paced(secs, _rows(batch), known, most)
         return batch
+
+    def _prepared(self) -> Iterator[Prepared]:
+        """Yield the batches that are prepared now, of those whose commit before that did not fail meanwhile."""
+        for name in [name for name, each in self._preparing.items() if each.future.done()]:
+            preparing = self._preparing.pop(name, None)
+            if preparing is None:  # the commit of one before this one failed it
+                continue
+            try:
+                batch = preparing.future.result()
+            except ExternalError as problem:
+                self._failed(name, problem)
+                continue
+            except Exception as problem:  # noqa: BLE001 - a bug met by one source's data must not stop the others
+                self._failed(name, problem, self._health[name].limit or self._sources[name].batch_rows)
+                continue
+            self._health[name].taken_at = preparing.since
+            if batch is not None:
+                yield batch
 
     def _void(self, name: str) -> None:
         """Drop what is prepared of a source that is to be taken up again: it would be taken twice, or after a gap."""
         preparing = self._preparing.pop(name, None)
         if preparing is not None:
-            wait([preparing])
-            self._discard([] if preparing.exception() else [preparing.result()])
+            wait([preparing.future])
+            self._discard([] if preparing.future.exception() else [preparing.future.result()])
         self._discard(each for each in self._ready if each.source == name)
         self._ready = [each for each in self._ready if each.source != name]
 
@@ -280,7 +325,7 @@ class Loop:
         except SpaceError as problem:
             failed = {each.source: problem for each in in_flight}
         for each in in_flight:
-            count = each.next_seq - each.first_seq
+            count = _rows(each)
             if each.source in failed:
                 self._failed(each.source, failed[each.source], count)
             else:
@@ -324,3 +369,7 @@ class Loop:
 
     def _report(self) -> None:
         self.progress.failing = {name: each.problem for name, each in self._health.items() if each.failures}
+
+
+def _rows(batch: Prepared) -> int:
+    return batch.next_seq - batch.first_seq
