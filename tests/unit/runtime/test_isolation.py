@@ -1,13 +1,13 @@
 """A bad neighbour costs the others nothing that can be counted: a loop under load, with a source that does its worst.
 
-How far a source is behind is counted in rounds: one round publishes to every source and takes a step, so a source that
-is never more than so many rounds behind has its share of the loop, however long a round takes.
+How far a source is behind is counted in commits: of what was published while so many were done, all is committed a few
+commits later, however long these take.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 
 import pytest
 
@@ -24,27 +24,43 @@ from living import codes, messages, orders, project_of, totals
 ROUNDS = 12
 EACH = 20  # messages a round for a source that does well
 WELL = ("alpha", "beta", "gamma")
-BEHIND = 4  # rounds: one is being prepared, one is ready, one is in a commit, and one was just published
+BEHIND = 4  # commits: one is under way, one is ready, one is being prepared, and one more for what joined a step late
+STEPS = 400
 
 
-class Round:
-    """Publishes to all sources and steps, and notes how far each was ever behind."""
+class Rounds:
+    """Publishes to all sources and steps, and notes after how many commits each publish was committed."""
 
     def __init__(self, loop, bus, bad):
         self.loop, self.bus, self.bad = loop, bus, bad
         self.behind = Counter()
         self.number = 0
+        self.waiting = {name: deque() for name in WELL}
 
-    def __call__(self):
+    def publish(self):
         for name in WELL:
             self.bus.publish(name, messages(orders(self.number * EACH, (self.number + 1) * EACH)))
+            self.waiting[name].append(((self.number + 1) * EACH, self.loop.progress.commits))
         for payload in self.bad(self.number):
             self.bus.publish("bad", payload)
         self.number += 1
+
+    def step(self):
         self.loop.step(set(self.loop._sources))
-        for name in WELL:
-            behind = self.number - self.loop._committed[name] // EACH
-            self.behind[name] = max(self.behind[name], behind)
+        for name, waiting in self.waiting.items():
+            while waiting and waiting[0][0] <= self.loop._committed[name]:
+                _, commits = waiting.popleft()
+                self.behind[name] = max(self.behind[name], self.loop.progress.commits - commits)
+
+    def run(self, rounds):
+        for _ in range(rounds):
+            self.publish()
+            self.step()
+        for _ in range(STEPS):
+            if not any(self.waiting.values()):
+                return
+            self.step()
+        pytest.fail(f"not committed after {STEPS} steps: {self.waiting}")
 
 
 def lived_beside(tmp_path, bad, *, bus=SqliteBus, lake=DuckLake, pipeline=Pipeline, rounds=ROUNDS):
@@ -57,10 +73,9 @@ def lived_beside(tmp_path, bad, *, bus=SqliteBus, lake=DuckLake, pipeline=Pipeli
         return Tick(on, writer, project.sources, project.digest, now, pipeline=pipeline)
 
     loop = Loop(opened, lambda: lake(project.state / "lake"), project.sources, start)
-    each = Round(loop, opened, bad)
+    each = Rounds(loop, opened, bad)
     try:
-        for _ in range(rounds):
-            each()
+        each.run(rounds)
         assert max(each.behind.values()) <= BEHIND, each.behind
         assert bus is not Blocked or not loop._committed["bad"]
     finally:
