@@ -183,6 +183,34 @@ def test_batches_of_before_there_were_digests_are_said_to_be_unknown(project):
     assert [each.dataset for each in verify(project, scan=True).differences] == ["visits"]
 
 
+def test_a_lake_that_began_before_there_were_digests_goes_on(project):
+    tampered(
+        project,
+        "ALTER TABLE lake.ops.batches DROP COLUMN digests",
+        "ALTER TABLE lake.ops.deployments DROP COLUMN variables",
+    )
+    before = verify(project, from_bronze=True)
+    assert (before.holds, before.unknown, before.equal) == (True, 2, True)
+    with sqlite_bus(project) as bus:
+        bus.publish("visits", messages(orders(2, 7)))
+        lived(project, bus)
+    found = verify(project, from_bronze=True)
+    assert (found.holds, found.unknown, found.messages) == (True, 2, before.messages + 5)
+
+
+def test_bronze_whose_files_are_in_another_order_is_taken_in_its_own(project):
+    with sqlite_bus(project) as bus:
+        bus.publish("visits", messages([{"id": "o0", "version": 1, "amount": amount} for amount in (5, 6, 7)]))
+        lived(project, bus)
+    tampered(
+        project,
+        "CREATE TEMP TABLE moved AS FROM lake.bronze.messages WHERE source = 'visits'",
+        "DELETE FROM lake.bronze.messages WHERE source = 'visits'",
+        "INSERT INTO lake.bronze.messages FROM moved ORDER BY seq DESC",
+    )
+    assert verify(project, "visits", from_bronze=True).equal, "of equal versions the last one that arrived wins"
+
+
 def test_digests_that_were_tampered_with_are_told(project):
     tampered(
         project,
