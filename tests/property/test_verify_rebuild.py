@@ -96,7 +96,7 @@ class Living:
         """Take an example's messages; live it with some others."""
         self.examples += 1
         for name, order in {"any": taken, "one": taken, "two": shuffled}.items():
-            self.waiting[name] += [payload(self.examples, each, ties=name == "any") for each in order]
+            self.waiting[name].append([payload(self.examples, each, ties=name == "any") for each in order])
         self.plan += plan
         if not self.examples % TOGETHER:
             self.live()
@@ -104,8 +104,9 @@ class Living:
     def live(self):
         """Bring what waits into the lake, whatever comes between."""
         for name, raw in self.waiting.items():
-            if raw:
-                self.bus.publish(name, messages(raw))
+            # In turn, so that the versions of a key fall into several batches.
+            if turns := [each for turn in itertools.zip_longest(*raw) for each in turn if each is not None]:
+                self.bus.publish(name, messages(turns))
         plan, self.plan, self.waiting = self.plan, [], {name: [] for name in SOURCES}
         for size, fate in itertools.chain(plan, itertools.repeat((150, "commit"))):
             sizes = {"any": size, "one": size, "two": max(1, 160 - size)}
