@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LEFT_OUT = (STATE_FOLDER, ".git", ".venv", "venv", "node_modules", "__pycache__", "target", "logs")
 LOG = "log"
+UNBUILT_SHOWN = 10
 
 
 @dataclass
@@ -50,6 +51,7 @@ class Report:
     struck: int = 0
     power_cuts: int = 0
     builds: int = 0
+    unbuilt: list[str] = field(default_factory=list)
     points_passed: int = 0
     points: int = len(POINTS)
     surprises: list[str] = field(default_factory=list)
@@ -66,6 +68,7 @@ class Report:
             setattr(self, name, getattr(self, name) + bool(outcome[name]))
         self.struck += len(outcome["struck"])
         self.builds += outcome["built"]
+        self.unbuilt = sorted({*self.unbuilt, *outcome["unbuilt"]})[:UNBUILT_SHOWN]
         self.passed |= set(outcome["passed"])
         self.points_passed = len(self.passed)
         self.surprises += [f"seed {outcome['seed']}: {each}" for each in outcome["surprises"]]

@@ -47,6 +47,13 @@ class Child:
 
     def wait(self, patience_secs: float, kill_after_secs: float | None = None) -> Ended:
         """Return how it ended. It is killed when it is meant to be, and when patience is at its end."""
+        try:
+            return self._waited(patience_secs, kill_after_secs)
+        except BaseException:  # we are to end, and it must not outlive us
+            self.kill()
+            raise
+
+    def _waited(self, patience_secs: float, kill_after_secs: float | None) -> Ended:
         began = time.monotonic()
         was_stuck = False
         while not self._gone():

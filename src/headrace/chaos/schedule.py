@@ -135,7 +135,7 @@ def draw(seed: int, possible: Possible) -> Schedule:
     lands = bool(set(sources) & set(possible.landed))
     seasoned = rng.random() < 0.75
     lives: list[Life] = []
-    for _ in range(rng.choice((1, 2, 2, 3))):
+    for _ in range(rng.choice((1, 1, 2, 2))):
         ways: list[Does] = ["publish", "publish", "spool"]
         ways += ["land"] * (2 * lands)
         lives.append(_life(rng, rng.choice(ways), possible))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -36,11 +38,12 @@ def run(
     each other; then everything must be there, once, and `verify` must hold. The project and its state stay as they are.
     With --json: {"schedules", "lost", "duplicated", "unbalanced", "unequal", "stuck", "failing_seeds", "failures":
     [{"seed", "why", "struck", "schedule", "replay"}], "messages", "lives", "struck", "power_cuts", "builds",
-    "points_passed", "points", "surprises", "left_out": [{"kind", "why"}], "seconds"}. Lost and duplicated count
-    messages; unbalanced, unequal and stuck count schedules.
+    "unbuilt", "points_passed", "points", "surprises", "left_out": [{"kind", "why"}], "seconds"}. Lost and duplicated
+    count messages; unbalanced, unequal and stuck count schedules.
     """
     from headrace.chaos import campaign
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as Ctrl-C: what lies in the temporary folder goes
     output = Output(as_json)
     opened = open_project(project, env)
     supply = _supply(opened)
@@ -81,6 +84,8 @@ def _text(output: Output, report: Report) -> None:
         output.line(f"  again: {failure['replay']}")
     for each in report.left_out:
         output.line(f"left out: {each['kind']}, since {each['why']}")
+    for problem in report.unbuilt:
+        output.line(f"gold was not published in some, since {problem}")
     done = f"{report.schedules:,} schedules, {report.lives:,} lives, {report.struck:,} strikes"
     where = f"{report.points_passed} of {report.points} fault points"
     output.line(f"{done}, {report.power_cuts:,} power cuts, {where}, {report.messages:,} messages")
