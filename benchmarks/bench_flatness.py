@@ -179,6 +179,8 @@ def drain(root: Path) -> None:
         seconds, after = time.perf_counter() - started, time.process_time() - cpu
         batches, committing = loop.progress.commits - 1, loop.progress.commit_secs - first
         loop.close()
+    if not batches:
+        raise SystemExit("so few events are one batch: more --events show what the next ones cost")
     print(
         json.dumps(
             {
