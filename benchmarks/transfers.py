@@ -33,10 +33,12 @@ if TYPE_CHECKING:
 
 SECONDS_LATE = 10  # how far out of order
 TWICE, CORRECTED, INVALID = 0.03, 0.05, 0.01  # of all transfers
-DAYS = 20  # of event time
+DAYS = 20  # of event time, each with a share of the transfers
+EVERY_MICROS = 1_000  # one comes after the other
 FIRST = np.datetime64("2026-11-01T00:00:00", "us")
 AHEAD = 400_000  # messages that may wait on the bus
 POLL_SECS = 0.02
+PATIENCE_SECS = 600
 
 SCHEMA = {
     "type": "object",
@@ -111,7 +113,8 @@ class Transfers:
         """Return `count` transfers, some of them sent twice, corrected, or wrong."""
         rng = np.random.default_rng(seed)
         number = np.arange(count)
-        at = FIRST + (number * (DAYS * 86_400_000_000 // count)).astype("timedelta64[us]")
+        day = number * DAYS // count
+        at = FIRST + (day * 86_400_000_000 + number * EVERY_MICROS).astype("timedelta64[us]")
         again = rng.choice(count, int(count * TWICE), replace=False)
         corrected = rng.choice(count, int(count * CORRECTED), replace=False)
         which = np.concatenate([number, corrected, again])
@@ -125,8 +128,9 @@ class Transfers:
         moved[count : count + len(corrected)] += np.timedelta64(1, "D") * rng.integers(0, 2, len(corrected))
         wrong = rng.random(rows) < INVALID
         wrong[count + len(corrected) :] = wrong[again]
-        sent = at[which].astype(np.int64) + rng.integers(0, SECONDS_LATE * 1_000_000, rows)
-        order = np.argsort(sent, kind="stable")
+        late = rng.integers(0, SECONDS_LATE * 1_000_000 // EVERY_MICROS, rows)
+        late[count:] += rng.integers(0, count // 4 + 1, rows - count)  # what it corrects may be published by then
+        order = np.argsort(which + late, kind="stable")
         columns = (which, version, moved, debit, (debit + credit) % accounts, cents, wrong)
         return cls(*(each[order] for each in columns))
 
@@ -197,6 +201,13 @@ class Reader:
     def has_seen(self, versions: int) -> bool:
         """Return whether at least so many versions were looked at."""
         return len(self.seen.versions) >= versions
+
+    def is_up_to_date(self) -> bool:
+        """Return whether what is published now was looked at."""
+        from headrace.warehouse.published import read_ledger
+
+        current = read_ledger(self._gold.ledger).current
+        return current is not None and current.build in self.seen.versions
 
     def _run(self) -> None:
         from headrace.warehouse.published import read_ledger
@@ -281,7 +292,9 @@ def run(root: Path, *, count: int, accounts: int, seed: int, kills: int = 1, lea
     `least` is how many versions there shall be: a publisher that is ahead of its share waits for the next one.
     """
     from headrace.bus.sqlite import SqliteBus
+    from headrace.runtime.building import silver_changed
     from headrace.runtime.views.status import status
+    from headrace.warehouse.embedded import DbtWarehouse
 
     project = make_project(root)
     sent = Transfers.made(count, accounts, seed)
@@ -301,7 +314,9 @@ def run(root: Path, *, count: int, accounts: int, seed: int, kills: int = 1, lea
                     up = start(project)
                 _wait(lambda: bus.lag("transfers", "lake-transfers").messages < AHEAD, up)
             held, winners = sent.balances(accounts)
-            _wait(lambda: reader.seen.transfers == winners and reader.has_seen(least), up)
+            with DbtWarehouse(project.state) as warehouse:
+                _wait(lambda: not bus.lag("transfers", "lake-transfers").messages, up)
+                _wait(lambda: not silver_changed(project, warehouse) and reader.is_up_to_date(), up)
             up.send_signal(signal.SIGTERM)
             up.wait(300)
         found = status(project)["transfers"]
@@ -320,7 +335,7 @@ def run(root: Path, *, count: int, accounts: int, seed: int, kills: int = 1, lea
     }
 
 
-def _wait(done: Callable[[], bool], up: subprocess.Popen[bytes], secs: float = 3_600) -> None:
+def _wait(done: Callable[[], bool], up: subprocess.Popen[bytes], secs: float = PATIENCE_SECS) -> None:
     deadline = time.monotonic() + secs
     while not done():
         if up.poll() is not None:
