@@ -20,13 +20,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A durable data file that no snapshot names yet."""
+    """A durable data file that no snapshot names yet.
+
+    Of a file of silver with a key, `hashes` are those of its rows' keys, and `seqs` their sequence numbers.
+    """
 
     table: str
     path: Path
     rows: int
     event_date: dt.date | None = None
     hashes: np.ndarray | None = None
+    seqs: np.ndarray | None = None
 
     @property
     def dataset(self) -> str:

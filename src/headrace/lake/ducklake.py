@@ -112,7 +112,8 @@ class DuckLake:
                 (value for value in values if table.schema_name == "silver" and isinstance(value, dt.date)), None
             )
             part_hashes = None if hashes is None else (hashes if where is None else hashes[where])
-            staged.append(StagedFile(table.name, path, len(part), date, part_hashes))
+            seqs = None if hashes is None else part[words.SEQ].to_numpy()
+            staged.append(StagedFile(table.name, path, len(part), date, part_hashes, seqs))
         return staged
 
     def _write(self, rows: pa.Table, path: Path) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_DATE_BITS = np.uint64(22)  # a date as its proleptic ordinal: years 1 to 9999 need 22 bits
-_DATE = np.uint64((1 << 22) - 1)
+_BLOCK_BITS = np.uint64(22)
+_BLOCK = np.uint64((1 << 22) - 1)  # the last block has no end: it begins at sequence number 2.7·10¹¹
+_SEQ_BITS = np.uint64(16)  # of a sequence number within its block
+_SPANS = 4
+MAX_SEQ = 2**63 - 1
+FAR = 1 << 20  # rows between two spans: fewer are read sooner than asked for apart
 
 
 class Runs:
@@ -52,30 +55,52 @@ class Runs:
 
 
 class KeyIndex:
-    """In which partitions of a silver table a key may be: 42 bits of its hash and the event date, eight bytes a row.
+    """Where in a silver table a key may be: 42 bits of its hash and a block of sequence numbers, eight bytes a row.
 
     Never says "new" of a key that is there. Says "maybe" of one that is not once in about 4·10¹² / rows look-ups, and
     of one that moved or was removed since: it forgets nothing. Built from a scan on first use, then kept up to date
     by the commits of the process that owns the lake.
     """
 
-    def __init__(self, scan: Callable[[], Iterable[tuple[dt.date, np.ndarray]]]) -> None:
+    def __init__(self, scan: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]) -> None:
         self._runs = Runs()
-        for date, hashes in scan():
-            self.add(date, hashes)
+        for seqs, hashes in scan():
+            self.add(seqs, hashes)
 
-    def add(self, date: dt.date, hashes: np.ndarray) -> None:
-        """Remember that these keys now have a row in this partition."""
-        self._runs.add(_prefix(hashes) | np.uint64(date.toordinal()))
+    def add(self, seqs: np.ndarray, hashes: np.ndarray) -> None:
+        """Remember that these keys now have rows of these sequence numbers."""
+        self._runs.add(_prefix(hashes) | np.minimum(seqs.astype(np.uint64) >> _SEQ_BITS, _BLOCK))
 
-    def probe(self, hashes: np.ndarray) -> tuple[np.ndarray, list[dt.date]]:
-        """Return which keys may exist, and the partitions that may hold any of them."""
+    def probe(self, hashes: np.ndarray) -> tuple[np.ndarray, list[Span]]:
+        """Return which keys may exist, and the spans of sequence numbers that hold any of them: a few, or none."""
         low = _prefix(hashes)
-        maybe, found = self._runs.between(low, low | _DATE)
-        return maybe, [dt.date.fromordinal(int(each)) for each in np.unique(found & _DATE)]
+        maybe, found = self._runs.between(low, low | _BLOCK)
+        blocks = np.unique(found & _BLOCK)
+        return maybe, [
+            Span(first << int(_SEQ_BITS), MAX_SEQ if last == _BLOCK else ((last + 1) << int(_SEQ_BITS)) - 1)
+            for first, last in spans(blocks, FAR >> int(_SEQ_BITS))
+        ]
+
+
+class Span(NamedTuple):
+    """Sequence numbers from the first to the last, both included."""
+
+    first: int
+    last: int
+
+
+def spans(numbers: np.ndarray, far: int) -> list[Span]:
+    """Return a few spans that hold all of these numbers, which are in order, parted where gaps are widest, and wide."""
+    if not len(numbers):
+        return []
+    gaps = np.diff(numbers)
+    widest = np.sort(np.argsort(gaps, kind="stable")[len(gaps) - min(len(gaps), _SPANS - 1) :])
+    parting = widest[gaps[widest] >= far]
+    firsts, lasts = np.concatenate(([0], parting + 1)), np.concatenate((parting, [len(numbers) - 1]))
+    return [Span(int(first), int(last)) for first, last in zip(numbers[firsts], numbers[lasts], strict=True)]
 
 
 def _prefix(hashes: np.ndarray) -> np.ndarray:
-    """Return hashes with room for a date in their low bits."""
-    prefix: np.ndarray = hashes.astype(np.uint64, copy=False) >> _DATE_BITS << _DATE_BITS
+    """Return hashes with room for a block in their low bits."""
+    prefix: np.ndarray = hashes.astype(np.uint64, copy=False) >> _BLOCK_BITS << _BLOCK_BITS
     return prefix

@@ -11,14 +11,14 @@ import pyarrow.compute as pc
 from headrace import words
 from headrace.lake import tables
 from headrace.lake.base import Change, Known
-from headrace.lake.keys import KeyIndex, Runs
+from headrace.lake.keys import FAR, KeyIndex, Runs, spans
 from headrace.stages import paths
 from headrace.stages.key import ALIAS, key_columns, key_hash_sql
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
 
+    from headrace.lake.keys import Span
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Contended
 
@@ -43,8 +43,8 @@ class Knowledge:
         for change in changes:
             for file in change.files:
                 index = self._indexes.get(file.table)
-                if index is not None and file.event_date is not None and file.hashes is not None:
-                    index.add(file.event_date, file.hashes)
+                if index is not None and file.seqs is not None and file.hashes is not None:
+                    index.add(file.seqs, file.hashes)
             lost = change.ops.get(tables.SUPERSEDED.name)
             if lost is not None:
                 for dataset in pc.unique(lost["dataset"]).to_pylist():
@@ -62,25 +62,21 @@ class Knowledge:
         """Return the silver rows of these keys, and which of their digests lost before."""
         table = tables.silver(dataset)
         suspects = contended.rows.filter(pa.array(contended.maybe_stored))
-        _, dates = self._index(dataset).probe(contended.hashes[contended.maybe_stored])
-        if not dates:
+        _, where = self._index(dataset).probe(contended.hashes[contended.maybe_stored])
+        if not where:
             return Known(pa.table({}), frozenset())
-        days = ", ".join(f"DATE '{date}'" for date in sorted(dates))
         pairs = zip(key_columns(dataset, "_s"), key_columns(dataset, "_k"), strict=True)
         # DuckLake asks its catalog which files may hold these keys, and its question ends where a text has a NUL.
         # It asks for columns only: not where rows of one column are compared.
         of = "row({})" if _have_nul(dataset, suspects) else "{}"
         same = " AND ".join(f"{of.format(stored)} = {of.format(asked)}" for stored, asked in pairs)
         # First only the keys, which are narrow; then whole rows by number, which file statistics find quickly.
-        found = self._query(
-            f'SELECT _s."{words.SEQ}" AS seq FROM {table.sql} _s SEMI JOIN suspects _k ON {same} '
-            f'WHERE _s."{words.EVENT_DATE}" IN ({days})',
-            suspects=suspects,
-        )
+        seq = f'_s."{words.SEQ}"'
+        keys = f"SELECT {seq} AS seq FROM {table.sql} _s SEMI JOIN suspects _k ON {same}"
+        found = self._query(_within(keys, seq, where), suspects=suspects)
+        where = spans(np.sort(found["seq"].to_numpy()), FAR)
         rows = self._query(
-            f'SELECT * FROM {table.sql} _s SEMI JOIN found ON _s."{words.SEQ}" = found.seq '
-            f'WHERE _s."{words.EVENT_DATE}" IN ({days})',
-            found=found,
+            _within(f"SELECT * FROM {table.sql} _s SEMI JOIN found ON {seq} = found.seq", seq, where), found=found
         )
         return Known(rows, self._lost_before(dataset, contended.digests))
 
@@ -105,17 +101,18 @@ class Knowledge:
         table = tables.silver(dataset)
         if table.name not in self._indexes:
 
-            def scan() -> Iterator[tuple[dt.date, np.ndarray]]:
+            def scan() -> Iterator[tuple[np.ndarray, np.ndarray]]:
                 if table.name not in self._filled():
                     return
                 day = f'"{words.EVENT_DATE}"'
                 for date in self._query(f"SELECT DISTINCT {day} AS day FROM {table.sql} ORDER BY ALL")[
                     "day"
                 ].to_pylist():
-                    hashes = self._query(
-                        f"SELECT {key_hash_sql(dataset)} AS h FROM {table.sql} {ALIAS} WHERE {day} = DATE '{date}'"
+                    keys = self._query(
+                        f'SELECT "{words.SEQ}" AS seq, {key_hash_sql(dataset)} AS h FROM {table.sql} {ALIAS} '
+                        f"WHERE {day} = DATE '{date}'"
                     )
-                    yield date, hashes["h"].to_numpy()
+                    yield keys["seq"].to_numpy(), keys["h"].to_numpy()
 
             self._indexes[table.name] = KeyIndex(scan)
         return self._indexes[table.name]
@@ -137,6 +134,13 @@ class Knowledge:
             )
             self._had_rows = frozenset(found["name"].to_pylist())
         return self._had_rows
+
+
+def _within(select: str, seq: str, where: Sequence[Span]) -> str:
+    """Return the SQL of a SELECT, parted by spans of sequence numbers: a range prunes files, an OR of them does not."""
+    if not where:
+        return f"{select} WHERE false"
+    return " UNION ALL ".join(f"{select} WHERE {seq} BETWEEN {span.first} AND {span.last}" for span in where)
 
 
 def _have_nul(dataset: Dataset, rows: pa.RecordBatch) -> bool:
