@@ -75,6 +75,7 @@ def test_json_lines_tell_warnings_first_then_progress(tmp_path):
         "building",
         "gold_problem",
         "failing",
+        "damage",
         "children",
     }
     assert {frozenset(each) for each in told[2:]} == {frozenset(fields)}
