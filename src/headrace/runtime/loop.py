@@ -329,7 +329,8 @@ class Loop:
             if each.source in failed:
                 self._failed(each.source, failed[each.source], count)
             else:
-                self._health[each.source] = Health(taken_at=self._health[each.source].taken_at)
+                if not self._health[each.source].astray:  # by what followed this batch: it must be set back all the same
+                    self._health[each.source] = Health(taken_at=self._health[each.source].taken_at)
                 self.progress.messages += count
                 self._committed[each.source] += count
         self.progress.commits += bool(len(in_flight) > len(failed))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 
+import pyarrow.compute as pc
 import pytest
 
 from headrace.bus.memory import MemoryBus
@@ -288,3 +289,36 @@ def test_a_bug_while_a_source_is_prepared_fails_that_source_alone(tmp_path):
     assert limits[0] == 0
     assert 0 < limits[2] < limits[1]
     assert totals(project) == {name: {"accepted": 8, "silver": 8} for name in project.sources}
+
+
+def test_a_source_that_cannot_be_set_back_stays_so_though_its_batch_of_before_is_committed(tmp_path):
+    # While a batch commits, the next one cannot be staged, and then the bus does not answer to `seek`.
+    project = project_of(tmp_path)
+    failed = []
+
+    class Away(SqliteBus):
+        def seek(self, topic, name, positions):
+            if failed == ["stage"]:
+                failed.append("seek")
+                raise BusError("away")
+            super().seek(topic, name, positions)
+
+    class FailsOnce(DuckLake):
+        def stage(self, table, rows, batch_id, *more):
+            if not failed and table.name == "bronze.messages" and pc.min(rows["seq"]).as_py() > 0:
+                failed.append("stage")
+                raise SpaceError("full")
+            return super().stage(table, rows, batch_id, *more)
+
+    bus = Away(project.state / "bus")
+    loop = loop_over(project, bus, FailsOnce)
+    for first in (0, 4):
+        bus.publish("orders", messages(orders(first, first + 4)))
+        loop.step(set(loop._sources))
+    bus.publish("orders", messages(orders(8, 12)))
+    until(loop, lambda: loop.progress.messages >= 12, steps=200)
+    loop.close()
+    bus.close()
+    assert failed == ["stage", "seek"]
+    assert [row["id"] for row in silver(project)] == sorted(f"o{number}" for number in range(12))
+    assert totals(project) == {"orders": {"accepted": 12, "silver": 12}}
