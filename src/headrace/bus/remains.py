@@ -92,12 +92,12 @@ def look(path: Path, topic: str, needed: Mapping[str, int], *, deep: bool) -> Re
                 return Remains(f"it is the file of the topic {name!r}, format {known}", None, 0, None, (), ())
         with suppress(sqlite3.DatabaseError):
             (acked,) = connection.execute("SELECT coalesce(min(cursor), 0) FROM subscriptions").fetchone()
-        if epoch is None and len(needed) == 1:
-            (epoch,) = needed
+        epoch = epoch or _likely(needed, acked)
         since = needed.get(epoch or "", 0)
-        readable = tuple(each for each in _distinct(_readable(connection, since, deep=deep)) if each.end > since)
-    if end is None and readable:
-        end = readable[-1].end
+        found = _distinct(_readable(connection, since, deep=deep))
+    if end is None and found:
+        end = found[-1].end
+    readable = tuple(each for each in found if each.end > since)
     # What all have acked may be gone: it was retained for its time, and then deleted.
     lost = tuple(_gaps(readable, max(since, acked), end or 0))
     if end is not None and since > end:
@@ -122,7 +122,7 @@ def salvage(path: Path, topic: str, remains: Remains) -> Salvaged:
         sync(draft)  # closed, it holds all that was in its log
         draft.rename(waiting)
         sync(path.parent)
-    return Salvaged(epoch, remains.readable, remains.end or 0)
+    return Salvaged(epoch, remains.readable, remains.since if remains.end is None else remains.end)
 
 
 def replace(path: Path, topic: str, salvaged: Salvaged) -> Path:
@@ -147,6 +147,15 @@ def replace(path: Path, topic: str, salvaged: Salvaged) -> Path:
                 sync(salvaged_path(path))
         TopicFile.make(path, topic)
     return aside
+
+
+def _likely(needed: Mapping[str, int], acked: int) -> str | None:
+    """Return the epoch that a file must have which does not tell it; None where nothing of it was committed.
+
+    What is acked is committed, so its epoch is among those that are committed as far. Of these the one that is
+    committed least: nothing that is still needed is left out, whichever it is.
+    """
+    return min((each for each in needed if needed[each] >= acked), key=needed.__getitem__, default=None)
 
 
 def _is_small(path: Path) -> bool:

@@ -329,7 +329,7 @@ class Loop:
             if each.source in failed:
                 self._failed(each.source, failed[each.source], count)
             else:
-                if not self._health[each.source].astray:  # by what followed this batch: it must be set back all the same
+                if not self._health[each.source].astray:  # what followed this batch failed: it is set back first
                     self._health[each.source] = Health(taken_at=self._health[each.source].taken_at)
                 self.progress.messages += count
                 self._committed[each.source] += count

@@ -14,6 +14,7 @@ from headrace.config.project import load_project
 from headrace.errors import LakeError
 from headrace.lake.ducklake import DuckLake
 from headrace.runtime.doctor.examine import at_start, examine, repair
+from headrace.runtime.doctor.topics import mend
 from headrace.runtime.jobs.history import JobHistory
 from headrace.runtime.state import open_state
 from headrace.runtime.views.status import status
@@ -128,6 +129,24 @@ def test_sources_that_are_not_equally_far_each_go_on_where_they_were(project):
     ledgers = totals(project)
     assert ledgers["audit"]["accepted"] == COMMITTED + WAITING
     assert ledgers["orders"]["accepted"] == COMMITTED + WAITING - 20
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_topic_that_does_not_tell_its_epoch_gives_nothing_that_is_committed_again(twice, project):
+    """Also where the lake knows of another epoch: its file was mended before, or made anew."""
+    lived(project)
+    if twice:
+        mend(load_project(project.root), "orders")
+        with sqlite_bus(project) as bus:
+            bus.publish("orders", messages(orders(COMMITTED + WAITING, COMMITTED + WAITING + 30)))
+        lived(project)
+    before = totals(project)
+    with closing(sqlite3.connect(topic(project))) as connection:
+        connection.execute("DELETE FROM topic")
+        connection.commit()
+    assert mended(project) == ["topic orders"]
+    lived(project)
+    assert totals(project) == before
 
 
 def test_a_damaged_topic_stops_its_own_sources_only_and_status_tells(project):
