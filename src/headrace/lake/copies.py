@@ -60,10 +60,11 @@ def restore_copy(folder: Path) -> Path:
             copy.backup(new)
         sync(draft)
         aside = aside_of(catalog)
-        for end in ("-wal", "-shm", ""):  # the log first: it must not be replayed into the copy
+        for end in ("", "-wal", "-shm"):  # the log not first: a catalog without it would pass for one that is whole
             path = catalog.with_name(catalog.name + end)
             if path.exists():
                 path.rename(aside.with_name(aside.name + end))
+        sync(folder)  # or, after a power cut, the log may be here still, and be replayed into the copy
         draft.rename(catalog)
         sync(folder)
     except (sqlite3.Error, OSError) as error:

@@ -94,6 +94,25 @@ def test_the_copy_is_the_catalog_as_it_was_and_takes_its_place(project):
     assert (lake / COPY).exists()
 
 
+def test_a_copy_that_is_not_put_back_whole_leaves_no_catalog_without_its_log(project):
+    lake = project.state / "lake"
+    writer = DuckLake(lake)
+    writer.keep_copy()
+    writer.close()
+    log = lake / "catalog.db-wal"
+    log.write_bytes(b"what was committed since")
+    obstacle = lake / "catalog.db.damaged-1-wal"
+    obstacle.mkdir()  # the log cannot be moved aside
+    with pytest.raises(LakeError, match="cannot be put back"):
+        restore_copy(lake)
+    assert log.exists()
+    with pytest.raises(LakeError, match="it is gone"):
+        DuckLake(lake)
+    restore_copy(lake)
+    assert not log.exists()
+    assert len(rows(project, "FROM lake.bronze.messages")) == 13
+
+
 def test_upkeep_copies_the_catalog(project):
     lake = project.state / "lake"
     (lake / COPY).unlink(missing_ok=True)
