@@ -31,7 +31,8 @@ COPIED_BYTES = 64 << 20  # a transaction
 class Remains(NamedTuple):
     """What a look at a topic's file found.
 
-    `problem` is empty where nothing is wrong. `epoch` and `end` (the next offset) are None where that cannot be read.
+    `problem` is empty where nothing is wrong. Where a file does not tell its `epoch` and `end` (the next offset), they
+    are what its acks and its messages say; None where these say nothing.
     `readable` are messages that can be read, and `lost` those that cannot, in order: of those from `since` on.
     """
 
