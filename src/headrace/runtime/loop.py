@@ -196,7 +196,8 @@ class Loop:
         quick = [each for each in self._preparing.values() if each.since > slow]
         while names and len(quick) < SIDE_BY_SIDE and len(self._preparing) < MOST_AT_ONCE:
             name = names.popleft()
-            quick.append(Preparing(self._submitted(name), time.monotonic()))
+            alone = not names and not self._preparing
+            quick.append(Preparing(self._submitted(name, alone=alone), time.monotonic()))
             self._preparing[name] = quick[-1]
         if quick:
             patience = min(each.since for each in quick) + SLOW_SECS - time.monotonic()
@@ -245,13 +246,14 @@ class Loop:
             return False
         return True
 
-    def _submitted(self, name: str) -> Future[Prepared | None]:
+    def _submitted(self, name: str, *, alone: bool) -> Future[Prepared | None]:
         if name not in self._foreseen:
             self._foreseen.add(name)
             self._writer.submit(self._tick.foresee, name)  # if it fails, so will the merge, which says why
         # Where a bus has no offsets, bronze itself tells what was taken, and only the writer may ask it.
         threads = self._preparers if self._bus.replayable else self._writer
-        limits = (self._health[name].limit, self._limits.get(name, 0))
+        # Smaller batches cost more in all: a slow source takes them only where they let others go on.
+        limits = (self._health[name].limit, 0 if alone else self._limits.get(name, 0))
         return threads.submit(self._timed_prepare, name, min(filter(None, limits), default=0))
 
     def _timed_prepare(self, name: str, limit: int) -> Prepared | None:
