@@ -14,7 +14,13 @@ COLOURS = {"passed": "green", "warned": "yellow", "refused": "red", "not reached
 
 
 def run(
-    event_id: Annotated[str, typer.Argument(metavar="EVENT_ID", help="The id of a message, as `good` or `bad` shows.")],
+    event_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="EVENT_ID",
+            help="The id of a message: the message_id of `good` or `bad` with `--json`, the id in `quarantine list`.",
+        ),
+    ],
     source: Annotated[str | None, typer.Option("--source", metavar="SOURCE", help="Look in this source only.")] = None,
     project: ProjectDir = None,
     env: EnvName = None,

@@ -122,12 +122,17 @@ def _checked(output: Output, found: Checked) -> None:
                 f"{each.dataset} of {each.event_date} has changed, and later batches do not explain it:", "bold red"
             )
             output.line(f"  certified {each.certified}, later batches {each.later}, now {each.now}", "red")
-    counts = ", ".join(f"{count:,} {name}" for name, count in found.partitions.items() if count or name == "equal")
-    output.line(f"partitions: {counts}", "green" if found.holds else "")
+    if counts := ", ".join(f"{count:,} {name}" for name, count in found.partitions.items() if count):
+        output.line(f"partitions: {counts}", "green" if found.holds else "")
     if found.partitions["unknown"]:
         output.note("of some, batches of an earlier version kept no digests: headrace verify --check FILE --scan")
     if found.holds:
         output.line("it still holds: what it certifies is there, and what was added came by later batches", "green")
+    elif not found.ours:
+        output.line("it does not hold: whoever has that key said this, not this project", "bold red")
+        output.note("where it is another key of yours: headrace verify --check FILE --key secret://…")
+    else:
+        output.line("it does not hold", "bold red")
 
 
 def _text(output: Output, verdict: Verdict) -> None:

@@ -62,7 +62,7 @@ class LakeReader:
                     if size > max_bytes:
                         return None
                     batches.append(batch)
-            except pa.ArrowException as problem:  # what DuckDB meets while Arrow asks it
+            except (pa.ArrowException, OSError) as problem:  # what DuckDB meets while Arrow asks; of a file, an OSError
                 raise duckdb.Error(str(problem)) from problem
             return pa.Table.from_batches(batches, schema=found.schema)
 
@@ -79,10 +79,9 @@ class LakeReader:
         try:
             for batch in found:
                 yield pa.Table.from_batches([batch])
-        except (duckdb.Error, pa.ArrowException) as problem:
-            raise LakeError(
-                f"silver cannot be read: {problem}", at="silver", fix="restore the lake's data from a backup"
-            ) from problem
+        except (duckdb.Error, pa.ArrowException, OSError) as problem:
+            fix = f"see which file is damaged, and what that means: {DOCTOR}"
+            raise LakeError(f"the lake cannot be read: {problem}", at="lake", fix=fix) from problem
 
     def pin(self) -> int:
         """Let every `rows` from here on see one commit, the latest now, and return its snapshot.

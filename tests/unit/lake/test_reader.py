@@ -44,6 +44,23 @@ def test_one_that_stays_and_any_other_fault_are_told(tmp_path):
     assert other.left == 0
 
 
+def test_a_data_file_that_is_gone_amid_a_read_is_damage_and_no_bug(tmp_path):
+    """Arrow tells a file that does not open as an OSError, which is none of its own exceptions."""
+    connection = duckdb.connect()
+    for number in (1, 2):
+        connection.execute(f"COPY (SELECT range AS n FROM range(300000)) TO '{tmp_path}/{number}.parquet'")
+    gone = tmp_path / "2.parquet"
+    lake = LakeReader(connection, tmp_path, None)
+    sql = f"SELECT n FROM read_parquet('{tmp_path}/*.parquet')"
+    read = lake.tables_of(sql)
+    next(read)
+    gone.unlink()
+    gone.mkdir()
+    with pytest.raises(LakeError, match="cannot be read") as found:
+        list(read)
+    assert "headrace doctor" in found.value.fix
+
+
 def test_a_question_of_the_writer_that_fails_leaves_the_next_its_answer(tmp_path):
     lake = DuckLake(tmp_path)
     try:

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
     from headrace.lake.soundness import Damaged
 
 _LOST = {
-    "bronze": "The bytes of {rows} messages as they came are lost with it; what silver made of them is not touched",
-    "silver": "{rows} events of it cannot be read; bronze has the messages that they were made of",
+    "bronze": "The bytes of {rows} messages as they came are lost with it; what silver made of them is not touched. "
+    "Until the file is back, `good`, `bad`, `explain` and `verify --from-bronze` fail where they need it",
+    "silver": "{rows} events of it cannot be read; bronze has the messages that they were made of. "
+    "Until the file is back, queries and builds that read this table fail, and gold stays as it was published",
     "ops": "What the lake keeps of its own work, {rows} rows here, cannot be read; events are not touched",
 }
 

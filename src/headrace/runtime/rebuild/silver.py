@@ -105,5 +105,7 @@ def _round(
     finally:
         loop.close()
     for name, problem in loop.progress.failing.items():
-        raise LakeError(f"{name} could not be rebuilt: {problem}", at=name, fix="headrace status; then try again")
+        raise LakeError(
+            f"{name} could not be rebuilt: {problem}", at=name, fix="see whether a file is damaged: headrace doctor"
+        )
     return sum(map(len, ranges.values()))

@@ -53,8 +53,8 @@ def explain(project: Project, message_id: str, source: str | None = None) -> dic
             raise InputError(
                 f"no message {message_id!r} was committed" + (f" by {source}" if source else ""),
                 at="bronze.messages",
-                fix="take an id that `headrace good SOURCE` or `headrace bad SOURCE` shows; `headrace status` tells "
-                "whether messages wait; what the collector refused was stored nowhere",
+                fix="find its message_id by what you know: headrace good SOURCE --where payload.FIELD=VALUE --json "
+                "(or bad); `headrace status` tells whether messages wait; what the collector refused is stored nowhere",
             )
         lake.pin()
         said = recent.one(project.source(found["source"]), lake, found["seq"])
