@@ -84,12 +84,16 @@ def _publish(stage: Stage, life: Life, say: Callable[..., None]) -> None:
             at = max(0, account.acked_upto - life.again)
             name = direct_name(source)
             while part := account.direct[at : at + life.batch]:
+                topic = stage.project.source(source).topic
                 try:
-                    bus.publish(stage.project.source(source).topic, batch_of(part, name, at), once=Once(name, at))
+                    taken = bus.publish(topic, batch_of(part, name, at), once=Once(name, at)).messages
                 except ExternalError as problem:  # nothing was taken: it is sent again
                     say(refused=str(problem))
                     break
                 at += len(part)
+                # What was acknowledged and is taken anew was lost before; nobody could tell once it is there again.
+                if (lost := taken - max(0, at - max(at - len(part), account.acked_upto))) > 0:
+                    say(lost=[source, lost])
                 say(acked=[source, at])
 
 

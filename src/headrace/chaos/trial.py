@@ -204,6 +204,10 @@ class Ground:
             if "acked" in said:
                 source, upto = said["acked"]
                 stage.accounts[source].acked_upto = max(stage.accounts[source].acked_upto, upto)
+            if "lost" in said:
+                source, count = said["lost"]
+                outcome.lost += count
+                outcome.why.append(f"{source}: {count} acknowledged messages were taken anew when they were sent again")
             if "part" in said:
                 source, name = said["part"]
                 stage.accounts[source].parts[name].acked = True
@@ -274,7 +278,8 @@ class Ground:
             outcome.unequal = True
             outcome.why.append(f"it cannot be verified: {ended.end} {ended.why}")
             return
-        outcome.lost, outcome.duplicated = found["lost"], found["duplicated"]
+        outcome.lost += found["lost"]
+        outcome.duplicated += found["duplicated"]
         outcome.unbalanced, outcome.unequal = bool(found["unbalanced"]), bool(found["unequal"])
         outcome.messages = found["messages"]
         outcome.why += [*found["details"], *found["unbalanced"], *found["unequal"]]
