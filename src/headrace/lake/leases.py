@@ -1,6 +1,7 @@
 """Leases: a reader that pins a snapshot says so, and expiry leaves the snapshot alone.
 
 A lease is a row in a small SQLite file beside the catalog; it ends with its holder, or when its heartbeat stops.
+Compaction begins only while there is none, and a lease that comes amid one begins when it is through.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import uuid
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
+from headrace import file_lock
 from headrace.errors import HeadraceError, LakeError
 from headrace.sqlite_file import Kind, once_open
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 HEARTBEAT_SECS = 10.0
 DEAD_AFTER_SECS = 60.0
+COMPACTION = "compaction.lock"
 LEASES = Kind(
     what="the file of the lake's leases",
     error=LakeError,
@@ -38,6 +41,8 @@ def hold(folder: Path, snapshot: int, *, every_secs: float = HEARTBEAT_SECS) -> 
     lease = uuid.uuid4().hex
     path = folder / "leases.db"
     _beat(path, lease, snapshot)
+    with file_lock.hold(folder / COMPACTION, shared=True):
+        pass  # what began to replace files before it could see this lease is through
     stopped = threading.Event()
 
     def keep() -> None:
@@ -54,6 +59,16 @@ def hold(folder: Path, snapshot: int, *, every_secs: float = HEARTBEAT_SECS) -> 
         keeper.join()
         with suppress(HeadraceError), once_open(path, LEASES) as leases:  # else its heartbeat has stopped
             leases.execute("DELETE FROM leases WHERE id = ?", (lease,))
+
+
+@contextmanager
+def none_live(folder: Path) -> Iterator[bool]:
+    """Say whether nobody holds a lease; while the block runs, none begins.
+
+    For who replaces files: an open transaction of a reader would find none of the rows in them.
+    """
+    with file_lock.hold(folder / COMPACTION):
+        yield not live(folder)
 
 
 @contextmanager

@@ -67,12 +67,15 @@ class Maintenance:
             done["expired_snapshots"] = self._expire(keep)
         failure: duckdb.Error | None = None
         for each in self._fragmented() if "compaction" in tasks else ():
-            if time.monotonic() >= deadline or leases.live(self._folder):
+            if time.monotonic() >= deadline:
                 break
-            try:
-                done["compacted_files"] += self._compact(each, transaction)
-            except duckdb.Error as problem:
-                failure = failure or problem
+            with leases.none_live(self._folder) as unread:
+                if not unread:
+                    break
+                try:
+                    done["compacted_files"] += self._compact(each, transaction)
+                except duckdb.Error as problem:
+                    failure = failure or problem
         if "expiry" in tasks and time.monotonic() < deadline and not leases.live(self._folder):
             done["removed_files"] = self._clean()
         if "expiry" in tasks and (done["removed_files"] or copy_is_due(self._folder)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
 
 import pytest
@@ -77,3 +78,26 @@ def test_where_there_is_no_snapshot_nothing_is_leased(tmp_path):
     with leases.hold_latest(tmp_path, lambda: None) as snapshot:
         assert snapshot is None
         assert leases.live(tmp_path) == frozenset()
+
+
+def test_a_lease_that_comes_amid_a_compaction_waits_for_its_end_and_the_next_one_waits_for_the_lease(tmp_path):
+    begun, ended, told = threading.Event(), threading.Event(), []
+
+    def read():
+        with leases.hold(tmp_path, 7):
+            begun.set()
+            ended.wait()
+
+    reader = threading.Thread(target=read)
+    with leases.none_live(tmp_path) as unread:
+        assert unread
+        reader.start()
+        while not leases.live(tmp_path):
+            time.sleep(0.005)
+        assert not begun.wait(0.1), "it read beside a compaction that could not know of it"
+    assert begun.wait(10)
+    with leases.none_live(tmp_path) as unread:
+        told.append(unread)
+    ended.set()
+    reader.join()
+    assert told == [False]
