@@ -30,8 +30,8 @@ UPKEEP_BUDGET_SECS = 0.5
 SOURCES_PER_COMMIT = 20  # a commit has a cost of its own; more would only wait for each other
 FEW = 10  # are enough for a writer that has nothing else to do
 SIDE_BY_SIDE = 2  # more would only hold more memory: the writer and the thread of bronze work beside them
-SLOW_SECS = 0.5  # a batch that is prepared for longer keeps nobody: others are prepared beside it
-MOST_AT_ONCE = 8  # slow ones included
+SLOW_SECS = 1.5  # a batch that is prepared for longer keeps nobody: others are prepared beside it
+MOST_AT_ONCE = 4  # slow ones included: each holds a batch in memory
 PAUSE_SECS = 0.05  # where slow ones are all there is to wait for
 
 
@@ -173,7 +173,8 @@ class Loop:
             for batch in self._prepared():
                 took = True
                 self._ready.append(batch)
-                if len(self._ready) >= FEW and self._writer_is_free():
+                full = sum(map(_rows, self._ready)) >= due.ROWS_PER_COMMIT  # more would only wait, in memory
+                if full or (len(self._ready) >= FEW and self._writer_is_free()):
                     self._commit()
         # While the writer is busy, more may join; but not for ever, and nothing waits where nothing else is due.
         if self._ready and (not took or self._writer_is_free() or len(self._ready) >= due.SOURCES_PER_TICK):
