@@ -51,7 +51,7 @@ def prove(stage: Stage, *, gold: bool) -> Findings:
     found = Findings()
     with open_reader(stage.project.state / "lake") as lake:
         for source, account in stage.accounts.items():
-            _arrivals(found, source, account.numbers(source, acked=False), lake)
+            _arrivals(found, source, account.numbers(source), lake)
         _pushed(found, stage, lake)
     verdict = verify(stage.project, from_bronze=True)
     for source, faults in verdict.unbalanced.items():

@@ -120,16 +120,14 @@ class Account:
         """Whether all that was given is acknowledged."""
         return self.acked_upto == len(self.direct) and all(part.acked for part in self.parts.values())
 
-    def numbers(self, source: str, *, acked: bool) -> set[str]:
-        """Return the numbers of what was given, or of what was acknowledged."""
+    def numbers(self, source: str) -> set[str]:
+        """Return the numbers of what was given."""
         wanted = {f"{SEASON}-{source}/{number}" for number in range(self.seasoning)}
-        direct = self.acked_upto if acked else len(self.direct)
-        wanted |= {f"{direct_name(source)}/{number}" for number in range(direct)}
+        wanted |= {f"{direct_name(source)}/{number}" for number in range(len(self.direct))}
         for name, part in self.parts.items():
-            if part.acked or not acked:
-                number_of = f"{name}.ndjson#{{}}" if part.door == "land" else f"{name}/{{}}"
-                first = 1 if part.door == "land" else 0
-                wanted |= {number_of.format(number) for number in range(first, first + len(part.messages))}
+            number_of = f"{name}.ndjson#{{}}" if part.door == "land" else f"{name}/{{}}"
+            first = 1 if part.door == "land" else 0
+            wanted |= {number_of.format(number) for number in range(first, first + len(part.messages))}
         return wanted
 
 
