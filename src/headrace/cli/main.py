@@ -50,6 +50,7 @@ VERBS = (
     Verb("bad", "headrace.cli.bad", "Show the last rejected messages of a source, and why."),
     Verb("tap", "headrace.cli.tap", "See the events of a source pass, each with its fate."),
     Verb("explain", "headrace.cli.explain", "Explain what became of one message, and why."),
+    Verb("lineage", "headrace.cli.lineage", "Show where a column comes from, and what it goes into."),
     Verb("query", "headrace.cli.query", "Run one SELECT over gold, silver, bronze and ops."),
     Verb("quarantine", "headrace.cli.quarantine", "List and show the messages that failed."),
     Verb("push", "headrace.cli.push", "List the pushes; list, retry or discard their dead letters."),

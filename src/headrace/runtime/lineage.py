@@ -1,0 +1,221 @@
+"""The lineage of a project as its files stand: contracts and dbt models, read and put together, no lake needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from headrace import words
+from headrace.disk import make_folder
+from headrace.governance.lineage import Graph, Table
+from headrace.governance.lineage_sql import Ref, Selected, lineage_of
+from headrace.lake.tables import silver
+from headrace.runtime.building import inputs
+from headrace.warehouse.rendering import SNAPSHOT_COLUMNS, models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from headrace.config.project import Project
+    from headrace.config.source import Source
+    from headrace.stages.dataset import Dataset
+    from headrace.stages.enrich import Enrichment
+    from headrace.warehouse.rendering import Model
+
+CACHE = "lineage.json"
+VERSION = "1"  # of what `lineage_of` says: another one makes what was kept worthless
+_OPS = {"bronze.messages", "ops.batches", "ops.ledger", "ops.positions", "ops.quarantine"}
+
+
+def lineage(project: Project, found: Sequence[Model] | None = None) -> Graph:
+    """Return the graph of a project; `found` are its models, where they are at hand. Raises `BuildError`."""
+    tables = [table for source in project.sources.values() for table in _of_source(project, source)]
+    cache = Cache(project.state / CACHE)
+    tables += of_models(models(inputs(project)) if found is None else found, tables, cache)
+    cache.keep()
+    return Graph(tables)
+
+
+class Cache:
+    """The lineage of SELECTs by what they say and read; a file beside the state that may be deleted at any time."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._known: dict[str, Any] = {}
+        self._used: dict[str, Any] = {}
+        if file is not None:
+            try:
+                said = json.loads(file.read_text(encoding="utf-8"))
+                self._known = said["selects"] if said.get("version") == VERSION else {}
+            except (OSError, ValueError, KeyError, AttributeError):  # none yet, or one that was cut off
+                self._known = {}
+
+    def lineage_of(self, sql: str, tables: Mapping[str, Sequence[str] | None]) -> Selected:
+        """Return `lineage_sql.lineage_of`, or what was kept of it."""
+        said = json.dumps([sql, sorted((name, columns and list(columns)) for name, columns in tables.items())])
+        digest = hashlib.sha256(said.encode()).hexdigest()
+        if digest not in self._known:
+            made = lineage_of(sql, tables)
+            columns = [[name, [list(each) for each in sorted(refs)]] for name, refs in made.columns.items()]
+            self._known[digest] = [columns, [list(each) for each in sorted(made.rows)], made.problem]
+        columns, rows, problem = self._used[digest] = self._known[digest]
+        return Selected(
+            {name: frozenset(Ref(*each) for each in refs) for name, refs in columns},
+            frozenset(Ref(*each) for each in rows),
+            problem,
+        )
+
+    def keep(self) -> None:
+        """Keep what was used, where anything is new."""
+        if self._file is None or not self._file.parent.is_dir() or set(self._used) == set(self._read_keys()):
+            return
+        make_folder(self._file.parent)
+        written = self._file.with_suffix(".new")
+        written.write_text(json.dumps({"version": VERSION, "selects": self._used}), encoding="utf-8")
+        written.replace(self._file)
+
+    def _read_keys(self) -> Iterable[str]:
+        try:
+            said = json.loads(self._file.read_text(encoding="utf-8")) if self._file is not None else {}
+        except (OSError, ValueError):
+            return ()
+        return said.get("selects", ()) if said.get("version") == VERSION else ()
+
+
+def of_models(found: Sequence[Model], tables: Iterable[Table], cache: Cache) -> list[Table]:
+    """Return the tables of models, over the tables that they may read; a circle of models is read as far as it goes."""
+    known: dict[str, list[str] | None] = {each.name: list(each.columns) for each in tables if each.kind == "silver"}
+    made: dict[str, Table] = {}
+    by_table = {model.table: model for model in found}
+    for model in _ordered(by_table):
+        table = _of_model(model, known, by_table, cache)
+        known[model.table] = None if table.problem else list(table.columns)
+        made[model.table] = table
+    return list(made.values())
+
+
+def _of_model(
+    model: Model, known: Mapping[str, list[str] | None], by_table: Mapping[str, Model], cache: Cache
+) -> Table:
+    if model.kind == "seed":
+        columns = {each.lower(): frozenset[Ref]() for each in model.columns}
+        return Table(model.table, "seed", columns, file=model.file)
+    if model.problem:
+        return Table(model.table, model.kind, {}, parents=model.parents, file=model.file, problem=model.problem)
+    # A name that is written out is found, too: `silver.orders` instead of a ref.
+    written = re.findall(r'"?(\w+)"?\."?(\w+)"?', model.sql)
+    named = {f"{schema}.{table}".lower() for schema, table in written}
+    reads = {each for each in named if each in known or each in by_table or each in _OPS} | set(model.parents)
+    selected = cache.lineage_of(model.sql, {each: known.get(each) for each in sorted(reads)})
+    columns = dict(selected.columns)
+    if model.kind == "snapshot" and not selected.problem:
+        columns |= dict.fromkeys(SNAPSHOT_COLUMNS, frozenset())
+    return Table(
+        name=model.table,
+        kind=model.kind,
+        columns=columns,
+        rows=selected.rows,
+        parents=frozenset(reads),
+        file=model.file,
+        lines=written_lines(model.text, columns),
+        problem=selected.problem,
+    )
+
+
+def _ordered(by_table: Mapping[str, Model]) -> Iterator[Model]:
+    """Yield models, each after those that it refers to."""
+    done: set[str] = set()
+    for first in by_table:
+        todo = [first]
+        while todo:
+            name = todo[-1]
+            waits = [each for each in by_table[name].parents if each in by_table and each not in done]
+            waits = [each for each in waits if each not in todo]
+            if waits:
+                todo += sorted(waits)
+                continue
+            todo.pop()
+            if name not in done:
+                done.add(name)
+                yield by_table[name]
+
+
+def _of_source(project: Project, source: Source) -> Iterator[Table]:
+    for dataset in source.datasets:
+        file = schema_file(project, source, dataset)
+        text = project.files.get(file, b"").decode(errors="replace")
+        columns = silver(dataset).columns
+        lines = written_lines(text, columns.names)
+        fields = {name: frozenset[Ref]() for name in dataset.contract.arrow_schema().names}
+        yield Table(
+            dataset.name, "event", {name.lower(): refs for name, refs in fields.items()}, file=file, lines=lines
+        )
+        yield Table(
+            f"silver.{dataset.name}",
+            "silver",
+            {name.lower(): refs for name, refs in _of_silver(dataset, columns)},
+            rows=frozenset(Ref(dataset.name, _path(each)) for each in (*dataset.key, *_named(dataset.version_by))),
+            parents=frozenset({dataset.name}),
+            file=file,
+            lines=lines,
+        )
+
+
+def _of_silver(dataset: Dataset, columns: pa.Schema) -> Iterator[tuple[str, frozenset[Ref]]]:
+    of_event = set(dataset.contract.arrow_schema().names)
+    added = {field.name: _looked_up(dataset, step, field) for step in dataset.enrichments for field in step.fields()}
+    time = frozenset(Ref(dataset.name, _path(each)) for each in _named(dataset.event_time))
+    for name in columns.names:
+        if name in of_event:
+            yield name, frozenset({Ref(dataset.name, name.lower())})
+        elif name in {words.EVENT_TIME, words.EVENT_DATE}:
+            yield name, time
+        else:
+            yield name, added.get(name, frozenset())
+
+
+def _looked_up(dataset: Dataset, step: Enrichment, field: pa.Field) -> frozenset[Ref]:
+    """Return what a column that a lookup adds comes from: the fields that are looked up, and the lookup's columns."""
+    taken = [each.name for each in step.added] if step.struct else [field.name.removeprefix(step.prefix)]
+    table = f"silver.{step.dataset}" if step.dataset else f"gold.{step.lookup.lower()}"
+    columns = (_path(".".join(step.places.get(name, (name,)))) for name in taken)
+    by = (Ref(dataset.name, _path(name)) for name, _, _ in step.on)
+    return frozenset({*by, *(Ref(table, each) for each in columns)})
+
+
+def _named(column: str | None) -> list[str]:
+    return [column] if column else []
+
+
+def _path(field: str) -> str:
+    return field.replace("[]", "").lower()
+
+
+def schema_file(project: Project, source: Source, dataset: Dataset) -> str:
+    """Return the file that says a dataset's columns: its schema, or the source file where it is written there."""
+    said = source.spec.schema_
+    table = next((each for each in source.spec.ingestion.tables if dataset.name.endswith(each.name.lower())), None)
+    for file in (table.schema_file if table else None, said.file if said else None, f"schemas/{dataset.name}.json"):
+        if file and file in project.files:
+            return file
+    return source.file.relative_to(project.root).as_posix()
+
+
+def written_lines(text: str, names: Iterable[str]) -> dict[str, int]:
+    """Return the line on which each name is written: where it is an alias or a key, else where it is first a word."""
+    lines: dict[str, int] = {}
+    wanted = {name.lower(): name for name in names}
+    weights: dict[str, int] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        for found in re.finditer(r"(\bas\s+)?(?:\"(\w+)\"|(\w+))(\s*:)?", line, re.IGNORECASE):
+            name = (found[2] or found[3]).lower()
+            weight = 3 if found[1] else 2 if found[4] else 1
+            # Of aliases the last: an inner query's comes first. Of keys and words the first.
+            if name in wanted and (weight > weights.get(name, 0) or weight == weights.get(name) == 3):
+                weights[name], lines[name] = weight, number
+    return lines

@@ -1,0 +1,77 @@
+"""The lineage of one SELECT, in every shape that a model has; what has none says why."""
+
+import pytest
+
+from headrace.governance.lineage_sql import lineage_of
+
+TABLES = {
+    "gold.a": ["id", "n", "Page", "items"],
+    "gold.b": ["id", "q", "r"],
+    "silver.o": ["id", "amount"],
+    "gold.nobody": None,
+}
+
+
+def told(sql):
+    found = lineage_of(sql, TABLES)
+    columns = {name: " ".join(sorted(map(str, refs))) for name, refs in found.columns.items()}
+    return columns, " ".join(sorted(map(str, found.rows))), found.problem
+
+
+@pytest.mark.parametrize(
+    ("sql", "columns", "rows"),
+    [
+        ("select id, n + 1 as m from gold.a", {"id": "gold.a.id", "m": "gold.a.n"}, ""),
+        ('select ID, "N" from "memory"."gold"."a"', {"id": "gold.a.id", "n": "gold.a.n"}, ""),
+        ("from gold.a select n as x, x + 1 as y", {"x": "gold.a.n", "y": "gold.a.n"}, ""),
+        ("select * from gold.b", {"id": "gold.b.id", "q": "gold.b.q", "r": "gold.b.r"}, ""),
+        ("select * exclude (q) replace (r * 2 as r) from gold.b", {"id": "gold.b.id", "r": "gold.b.r"}, ""),
+        ("select b.* from gold.a join gold.b using (id)",
+         {"id": "gold.b.id", "q": "gold.b.q", "r": "gold.b.r"}, "gold.a.id gold.b.id"),
+        ("with c as (select id, sum(q) as s from gold.b group by id) select s from c where id > 1",
+         {"s": "gold.b.q"}, "gold.b.id"),
+        ("select id, null from gold.a union all select q, r from gold.b",
+         {"id": "gold.a.id gold.b.q", "_col_1": "gold.b.r"}, ""),
+        ("select id, n from gold.a union by name select q as n from gold.b",
+         {"id": "gold.a.id", "n": "gold.a.n gold.b.q"}, ""),
+        ("with recursive r as (select id, 1 as k from gold.a union all select id, k + 1 from r) select id from r",
+         {"id": "gold.a.id"}, ""),
+        ("select lead(q) over w as z from gold.b window w as (partition by id order by r)",
+         {"z": "gold.b.id gold.b.q gold.b.r"}, ""),
+        ("select row_number() over (order by r) as k from gold.b qualify k = 1", {"k": "gold.b.r"}, "gold.b.r"),
+        ("select (select max(amount) from silver.o where o.id = a.id) as top from gold.a",
+         {"top": "silver.o.amount"}, "gold.a.id silver.o.id"),
+        ("select 1 as one from gold.a where id in (select id from silver.o)", {"one": ""}, "gold.a.id silver.o.id"),
+        ("select count(*) filter (where n > 0) as k from gold.a group by all", {"k": "gold.a.n"}, ""),
+        ("select page.url as u, a.page.os.name as o from gold.a",
+         {"u": "gold.a.page.url", "o": "gold.a.page.os.name"}, ""),
+        ("select list_sum(list_transform(items, lambda i: i.q)) as s from gold.a", {"s": "gold.a.items"}, ""),
+        ("select x.u from gold.a t, unnest(t.items) as x(u)", {"u": "gold.a.items"}, "gold.a.items"),
+        ("select b as whole from gold.b", {"whole": "gold.b.id gold.b.q gold.b.r"}, ""),
+        ("select {'x': n} as s, s.x as y from gold.a", {"s": "gold.a.n", "y": "gold.a.n"}, ""),
+        ("select k, n from gold.nobody, gold.a", {"k": "gold.nobody.k", "n": "gold.a.n"}, ""),
+    ],
+)  # fmt: skip
+def test_every_column_knows_where_it_comes_from(sql, columns, rows):
+    found, decided, problem = told(sql)
+    assert (found, decided, problem) == (columns, rows, "")
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("selec x", "not one SELECT"),
+        ("select 1; select 2", "not one SELECT"),
+        ("pivot gold.b on id using sum(q)", "not one SELECT"),
+        ("from (pivot gold.b on id using sum(q)) select *", ""),
+        ("select columns('i.*') from gold.a", "COLUMNS"),
+        ("select * from gold.nobody", "the columns of gold.nobody are not known"),
+        ("select (", "sqlglot cannot read it"),
+        ("", "not one SELECT"),
+    ],
+)
+def test_what_cannot_be_told_says_why(sql, why):
+    columns, rows, problem = told(sql)
+    assert (columns, rows) == ({}, "")
+    assert problem
+    assert why in problem
