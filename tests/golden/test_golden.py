@@ -2,7 +2,8 @@
 
 A case: `connectors/`, `schemas/`, `messages.jsonl` (a line each: `at`, when the bus takes it; `event`, or `raw` text;
 `attributes`) and `expected.yaml` (`silver` by dataset, `totals` by source, `quarantine` by stage and code, and whether
-`any_order` gives the same). `then/` holds files laid over the project before its own `messages.jsonl` is sent.
+`any_order` gives the same; `versions`, the ledger by contract version). `then/` holds files laid over the project
+before its own `messages.jsonl` is sent.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from headrace.bus.sqlite import SqliteBus
 from headrace.config.project import load_project
 from headrace.errors import LakeError
 from headrace.lake.ducklake import DuckLake
+from headrace.words import COUNTS
 from living import Clock, codes, in_order, lived, messages, rows, run_out, silver, sqlite_bus, ticking, totals
 
 HERE = Path(__file__).parent
@@ -170,6 +172,15 @@ def outcome(project):
     }
 
 
+def by_version(project):
+    """Return the ledger by the version that the contract declares, without its zeros."""
+    summed = ", ".join(f"sum({name}) AS {name}" for name in COUNTS)
+    found = rows(
+        project, f"SELECT split_part(contract_version, '-', 1) AS v, {summed} FROM lake.ops.ledger GROUP BY ALL"
+    )
+    return {row.pop("v"): {name: int(count) for name, count in row.items() if count} for row in found}
+
+
 def expected(case):
     said = yaml.safe_load((HERE / case / "expected.yaml").read_text())
     return {
@@ -189,6 +200,9 @@ def test_every_way_of_life_gives_the_one_expected_silver(case, way, tmp_path):
         project, "SELECT count(*) AS n, count(DISTINCT seq) AS d, max(seq) + 1 AS m FROM lake.bronze.messages"
     )
     assert taken["n"] == taken["d"] == taken["m"]
+    said = yaml.safe_load((HERE / case / "expected.yaml").read_text())
+    if "versions" in said:
+        assert by_version(project) == said["versions"]
     if case == "pushes":
         assert_outbox(project, tmp_path)
 

@@ -7,16 +7,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.config import schemas
+from headrace.config.contract_versions import (
+    Lifecycles,
+    Newest,
+    VersionFile,
+    named_upcasts,
+    newest,
+    twice,
+    version_files,
+    way_faults,
+)
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.lookups import Lookups
 from headrace.connectors.ingestion import TableSpec, dataset_name
 from headrace.contracts.load import load_contract
+from headrace.contracts.versions import Version, number_of
 from headrace.errors import ConfigError, HeadraceError
 from headrace.stages import paths
 from headrace.stages.dataset import Dataset
+from headrace.stages.upcast import older_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     import pyarrow as pa
@@ -31,6 +43,7 @@ if TYPE_CHECKING:
     from headrace.stages.enrich import Enrichment, EnrichSpec
     from headrace.stages.late import LateSpec
     from headrace.stages.quality import RuleSpec
+    from headrace.stages.upcast import UpcastStep
 
 
 @dataclass(frozen=True)
@@ -87,6 +100,10 @@ class Datasets:
             if schema is not None and (schema.file is not None or schema.inline is not None):
                 fix = "give each of `tables:` its own: {name: …, schema_file: …}"
                 self.faults.append(self._origin.error(("schema",), "one schema cannot describe several tables", fix))
+            if schema is not None and (schema.versions or schema.upcast):
+                message = "`versions` and `upcast` are those of one contract, and each of several tables has its own"
+                fix = "make the table a source of its own"
+                self.faults.append(self._origin.error(("schema",), message, fix))
             datasets = [
                 found for index, table in enumerate(spec.ingestion.tables) if (found := self._table(index, table))
             ]
@@ -151,10 +168,16 @@ class Datasets:
                 table.version_by or version_by,
                 table.event_time or event_time,
             )
+        older = version_files(self._layers.root, file or f"schemas/{name}.json")
+        if file is not None and older and not (self._layers.root / file).is_file():
+            file = older.pop().file  # the newest of the folder stands for it
         document = inline if file is None else self._document(file, where, needed=bool(steps or event_time))
         if document is None:
             return None
-        contract = self._contract(name, document, file, where, ())
+        called = self._called(document, file, older, where)
+        if called is None:
+            return None
+        contract = self._contract(name, document, file, where, (), called.name)
         if contract is None:
             return None
         if not self._fields_exist(contract, key, version_by, event_time, places):
@@ -162,8 +185,12 @@ class Datasets:
             key, version_by, event_time = (), None, None
         columns = {column.name for column in contract.columns}
         required = [field for field in dict.fromkeys([*key, event_time]) if field in columns]
-        contract = self._contract(name, document, file, where, required) if required else contract
+        contract = self._contract(name, document, file, where, required, called.name) if required else contract
         if contract is None:
+            return None
+        newest = Version(called.name, called.number, contract, document, file or "", called.declared)
+        versions, upcasts = self._versions(newest, older, required, where)
+        if not versions:
             return None
         enrichments = self._enrichments(contract)
         plain = Dataset(name, contract, enrichments=enrichments)
@@ -178,7 +205,79 @@ class Datasets:
             late=late,
             enrichments=enrichments,
             rules=rules,
+            versions=versions,
+            upcasts=upcasts,
+            version_from=self._spec.schema_.version_from if self._spec.schema_ is not None else None,
         )
+
+    def _called(
+        self, document: Mapping[str, Any], file: str | None, older: list[VersionFile], where: Key
+    ) -> Newest | None:
+        """Return what the newest version is called; None, and a fault, where it cannot be."""
+        same = twice(older)
+        found = newest(document, older)
+        wrong = same or (found if isinstance(found, str) else "")
+        if not wrong:
+            return found if isinstance(found, Newest) else None
+        message, _, fix = wrong.partition(": ")
+        fix = fix or "remove one of them"
+        if file is None or same:
+            self.faults.append(self._origin.error(where, message, fix))
+        else:
+            line = schemas.line_of(self._layers.root, file, "#/version")
+            self.faults.append(Fault("error", file, line, message, fix))
+        return None
+
+    def _versions(
+        self, newest: Version, older: Sequence[VersionFile], required: Sequence[str], where: Key
+    ) -> tuple[tuple[Version, ...], dict[str, tuple[UpcastStep, ...]]]:
+        """Return the versions, oldest first, and the steps from each to the next; none where one does not load."""
+        schema = self._spec.schema_
+        lives = Lifecycles(schema, self._origin)
+        before = len(self.faults)
+        found: list[Version] = []
+        for each in older:
+            document = self._document(each.file, where, needed=True)
+            said = number_of(document.get("version") or each.name) if document is not None else None
+            if document is not None and said is not None and said != each.number:
+                line = schemas.line_of(self._layers.root, each.file, "#/version")
+                message = f"the file is called {each.name}, and its document says version {document['version']}"
+                self.faults.append(Fault("error", each.file, line, message, "rename the file, or correct the version"))
+            contract = (
+                None
+                if document is None
+                else self._contract(newest.contract.name, document, each.file, where, (), each.name)
+            )
+            if document is not None and contract is not None:
+                found.append(Version(each.name, each.number, contract, document, each.file, declared=True))
+        if len(self.faults) > before:  # what is said of versions that did not load is no fault of its own
+            return (), {}
+        versions = tuple(map(lives.of, (*found, newest)))
+        upcasts = (
+            named_upcasts(schema, versions, self._origin, self.faults) if older or (schema and schema.upcast) else {}
+        )
+        self.faults += lives.faults(versions)
+        if len(self.faults) > before:
+            return (), {}
+        if not older:
+            return versions, {}
+        versions = (*(self._requiring(versions[at:], required, upcasts) for at in range(len(found))), versions[-1])
+        self.faults += way_faults(versions, upcasts, self._origin, where)
+        return versions, upcasts
+
+    def _requiring(
+        self, versions: Sequence[Version], required: Sequence[str], upcasts: Mapping[str, tuple[UpcastStep, ...]]
+    ) -> Version:
+        """Return the first of some versions, with what the newest requires (key, event time) required under its name.
+
+        So its version word stays what it was when it was the newest.
+        """
+        version = versions[0]
+        names = [name for each in required if (name := older_name(each, versions, upcasts)) is not None]
+        if not names:
+            return version
+        contract = self._contract(version.contract.name, version.document, version.file, (), names, version.name)
+        return version if contract is None else dataclasses.replace(version, contract=contract)
 
     def _document(self, file: str, where: Key, *, needed: bool) -> dict[str, Any] | None:
         try:
@@ -204,11 +303,17 @@ class Datasets:
         return document
 
     def _contract(
-        self, name: str, document: Mapping[str, Any], file: str | None, where: Key, required: list[str] | tuple[()]
-    ) -> Contract | None:
+        self, name: str, document: Mapping[str, Any], file: str | None, where: Key, required: Sequence[str],
+        version: str,
+    ) -> Contract | None:  # fmt: skip
         try:
             return load_contract(
-                name, document, validation=self._settings.validation, required=required, at=file or self._spec.source_id
+                name,
+                document,
+                validation=self._settings.validation,
+                required=required,
+                version=version.removeprefix("v"),
+                at=file or self._spec.source_id,
             )
         except HeadraceError as error:
             if file is None:

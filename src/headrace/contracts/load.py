@@ -40,12 +40,14 @@ def load_contract(
     *,
     validation: str = "strict",
     required: Sequence[str] = (),
+    version: str = "1",
     at: str = "",
 ) -> Contract:
     """Return the contract that a schema document describes: JSON Schema (draft 4 to 2020-12) or the `fields` form.
 
-    `required` names columns that must be there and not null whatever the document says (keys, event time). `lenient`
-    allows unknown fields at the top level, which validation keeps apart.
+    `required` names columns that must be there and not null whatever the document says (keys, event time); `version`
+    is the contract's number where the document declares none. `lenient` allows unknown fields at the top level, which
+    validation keeps apart.
 
     Raises:
         ContractError: with `at` and what to type, for a schema that cannot be used.
@@ -68,8 +70,13 @@ def load_contract(
     mode = cast("Literal['strict', 'lenient']", validation)
     canonical = json.dumps([schema, mode], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    declared = document.get("version") or "1"
+    declared = document.get("version") or version
     return Contract(name, f"{declared}-{digest}", schema, mode, columns)
+
+
+def plain_schema(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document of either form as JSON Schema. Raises `ContractError` where it is neither."""
+    return _schema(document, at="")
 
 
 def compiled(schema: Mapping[str, Any]) -> Any:

@@ -181,7 +181,7 @@ def batch_rows(
         "code_version": headrace.__version__,
         "first_seq": prepared.first_seq,
         "next_seq": prepared.next_seq,
-        "contracts": sorted((dataset, version) for dataset, version in prepared.decided.arrived if dataset),
+        "contracts": _contracts(prepared.decided.arrived),
         "warned": sorted((prepared.decided.warned + noticed).items()),
         "touched": [{"dataset": dataset, "event_date": date} for dataset, date in sorted(touched)],
         "oldest_ingest_time": prepared.oldest_ingest_time,
@@ -190,6 +190,15 @@ def batch_rows(
         "digests": digests.recorded({name: each.result() for name, each in merges.digests.items()}),
     }
     return pa.Table.from_pylist([row], schema=tables.BATCHES.columns)
+
+
+def _contracts(arrived: Counter[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the version of each dataset's messages; all of them in one text where a batch has several."""
+    versions: dict[str, list[str]] = {}
+    for dataset, version in sorted(arrived):
+        if dataset:
+            versions.setdefault(dataset, []).append(version)
+    return [(dataset, ", ".join(each)) for dataset, each in versions.items()]
 
 
 def superseded_rows(batch_id: str, dataset: str, lost: pa.Table) -> pa.Table:

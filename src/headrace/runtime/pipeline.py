@@ -23,9 +23,10 @@ from headrace.stages.masking import UNKNOWN_DATASET, Maskings
 from headrace.stages.quality import Quality
 from headrace.stages.rejections import none_rejected, rejections
 from headrace.stages.validate import Validate
+from headrace.stages.versioned import Versioned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from headrace.config.source import Source
     from headrace.stages.base import Stage
@@ -112,8 +113,9 @@ class Pipeline:
 
     def _decide(self, dataset: Dataset, messages: pa.RecordBatch) -> Decided:
         """Run the stages; where one fails by a bug of ours, halve the batch until only what it fails on is left."""
+        versions: pa.Array | None = None
         try:
-            kept, rejected, warned = through(self._stages[dataset.name], messages)
+            kept, rejected, warned, versions = self._through(dataset, messages)
         except Exception as problem:  # noqa: BLE001 - one bad message never stops its neighbours
             if len(messages) > 1:
                 half = len(messages) // 2
@@ -122,24 +124,48 @@ class Pipeline:
                 return decided
             kept, warned = None, Counter()
             rejected = failure(problem)
-        version = dataset.contract.version
-        decided = Decided(arrived=Counter({(dataset.name, version): len(messages)}), warned=warned)
+        decided = Decided(warned=warned)
         if kept is not None and len(kept):
             decided.kept[dataset.name] = [kept]
-        if len(rejected):
-            rejected = self._maskings[dataset.name].rejected(rejected)
-            decided.quarantine.append(quarantine_rows(self._source.id, dataset.name, version, messages, rejected))
+        rejected = self._maskings[dataset.name].rejected(rejected)
+        for version, count, theirs in _by_version(dataset, len(messages), versions, rejected):
+            decided.arrived[dataset.name, version] += count
+            if len(theirs):
+                decided.quarantine.append(quarantine_rows(self._source.id, dataset.name, version, messages, theirs))
         return decided
+
+    def _through(
+        self, dataset: Dataset, messages: pa.RecordBatch
+    ) -> tuple[pa.RecordBatch, pa.RecordBatch, Counter[str], pa.Array | None]:
+        """Return what `through` does, and the version of each message where several versions live at once."""
+        first, *rest = self._stages[dataset.name]
+        if not isinstance(first, Versioned):
+            return *through([first, *rest], messages), None
+        (batch, refused, _), versions = first.decide(messages)
+        kept, rejected, warned = through(rest, batch)
+        return kept, pa.concat_batches([refused, rejected]), warned, versions
+
+
+def _by_version(
+    dataset: Dataset, messages: int, versions: pa.Array | None, rejected: pa.RecordBatch
+) -> Iterator[tuple[str, int, pa.RecordBatch]]:
+    """Return each contract version that a batch has messages of, how many, and those of its rejections."""
+    if versions is None:
+        yield dataset.contract.version, messages, rejected
+        return
+    of_rejected = versions.take(rejected.column("row"))
+    for each in pc.value_counts(versions).to_pylist():
+        yield each["values"], each["counts"], rejected.filter(pc.equal(of_rejected, each["values"]))
 
 
 def stages_of(source: Source, dataset: Dataset) -> list[Stage]:
     """Return the stages of a dataset in their order: what an event goes through between the bus and the merge."""
-    stages: list[Stage] = [
-        Decode(source.message_format, dataset.contract, source.csv),
-        Validate(dataset.contract),
-        KeyPresent(dataset),
-        EventTime(dataset.event_time, dataset.timezone),
-    ]
+    stages: list[Stage] = (
+        [Versioned(source.message_format, source.csv, dataset)]
+        if dataset.is_versioned
+        else [Decode(source.message_format, dataset.contract, source.csv), Validate(dataset.contract)]
+    )
+    stages += [KeyPresent(dataset), EventTime(dataset.event_time, dataset.timezone)]
     columns = dataset.columns()
     stages += [Enrich(step, columns) for step in dataset.enrichments]
     if dataset.rules:

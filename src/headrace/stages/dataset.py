@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pyarrow as pa
 
     from headrace.contracts.contract import Contract
+    from headrace.contracts.versions import Version
     from headrace.stages.enrich import Enrichment
     from headrace.stages.late import LateSpec
     from headrace.stages.quality import RuleSpec
+    from headrace.stages.upcast import UpcastStep
+    from headrace.stages.versioned import VersionFrom
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,10 @@ class Dataset:
     `name` is the silver table. `key` is empty where every message is an event of its own. `event_time` is None where
     the time of ingestion stands for it. `timezone` (IANA) gives naive times their zone. What `enrichments` add, in
     their order, is no part of the payload: an event is the same whatever a lookup says of it.
+
+    `versions` has all of the contract's, the oldest first; the last is `contract`, whose columns all else is about. It
+    is empty only where a dataset is made by hand. `upcasts` has the steps from each version to the next, by its name,
+    and `version_from` says where an event names its version.
     """
 
     name: str
@@ -32,6 +42,14 @@ class Dataset:
     late: LateSpec | None = None
     enrichments: tuple[Enrichment, ...] = field(default=())
     rules: tuple[RuleSpec, ...] = field(default=())
+    versions: tuple[Version, ...] = field(default=())
+    upcasts: Mapping[str, tuple[UpcastStep, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    version_from: VersionFrom | None = None
+
+    @property
+    def is_versioned(self) -> bool:
+        """Whether an event may be of another version than the newest, or name one."""
+        return len(self.versions) > 1 or self.version_from is not None
 
     def columns(self) -> pa.Schema:
         """Return the columns of its events: those of the contract, then those that are added."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -15,6 +16,9 @@ from headrace.errors import ConfigError
 from headrace.stages import paths
 from headrace.stages.allowed import check_allowed
 from headrace.stages.sql import SqlKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 MAX_CHARACTERS = 10_000
 MAX_TOKENS = 400
@@ -40,6 +44,8 @@ _AGGREGATES = {
 _COMPARISONS = (exp.EQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, exp.In, exp.Between)
 _OWN = ("struct_extract", "list_transform", "flatten")
 _DIVISIONS = (exp.Div, exp.IntDiv, exp.Mod)
+
+Compiled = TypeVar("Compiled")
 
 
 @dataclass(frozen=True)
@@ -72,6 +78,29 @@ class Expression:
         return pa.table([*arrays, pa.nulls(len(batch), pa.int8())], [*names, _FILLER])
 
 
+@dataclass(frozen=True)
+class Value:
+    """A checked expression that computes a value. `sql` reads the columns as `c0`, `c1`, … in the order of `columns`.
+
+    Where `sql` gives null and `zero` is true, the row divides by zero and has no value.
+    """
+
+    text: str
+    sql: str
+    zero: str
+    columns: tuple[str, ...]
+    type: pa.DataType
+
+
+def compile_value(text: str, schema: pa.Schema, kernel: SqlKernel | None = None) -> Value:
+    """Return the scalar expression that a text means over a contract's columns; see `compile_expression`.
+
+    Raises:
+        ConfigError: It is not one expression of allowed parts over columns that exist.
+    """
+    return _guarded(text, lambda: _value(text, schema, kernel or SqlKernel(isolate_errors=True)), "amount * 100")
+
+
 def compile_expression(text: str, schema: pa.Schema, kernel: SqlKernel | None = None) -> Expression:
     """Return the expression that a text means over a contract's columns.
 
@@ -82,18 +111,27 @@ def compile_expression(text: str, schema: pa.Schema, kernel: SqlKernel | None = 
     Raises:
         ConfigError: It is not one boolean expression of allowed parts over columns that exist.
     """
+    return _guarded(text, lambda: _compile(text, schema, kernel or SqlKernel(isolate_errors=True)), "amount <= total")
+
+
+def _guarded(text: str, compiling: Callable[[], Compiled], example: str) -> Compiled:
     _bound(text)
     try:
-        return _compile(text, schema, kernel or SqlKernel(isolate_errors=True))
+        return compiling()
     except RecursionError:
         raise ConfigError("the expression is nested too deeply", fix="split it into several rules") from None
     except SqlglotError as error:
-        raise ConfigError(
-            f"not a SQL expression: {_first_line(error)}", fix="write such as `amount <= total`"
-        ) from None
+        raise ConfigError(f"not a SQL expression: {_first_line(error)}", fix=f"write such as `{example}`") from None
 
 
-def _compile(text: str, schema: pa.Schema, kernel: SqlKernel) -> Expression:
+def _value(text: str, schema: pa.Schema, kernel: SqlKernel) -> Value:
+    rewriting, tree = _rewritten(text, schema, kernel)
+    kind = rewriting.type_of(tree)
+    return Value(text, _render(tree), _zero(rewriting), tuple(rewriting.columns), kind)
+
+
+def _rewritten(text: str, schema: pa.Schema, kernel: SqlKernel) -> tuple[_Rewriting, exp.Expr]:
+    """Return an expression parsed, checked and rewritten, with what did it: it knows columns, types and divisors."""
     lists: list[paths.Path] = []
 
     def stand_in(match: re.Match[str]) -> str:
@@ -107,7 +145,16 @@ def _compile(text: str, schema: pa.Schema, kernel: SqlKernel) -> Expression:
         raise ConfigError("write exactly one expression", fix="make each expression a rule of its own")
     check_allowed(parsed[0])
     rewriting = _Rewriting(schema, tuple(lists), kernel)
-    tree = rewriting.apply(parsed[0])
+    return rewriting, rewriting.apply(parsed[0])
+
+
+def _zero(rewriting: _Rewriting) -> str:
+    """Return the SQL that says whether any divisor of a row is zero."""
+    return " OR ".join(f"coalesce(TRY({_render(divisor)} = 0), false)" for divisor in rewriting.divisors) or "false"
+
+
+def _compile(text: str, schema: pa.Schema, kernel: SqlKernel) -> Expression:
+    rewriting, tree = _rewritten(text, schema, kernel)
     columns = tuple(rewriting.columns)
     sql = _render(tree)
     kind = rewriting.type_of(tree)
@@ -115,7 +162,7 @@ def _compile(text: str, schema: pa.Schema, kernel: SqlKernel) -> Expression:
         raise ConfigError(f"the expression gives {kind}, not true or false", fix=f"compare it: {text[:60].strip()} > 0")
     # TRY gives null for an error too: only a list around the result tells an error from a result that is null. And a
     # division by zero is null here, so that it makes an error only of a row whose outcome hangs on it.
-    zero = " OR ".join(f"coalesce(TRY({_render(divisor)} = 0), false)" for divisor in rewriting.divisors) or "false"
+    zero = _zero(rewriting)
     verdict = (
         f"SELECT CASE WHEN r IS NULL THEN {ERRS} WHEN r[1] THEN {PASSES} WHEN NOT r[1] THEN {FAILS} "
         f"WHEN zero THEN {ERRS} ELSE {PASSES} END::TINYINT AS verdict "

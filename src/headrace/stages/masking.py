@@ -39,7 +39,7 @@ _QUOTE_NOTHING = {
         ("contract", code)
         for code in (
             "additionalProperties", "event_time_missing", "event_time_unparseable", "key_missing", "out_of_range",
-            "required",
+            "required", "upcast_failed", "version_retired", "version_unknown",
         )
     ),
 }  # fmt: skip
@@ -178,8 +178,10 @@ class Maskings:
 
 
 def _added(dataset: Dataset) -> dict[str, Any]:
-    """Return a schema of each column that events get from lookups."""
-    found: dict[str, Any] = {}
+    """Return a schema of each column that events get from lookups, and of what only older versions call personal."""
+    known = {column.name for column in dataset.contract.columns}
+    older = (version.contract.schema for version in dataset.versions[:-1])
+    found: dict[str, Any] = {name: {WORD: True} for schema in older for name in Pii(schema).names() - known}
     for step in dataset.enrichments:
         schemas = {each.name: {WORD: each.name in step.personal} for each in step.added}
         if step.struct:

@@ -37,7 +37,7 @@ class ExactPath:
     def __init__(self, contract: Contract) -> None:
         self._validator = compiled(contract.schema)
         self._names = frozenset(column.name for column in contract.columns)
-        self._columns = [(column.name, _converter(column.field())) for column in contract.columns]
+        self._columns = [(column.name, converter(column.field())) for column in contract.columns]
 
     def row(self, value: dict[str, Any]) -> list[Any]:
         """Return the values of the contract's columns, as `pyarrow.array` takes them.
@@ -102,15 +102,15 @@ def _out_of_range(value: Any, path: str, what: str) -> Unreadable:
     return Unreadable("out_of_range", f"the value does not fit {what}", path, excerpt(value))
 
 
-def _converter(field: pa.Field) -> Convert:
+def converter(field: pa.Field) -> Convert:
     """Return what turns a validated value into the field's type, exactly, or raises `Unreadable`."""
     type_ = field.type
     if (field.metadata or {}).items() >= JSON_MARK.items():
         return lambda value, _: write(value)
     if pa.types.is_struct(type_):
-        return _struct([(child_.name, _converter(child_)) for child_ in type_])
+        return _struct([(child_.name, converter(child_)) for child_ in type_])
     if pa.types.is_list(type_):
-        return _list(_converter(type_.value_field))
+        return _list(converter(type_.value_field))
     if pa.types.is_decimal(type_):
         return _decimal(type_)
     if pa.types.is_timestamp(type_):

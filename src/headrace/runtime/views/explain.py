@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from headrace.stages.masking import Masking
 
 _BATCH = "batch_id, committed_at, deployment, code_version, first_seq, next_seq, contracts, lookups"
-_NAMES = {"KeyPresent": "key", "EventTime": "event time", "KeyHash": ""}
+_NAMES = {"KeyPresent": "key", "EventTime": "event time", "KeyHash": "", "Versioned": "decode, validate"}
 
 
 def explain(project: Project, message_id: str, source: str | None = None) -> dict[str, Any]:

@@ -1,0 +1,151 @@
+"""The versions of a contract: files beside its newest schema, what the source says of each, and the way to the newest.
+
+schemas/orders.json          the newest; or, where it is not there, the newest of the folder
+schemas/orders/v1.json       an older one: integers or MAJOR.MINOR.PATCH, with or without the v
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headrace.config.faults import did_you_mean
+from headrace.config.files import inside
+from headrace.contracts.versions import Number, Version, next_major, number_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from headrace.config.faults import Fault
+    from headrace.config.files import Key
+    from headrace.config.source_file import SchemaSpec
+    from headrace.config.validation import Origin
+    from headrace.contracts.versions import VersionSpec
+    from headrace.stages.upcast import UpcastStep
+
+
+class VersionFile(NamedTuple):
+    """A version that stands in a file of its own."""
+
+    number: Number
+    name: str
+    file: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Newest:
+    """What the newest version is called: `declared` says that a document or a file's name numbers it."""
+
+    name: str
+    number: Number
+    declared: bool
+
+
+def version_files(root: Path, file: str) -> list[VersionFile]:
+    """Return the versions in the folder of a schema file (`schemas/orders/` of schemas/orders.json), oldest first.
+
+    Files whose names are no versions are not looked at; neither is a folder outside of the project.
+    """
+    folder = PurePosixPath(file).with_suffix("")
+    if "\0" in file or not (root / folder).is_dir() or not inside(root / folder, (root,)):
+        return []
+    found = (
+        VersionFile(number, path.stem, f"{folder}/{path.name}")
+        for path in (root / folder).glob("*.json")
+        if (number := number_of(path.stem)) is not None
+    )
+    return sorted(found)
+
+
+def twice(files: Sequence[VersionFile]) -> str:
+    """Return what is wrong where two files are the same version (`v1.json` and `1.0.0.json`); empty where none are."""
+    for one, other in itertools.pairwise(files):
+        if one.number == other.number:
+            return f"{one.file} and {other.file} are the same version"
+    return ""
+
+
+def newest(document: Mapping[str, Any], older: Sequence[VersionFile]) -> Newest | str:
+    """Return what the newest version is called, or why it cannot be what its document says."""
+    said = document.get("version") or None
+    if said is None and not older:
+        return Newest("v1", (1, 0, 0), declared=False)
+    like = older[-1].name if older else "v1"
+    if said is None:
+        name = next_major(older[-1].number, like)
+        return Newest(name, number_of(name) or (1, 0, 0), declared=True)
+    number = number_of(said)
+    if number is None:
+        if older:
+            return f"the version {said!r} cannot be ordered: write an integer or MAJOR.MINOR.PATCH"
+        return Newest(str(said), (1, 0, 0), declared=True)
+    if older and number <= older[-1].number:
+        return f"it says version {said}, and {older[-1].file} is not older: write {next_major(older[-1].number, '1')}"
+    text = str(said)
+    return Newest(text if text.startswith("v") or not like.startswith("v") else f"v{text}", number, declared=True)
+
+
+class Lifecycles:
+    """What the source's `versions:` say of each version; what they say of one that is not there is a fault."""
+
+    def __init__(self, spec: SchemaSpec | None, origin: Origin) -> None:
+        self._said: dict[str, VersionSpec] = dict(spec.versions) if spec is not None else {}
+        self._origin = origin
+
+    def of(self, version: Version) -> Version:
+        """Return a version with its lifecycle: stable where nobody says, and a draft where nobody numbered it."""
+        said = next((spec for name, spec in self._said.items() if number_of(name) == version.number), None)
+        if said is None:
+            return dataclasses.replace(version, lifecycle="stable" if version.declared else "draft")
+        return dataclasses.replace(version, lifecycle=said.status, until=said.until, declared=True)
+
+    def faults(self, versions: Sequence[Version]) -> list[Fault]:
+        """Return what is wrong with what they say, once all versions are known."""
+        names = [version.name for version in versions]
+        numbers = {version.number for version in versions}
+        found = [
+            self._origin.error(
+                ("schema", "versions", name), f"the contract has no version {name}", did_you_mean(name, names)
+            )
+            for name in self._said
+            if number_of(name) not in numbers
+        ]
+        if versions and versions[-1].lifecycle == "retired":
+            key: Key = ("schema", "versions", next(n for n in self._said if number_of(n) == versions[-1].number))
+            message = f"{versions[-1].name} is the newest version, and no event would be taken"
+            found.append(self._origin.error(key, message, "retire it when there is a newer one"))
+        return found
+
+
+def named_upcasts(
+    spec: SchemaSpec | None, versions: Sequence[Version], origin: Origin, faults: list[Fault]
+) -> dict[str, tuple[UpcastStep, ...]]:
+    """Return the steps by the name of the version that they start from."""
+    found: dict[str, tuple[UpcastStep, ...]] = {}
+    older = {version.number: version.name for version in versions[:-1]}
+    for name, steps in (spec.upcast if spec is not None else {}).items():
+        number = number_of(name)
+        if number in older:
+            found[older[number]] = steps
+            continue
+        newest_one = bool(versions) and number == versions[-1].number
+        message = f"{name} is the newest version: nothing follows it" if newest_one else f"no older version {name}"
+        faults.append(origin.error(("schema", "upcast", name), message, did_you_mean(name, older.values())))
+    return found
+
+
+def way_faults(
+    versions: Sequence[Version], upcasts: Mapping[str, Sequence[UpcastStep]], origin: Origin, where: Key
+) -> list[Fault]:
+    """Return what keeps events of older versions from the newest, at the step or the version that it is about."""
+    from headrace.stages.upcast import check_upcasts
+
+    found = []
+    for fault in check_upcasts(versions, upcasts):
+        key: Key = ("schema", *fault.key) if fault.key else where
+        make = origin.warning if fault.warning else origin.error
+        found.append(make(key, fault.message, fault.fix))
+    return found

@@ -1,0 +1,483 @@
+"""Upcast: from the columns of an older version of a contract to those of the newest, step by step."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import ConfigDict, Field, model_validator
+
+from headrace import words
+from headrace.contracts.contract import is_json
+from headrace.contracts.types import duckdb_type
+from headrace.errors import ConfigError, ContractError
+from headrace.spec import Spec
+from headrace.stages import paths
+from headrace.stages.base import Outcome
+from headrace.stages.convert import converted, reshaped, same
+from headrace.stages.defaults import default_of
+from headrace.stages.expression import compile_value
+from headrace.stages.rejections import none_rejected, rejections
+from headrace.stages.sql import SqlKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from headrace.contracts.versions import Version
+
+CODE = "upcast_failed"
+"""The code of a rejection: a value of an older version has no counterpart in the newest."""
+
+
+class UpcastStep(Spec):
+    """One step from a version to the next; exactly one of the keys is given."""
+
+    model_config = ConfigDict(json_schema_extra={"minProperties": 1, "maxProperties": 1})
+
+    rename: dict[str, str] | None = Field(
+        default=None,
+        min_length=1,
+        description="New names by old; an old one may be a path into an object.",
+        examples=[{"customer.id": "customer_id"}],
+    )
+    default: dict[str, Any] | None = Field(
+        default=None,
+        min_length=1,
+        description="What a field is where an event has none.",
+        examples=[{"currency": "EUR"}],
+    )
+    cast: tuple[str, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Fields that get the type that the next version gives them.",
+        examples=[["amount"]],
+    )
+    set: dict[str, str] | None = Field(
+        default=None,
+        min_length=1,
+        description="Fields that are computed, each by a SQL expression over the fields before the step.",
+        examples=[{"amount_cents": "round(amount * 100)"}],
+    )
+    drop: tuple[str, ...] | None = Field(
+        default=None, min_length=1, description="Fields that the next version does not have.", examples=[["legacy"]]
+    )
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError(f"a step of upcast has exactly one of {', '.join(type(self).model_fields)}")
+        return self
+
+
+class UpcastFault(NamedTuple):
+    """What is wrong with the way to the newest version: in which hop (`version` names where it starts) and step."""
+
+    version: str
+    key: tuple[str | int, ...]
+    message: str
+    fix: str
+    warning: bool = False
+
+
+@dataclass
+class _Shape:
+    """The columns of events on their way, by name, and the JSON path at which each was in the event as it came."""
+
+    fields: dict[str, pa.Field]
+    origin: dict[str, str]
+
+    def schema(self) -> pa.Schema:
+        return pa.schema([each.with_name(name) for name, each in self.fields.items()])
+
+
+@dataclass(frozen=True)
+class _Compute:
+    """Sets a column to what SQL makes of others (`c0`, `c1`, … in SQL). What has no value is rejected."""
+
+    name: str
+    columns: tuple[str, ...]
+    sql: str
+    type: pa.DataType
+    path: str
+    reason: str
+    zero: str = "false"
+
+    def run(self, kernel: SqlKernel, columns: Mapping[str, pa.Array], rows: int) -> tuple[pa.Array, pa.Array]:
+        """Return the values, and which rows have none since it could not be computed."""
+        arrays = [columns[name] for name in self.columns]
+        names = [f"c{index}" for index in range(len(arrays))]
+        # A list around the result tells an error from a result that is null, for TRY gives null for both.
+        found = kernel.run(
+            "SELECT r[1] AS value, r IS NULL OR (r[1] IS NULL AND zero) AS bad "
+            f"FROM (SELECT TRY([{self.sql}]) AS r, {self.zero} AS zero FROM rows)",
+            rows=pa.table([*arrays, pa.nulls(rows, pa.int8())], names=[*names, "filler"]),
+        )
+        values, bad = (column.combine_chunks() for column in found.columns)
+        return values if values.type == self.type else values.cast(self.type), bad
+
+
+@dataclass(frozen=True)
+class _Fill:
+    """Puts a value where a column has none; a column that is not there comes to be."""
+
+    name: str
+    value: pa.Scalar
+
+
+@dataclass(frozen=True)
+class _Rename:
+    old: str
+    new: str
+
+
+@dataclass(frozen=True)
+class _Extract:
+    """Sets a column to a member of an object."""
+
+    name: str
+    path: paths.Path
+
+
+@dataclass(frozen=True)
+class _Keep:
+    """Leaves these columns, in this order; what is not there is null."""
+
+    fields: tuple[pa.Field, ...]
+
+
+_Op = _Compute | _Fill | _Rename | _Extract | _Keep
+
+
+@dataclass
+class _Hop:
+    """The compiled way from one version to the next, and what is wrong with it."""
+
+    version: str
+    ops: list[_Op] = field(default_factory=list)
+    faults: list[UpcastFault] = field(default_factory=list)
+
+
+class Upcast:
+    """Brings events from the columns of an older version to those of the newest.
+
+    Takes and gives a batch with columns of a contract first, then envelope columns, which it leaves as they are. An
+    event with a value that a step cannot convert, or that lacks what the newest version requires, is rejected alone.
+    """
+
+    def __init__(self, hops: Sequence[_Hop], newest: pa.Schema, origin: Mapping[str, str]) -> None:
+        self._ops = [op for hop in hops for op in hop.ops]
+        self._newest = newest
+        self._origin = origin
+        self._kernel = SqlKernel(isolate_errors=True)
+
+    def __call__(self, batch: pa.RecordBatch) -> Outcome:
+        """Keep what the newest version can hold."""
+        names = [name for name in batch.schema.names if name not in _ENVELOPE]
+        columns = {name: batch.column(name) for name in names}
+        envelope = {name: batch.column(name) for name in batch.schema.names if name in _ENVELOPE}
+        refused = [none_rejected()]
+        for op in self._ops:
+            bad, told = self._applied(op, columns, envelope[words.ROW])
+            if told is not None:
+                refused.append(told)
+                good = pc.invert(bad)
+                columns = {name: column.filter(good) for name, column in columns.items()}
+                envelope = {name: column.filter(good) for name, column in envelope.items()}
+        for wanted in self._newest:
+            if not wanted.nullable and columns[wanted.name].null_count:
+                null = columns[wanted.name].is_null()
+                refused.append(
+                    rejections(
+                        envelope[words.ROW].filter(null),
+                        stage="contract",
+                        code=CODE,
+                        reason=f"the newest version requires {wanted.name}, and the event has none",
+                        path=self._origin.get(wanted.name, "$"),
+                    )
+                )
+                good = pc.invert(null)
+                columns = {name: column.filter(good) for name, column in columns.items()}
+                envelope = {name: column.filter(good) for name, column in envelope.items()}
+        fields = [*self._newest, *(batch.schema.field(name) for name in envelope)]
+        kept = pa.RecordBatch.from_arrays([*columns.values(), *envelope.values()], schema=pa.schema(fields))
+        return Outcome(kept, pa.concat_batches(refused), none_rejected())
+
+    def _applied(
+        self, op: _Op, columns: dict[str, pa.Array], rows: pa.Array
+    ) -> tuple[pa.Array | None, pa.RecordBatch | None]:
+        """Change the columns; return which rows cannot go on, and their rejections, where there are any."""
+        match op:
+            case _Rename(old, new):
+                columns[new] = columns.pop(old)
+            case _Fill(name, value):
+                had = columns.get(name)
+                filled = pa.repeat(value, len(rows))
+                columns[name] = filled if had is None else pc.if_else(had.is_valid(), had, filled)
+            case _Extract(name, path):
+                batch = pa.RecordBatch.from_arrays([columns[path.column]], names=[path.column])
+                columns[name] = paths.leaves(batch, path).values
+            case _Keep(fields):
+                kept = {
+                    each.name: columns[each.name] if each.name in columns else pa.nulls(len(rows), each.type)
+                    for each in fields
+                }
+                columns.clear()
+                columns.update(kept)
+            case _Compute():
+                return self._computed(op, columns, rows)
+        return None, None
+
+    def _computed(
+        self, op: _Compute, columns: dict[str, pa.Array], rows: pa.Array
+    ) -> tuple[pa.Array | None, pa.RecordBatch | None]:
+        arrays = [columns[name] for name in op.columns]
+        columns[op.name], bad = op.run(self._kernel, columns, len(rows))
+        if not bad.true_count:
+            return None, None
+        value = None
+        if len(arrays) == 1:
+            sql = "SELECT CAST(to_json(c0) AS VARCHAR) AS value FROM rows"
+            value = self._kernel.run(sql, rows=pa.table({"c0": arrays[0].filter(bad)}))["value"].combine_chunks()
+        told = rejections(rows.filter(bad), stage="contract", code=CODE, reason=op.reason, path=op.path, value=value)
+        return bad, told
+
+
+_ENVELOPE = frozenset(
+    {words.ROW, words.EVENT_ID, words.INGEST_TIME, words.SEQ, words.TRACE_ID, words.SCHEMA_VERSION, words.EXTRA}
+)
+
+
+def upcast_of(versions: Sequence[Version], steps: Mapping[str, Sequence[UpcastStep]]) -> Upcast:
+    """Return the way from the first of some versions to the last, over all between; `check_upcasts` found no error."""
+    shape = _shape(versions[0])
+    hops = list(_hops(versions, steps, shape))
+    return Upcast(hops, versions[-1].contract.arrow_schema(), shape.origin)
+
+
+def check_upcasts(versions: Sequence[Version], steps: Mapping[str, Sequence[UpcastStep]]) -> list[UpcastFault]:
+    """Return what keeps events of every version that is still taken from the newest, each with the step to add.
+
+    Each hop is looked at once, from what its version has; that what the newest requires is there, from every version.
+    """
+    faults: dict[UpcastFault, None] = {}
+    for start, version in enumerate(versions[:-1]):
+        if version.lifecycle == "retired":
+            continue
+        shape = _shape(version)
+        hops = list(_hops(versions[start:], steps, shape))
+        faults |= dict.fromkeys(fault for hop in hops for fault in hop.faults)
+        if any(not fault.warning for fault in faults):
+            continue
+        faults |= dict.fromkeys(_unprovided(version, versions, shape, hops))
+    return list(faults)
+
+
+def older_name(name: str, versions: Sequence[Version], steps: Mapping[str, Sequence[UpcastStep]]) -> str | None:
+    """Return what a column of the last of some versions is called in the first; None where it is computed or absent."""
+    for version in reversed(versions[:-1]):
+        for step in reversed(steps.get(version.name, ())):
+            if step.rename and name in step.rename.values():
+                name = next(old for old, new in step.rename.items() if new == name)
+            elif (step.set and name in step.set) or (step.default and name in step.default):
+                return None
+    return name if name in {column.name for column in versions[0].contract.columns} else None
+
+
+def _shape(version: Version) -> _Shape:
+    schema = version.contract.arrow_schema()
+    origin = {each.name: paths.Path(each.name, (), each.type).json() for each in schema}
+    return _Shape({each.name: each for each in schema}, origin)
+
+
+def _hops(versions: Sequence[Version], steps: Mapping[str, Sequence[UpcastStep]], shape: _Shape) -> Iterator[_Hop]:
+    """Compile each hop; `shape` is carried along, and ends as that of the last version."""
+    kernel = SqlKernel(isolate_errors=True)
+    for here, there in itertools.pairwise(versions):
+        yield _Compiler(here, there, shape, kernel).hop(steps.get(here.name, ()))
+
+
+class _Compiler:
+    """Compiles one hop: what each step does to the shape, and whether the next version fits in the end."""
+
+    def __init__(self, here: Version, there: Version, shape: _Shape, kernel: SqlKernel) -> None:
+        self._here = here
+        self._there = there
+        self._target = {each.name: each for each in there.contract.arrow_schema()}
+        self._shape = shape
+        self._kernel = kernel
+        self._hop = _Hop(here.name)
+        self._at: tuple[str | int, ...] = ()
+
+    def hop(self, steps: Sequence[UpcastStep]) -> _Hop:
+        for number, step in enumerate(steps):
+            ((kind, said),) = step.model_dump(exclude_unset=True).items()
+            items = said.items() if isinstance(said, dict) else ((name, None) for name in said)
+            before = self._shape.schema()
+            for name, value in items:
+                self._at = ("upcast", self._here.name, number, kind, name)
+                try:
+                    self._step(kind, name, value, before)
+                except ConfigError as error:
+                    self._fault(f"{self._way()}: {error.message}", error.fix)
+        self._at = ("upcast", self._here.name) if steps else ()
+        self._arrive()
+        return self._hop
+
+    def _step(self, kind: str, name: str, value: Any, before: pa.Schema) -> None:
+        match kind:
+            case "rename":
+                self._rename(name, value)
+            case "default":
+                self._default(name, value)
+            case "cast":
+                self._cast(self._column(name))
+            case "set":
+                self._set(name, value, before)
+            case _:
+                self._shape.fields.pop(self._column(name))
+
+    def _rename(self, old: str, new: str) -> None:
+        if new in self._shape.fields:
+            raise ConfigError(f"{old} cannot become {new}: there is a {new} already", fix=f"drop {new} first")
+        path = paths.resolve(old, self._shape.schema())
+        if paths.ELEMENTS in path.steps:
+            raise ConfigError(f"{old} names the elements of a list", fix="name a single field")
+        if path.steps:
+            self._hop.ops.append(_Extract(new, path))
+            self._shape.fields[new] = pa.field(new, path.type, metadata=_metadata(self._shape, path))
+            self._shape.origin[new] = self._shape.origin.get(path.column, "$") + path.json()[len("$") :].removeprefix(
+                paths.Path(path.column, (), path.type).json()[len("$") :]
+            )
+            return
+        self._hop.ops.append(_Rename(path.column, new))
+        self._shape.fields[new] = self._shape.fields.pop(path.column).with_name(new)
+        self._shape.origin[new] = self._shape.origin.get(path.column, "$")
+
+    def _default(self, name: str, value: Any) -> None:
+        kind = self._shape.fields.get(name) or self._target.get(name)
+        if kind is None:
+            raise ConfigError(f"{self._there.name} has no field {name!r}", fix=paths.did_you_mean(name, self._target))
+        self._hop.ops.append(_Fill(name, default_of(value, kind)))
+        self._shape.fields[name] = kind.with_nullable(False)
+
+    def _cast(self, name: str) -> None:
+        wanted = self._target.get(name)
+        if wanted is None:
+            fix = paths.did_you_mean(name, self._target, f"rename it first, or drop it: {self._there.name} has none")
+            raise ConfigError(f"{self._there.name} has no field {name!r} to take the type of", fix=fix)
+        had = self._shape.fields[name]
+        sql = converted("c0", had, wanted)
+        if sql is None:
+            message = f"{name} is {_said(had)}, which cannot become {_said(wanted)}"
+            raise ConfigError(message, fix=f"compute it: `- set: {{{name}: …}}`, or give the new type a new name")
+        self._compute(name, (name,), sql, wanted, had.nullable)
+
+    def _set(self, name: str, text: str, before: pa.Schema) -> None:
+        value = compile_value(text, before, self._kernel)
+        natural = pa.field(name, value.type)
+        wanted = self._target.get(name, natural)
+        sql = converted(value.sql, natural, wanted)
+        if sql is None:
+            message = f"{text[:60]} gives {_said(natural)}, and {self._there.name}.{name} is {_said(wanted)}"
+            raise ConfigError(message, fix=f"cast it in the expression: CAST(… AS {duckdb_type(wanted.type)})")
+        self._compute(name, value.columns, sql, wanted, True, value.zero)
+
+    def _compute(
+        self, name: str, columns: tuple[str, ...], sql: str, wanted: pa.Field, nullable: bool, zero: str = "false"
+    ) -> None:
+        path = self._shape.origin.get(columns[0], "$") if len(columns) == 1 else "$"
+        reason = f"{self._way()}: {name} cannot be made {_said(wanted)}"
+        op = _Compute(name, columns, sql, wanted.type, path, reason, zero)
+        try:
+            op.run(self._kernel, {each: pa.nulls(0, self._shape.fields[each].type) for each in columns}, 0)
+        except (duckdb.Error, pa.ArrowException) as error:
+            said = str(error).split("\n", 1)[0]
+            raise ConfigError(f"{name} cannot be computed: {said}", fix="check the types") from error
+        self._hop.ops.append(op)
+        self._shape.fields[name] = wanted.with_nullable(nullable)
+        if len(columns) == 1:
+            self._shape.origin[name] = self._shape.origin.get(columns[0], "$")
+
+    def _column(self, name: str) -> str:
+        path = paths.resolve(name, self._shape.schema())
+        if path.steps:
+            fix = f"rename it to a field of its own first: `- rename: {{{name}: …}}`"
+            raise ConfigError(f"{name} is within {path.column}", fix=fix)
+        return path.column
+
+    def _arrive(self) -> None:
+        """Make what the steps left the shape of the next version, or say what is missing for it."""
+        for name, wanted in self._target.items():
+            had = self._shape.fields.get(name)
+            if had is None or same(had, wanted):
+                continue
+            sql = reshaped("c0", had, wanted)
+            if sql is not None:
+                self._compute(name, (name,), sql, wanted, had.nullable)
+            else:
+                fits = converted("c0", had, wanted) is not None
+                self._add(
+                    f"{name} is {_said(had)} in {self._here.name} and {_said(wanted)} in {self._there.name}",
+                    f"cast: [{name}]" if fits else f"set: {{{name}: …}}",
+                )
+        left = [name for name in self._shape.fields if name not in self._target]
+        if left:
+            names = ", ".join(left)
+            self._add(
+                f"{self._there.name} does not have {names} of {self._here.name}", f"drop: [{names}]", warning=True
+            )
+        self._hop.ops.append(_Keep(tuple(self._target.values())))
+        now = {name: self._shape.fields.get(name, wanted.with_nullable(True)) for name, wanted in self._target.items()}
+        self._shape.fields = {name: self._target[name].with_nullable(each.nullable) for name, each in now.items()}
+        self._shape.origin = {name: at for name, at in self._shape.origin.items() if name in now}
+
+    def _add(self, message: str, step: str, *, warning: bool = False) -> None:
+        fix = f"add `- {step}` to `upcast: {{{self._here.name}: […]}}`"
+        self._hop.faults.append(UpcastFault(self._here.name, self._at, message, fix, warning))
+
+    def _fault(self, message: str, fix: str) -> None:
+        self._hop.faults.append(UpcastFault(self._here.name, self._at, message, fix))
+
+    def _way(self) -> str:
+        return f"{self._here.name} to {self._there.name}"
+
+
+def _unprovided(
+    version: Version, versions: Sequence[Version], shape: _Shape, hops: Sequence[_Hop]
+) -> Iterator[UpcastFault]:
+    """Return the columns that the newest version requires, and that events of this one have not, or not always."""
+    newest, before = versions[-1], versions[-2]
+    made = {op.name for hop in hops for op in hop.ops if isinstance(op, _Fill | _Compute | _Extract)}
+    for wanted in newest.contract.arrow_schema():
+        if wanted.nullable or not shape.fields[wanted.name].nullable:
+            continue
+        if wanted.name not in shape.origin and wanted.name not in made:
+            message = f"{newest.name} requires {wanted.name}, and events of {version.name} have none"
+            fix = f"add `- default: {{{wanted.name}: …}}` to `upcast: {{{before.name}: […]}}`"
+            yield UpcastFault(before.name, ("upcast", before.name), message, fix)
+        elif wanted.name not in made:
+            said = f"{newest.name} requires {wanted.name}, which {version.name} does not"
+            message = f"{said}: events without it are quarantined"
+            fix = f"add `- default: {{{wanted.name}: …}}` to `upcast: {{{before.name}: […]}}`"
+            yield UpcastFault(before.name, ("upcast", before.name), message, fix, warning=True)
+
+
+def _metadata(shape: _Shape, path: paths.Path) -> Any:
+    """Return the metadata of the field at a path: whether its text is JSON."""
+    found = shape.fields[path.column]
+    for step in path.steps:
+        found = found.type.field(step)
+    return found.metadata
+
+
+def _said(field: pa.Field) -> str:
+    if is_json(field):
+        return "JSON"
+    try:
+        return duckdb_type(field.type)
+    except ContractError:  # what only an expression gives, such as an INTERVAL
+        return str(field.type)

@@ -1,0 +1,287 @@
+"""Versioned: decode and validate where several versions of a contract live at once; older events are upcast.
+
+Every event is held against the newest version first, in one batch, as if there were no other. Only what names an older
+version, or fails the newest and names none, is looked at again.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from headrace import words
+from headrace.contracts.versions import number_of
+from headrace.spec import Spec
+from headrace.stages.base import Outcome
+from headrace.stages.decode import Decode
+from headrace.stages.json_text import Unreadable, child, quote, read
+from headrace.stages.rejections import in_row_order, none_rejected, rejections
+from headrace.stages.sql import SqlKernel
+from headrace.stages.upcast import Upcast, upcast_of
+from headrace.stages.validate import Validate
+
+if TYPE_CHECKING:
+    from headrace.contracts.versions import Version
+    from headrace.stages.csv_rows import CsvSpec
+    from headrace.stages.dataset import Dataset
+
+UNKNOWN, RETIRED = "version_unknown", "version_retired"
+"""Codes of events that name a version which is not there, or is taken no more."""
+
+_NONE, _UNKNOWN = -1, -2  # no version is named; one that is not there
+
+
+class VersionFrom(Spec):
+    """Where an event names the version of its contract; exactly one of the keys is given."""
+
+    attribute: str | None = Field(
+        default=None, min_length=1, description="An attribute of the message.", examples=["schema_version"]
+    )
+    field: str | None = Field(
+        default=None, min_length=1, description="A field at the top of the event.", examples=["version"]
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.attribute is None) == (self.field is None):
+            raise ValueError("give `attribute` or `field`, and not both")
+        return self
+
+
+class Decision(NamedTuple):
+    """The outcome of a batch, and the contract version of each of its messages; None where all are of the newest."""
+
+    outcome: Outcome
+    versions: pa.Array | None
+
+
+class _Reader:
+    """Reads messages as one version of the contract has them, and brings them to the shape of the newest."""
+
+    def __init__(self, message_format: str, csv: CsvSpec, version: Version, upcast: Upcast | None) -> None:
+        self._decode = Decode(message_format, version.contract, csv)
+        self._validate = Validate(version.contract)
+        self._upcast = upcast
+
+    def decoded(self, messages: pa.RecordBatch) -> Outcome:
+        return self._decode(messages)
+
+    def validated(self, decoded: pa.RecordBatch) -> Outcome:
+        return self._validate(decoded)
+
+    def upcast(self, valid: pa.RecordBatch) -> Outcome:
+        return Outcome(valid, none_rejected(), none_rejected()) if self._upcast is None else self._upcast(valid)
+
+
+class Versioned:
+    """The stage: takes messages apart and holds each against its version. Belongs to one thread.
+
+    `kept` is what `Validate` gives for the newest version, with the version that each event was validated against in
+    SCHEMA_VERSION. An event that meets no version has the newest's reason, or that of the version that it names.
+    """
+
+    def __init__(self, message_format: str, csv: CsvSpec, dataset: Dataset) -> None:
+        self._versions = dataset.versions
+        self._upcasts = dataset.upcasts
+        self._from = dataset.version_from
+        self._by_number = {each.number: index for index, each in enumerate(dataset.versions)}
+        self._newest = len(dataset.versions) - 1
+        self._words = pa.array([each.contract.version for each in dataset.versions], pa.string())
+        self._kernel = SqlKernel()
+        self._reader = cache(lambda index: self._made(message_format, csv, index))  # made when the first event needs it
+
+    def __call__(self, batch: pa.RecordBatch) -> Outcome:
+        """Take a batch of messages (`words.message_schema()` and `seq`) apart."""
+        return self.decide(batch).outcome
+
+    def decide(self, messages: pa.RecordBatch) -> Decision:
+        """Take a batch of messages apart, and tell the version of each, of those that are rejected too."""
+        named = self._in_attribute(messages)
+        if self._from is not None and self._from.field is not None:
+            return self._with_fields(messages, self._from.field)
+        if named is None or bool(np.isin(named, (_NONE, self._newest)).all()):
+            decoded, bad, _ = self._reader(self._newest).decoded(messages)
+            return self._newest_of(messages, decoded, bad, named)
+        return self._apart(messages, named)
+
+    def _with_fields(self, messages: pa.RecordBatch, field: str) -> Decision:
+        decoded, bad, _ = self._reader(self._newest).decoded(messages)
+        rows = decoded.column(words.ROW).to_numpy()
+        named = np.full(len(messages), _NONE)
+        texts = self._in_field(decoded.column("doc"), field)
+        if texts is not None:
+            named[rows] = self._numbers(texts)
+        if np.isin(named, (_NONE, self._newest)).all():
+            return self._newest_of(messages, decoded, bad, named)
+        return self._apart(messages, named, texts, rows)
+
+    def _newest_of(
+        self, messages: pa.RecordBatch, decoded: pa.RecordBatch, bad: pa.RecordBatch, named: np.ndarray | None
+    ) -> Decision:
+        """Decide messages of which each names the newest version or none."""
+        kept, refused, _ = self._reader(self._newest).validated(decoded)
+        older = range(self._newest - 1, -1, -1)
+        if not len(refused) or all(self._versions[index].lifecycle == "retired" for index in older):
+            return Decision(Outcome(kept, _together(bad, refused), none_rejected()), None)
+        waiting = refused.column("row").to_numpy()
+        if named is not None:
+            waiting = waiting[named[waiting] == _NONE]
+        which = np.full(len(messages), self._newest)
+        batches, final = [kept], [bad]
+        for index in older:
+            if self._versions[index].lifecycle == "retired" or not len(waiting):
+                continue
+            found, told, left = self._as_version(index, messages, waiting, bad_is_final=False)
+            batches.append(found)
+            final.append(told)
+            which[np.setdiff1d(waiting, left, assume_unique=True)] = index
+            waiting = left
+        still = refused.filter(pa.array(which[refused.column("row").to_numpy()] == self._newest))
+        outcome = Outcome(_in_order(batches), _together(*final, still), none_rejected())
+        return Decision(outcome, self._words.take(pa.array(which)))
+
+    def _apart(
+        self, messages: pa.RecordBatch, named: np.ndarray, texts: pa.Array | None = None, rows: np.ndarray | None = None
+    ) -> Decision:
+        """Decide messages that name several versions, each group by itself."""
+        which = np.where(named >= 0, named, self._newest)
+        batches: list[pa.RecordBatch] = []
+        refused: list[pa.RecordBatch] = []
+        first = np.flatnonzero(np.isin(named, (_NONE, self._newest)))
+        words_of = self._words.take(pa.array(which)).to_numpy(zero_copy_only=False)
+        mine = messages.take(pa.array(first))
+        decoded, bad, _ = self._reader(self._newest).decoded(mine)
+        (kept, failed, _), versions = self._newest_of(mine, decoded, bad, named[first])
+        batches.append(_moved(kept, first, words.ROW))
+        refused.append(_moved(failed, first, "row"))
+        if versions is not None:
+            words_of[first] = versions.to_numpy(zero_copy_only=False)
+        for index, version in enumerate(self._versions[:-1]):
+            group = np.flatnonzero(named == index)
+            if not len(group):
+                continue
+            if version.lifecycle == "retired":
+                refused.append(self._refused(messages, group, RETIRED, texts, rows))
+                continue
+            found, told, _ = self._as_version(index, messages, group, bad_is_final=True)
+            batches.append(found)
+            refused.append(told)
+        unknown = np.flatnonzero(named == _UNKNOWN)
+        if len(unknown):
+            refused.append(self._refused(messages, unknown, UNKNOWN, texts, rows))
+        outcome = Outcome(_in_order(batches), _together(*refused), none_rejected())
+        return Decision(outcome, pa.array(words_of, pa.string()))
+
+    def _as_version(
+        self, index: int, messages: pa.RecordBatch, rows: np.ndarray, *, bad_is_final: bool
+    ) -> tuple[pa.RecordBatch, pa.RecordBatch, np.ndarray]:
+        """Read some messages as an older version.
+
+        Returns the events in the newest shape, the rejections that are final, and the rows that are not of the version
+        (none where all is final).
+        """
+        reader = self._reader(index)
+        decoded, unread, _ = reader.decoded(messages.take(pa.array(rows)))
+        valid, invalid, _ = reader.validated(decoded)
+        kept, failed, _ = reader.upcast(valid)
+        kept, failed = _moved(kept, rows, words.ROW), _moved(failed, rows, "row")
+        others = [_moved(each, rows, "row") for each in (unread, invalid)]
+        if bad_is_final:
+            return kept, pa.concat_batches([*others, failed]), rows[:0]
+        left = np.sort(np.concatenate([each.column("row").to_numpy() for each in others]))
+        return kept, failed, left
+
+    def _made(self, message_format: str, csv: CsvSpec, index: int) -> _Reader:
+        upcast = None if index == self._newest else upcast_of(self._versions[index:], self._upcasts)
+        return _Reader(message_format, csv, self._versions[index], upcast)
+
+    def _in_attribute(self, messages: pa.RecordBatch) -> np.ndarray | None:
+        attributes = messages.column("attributes")
+        if self._from is None or self._from.attribute is None or attributes.null_count == len(attributes):
+            return None
+        return self._numbers(pc.map_lookup(attributes, self._from.attribute, "last"))
+
+    def _in_field(self, docs: pa.Array, field: str) -> pa.Array | None:
+        """Return what each document has in a field, as text; None where no document has it."""
+        if not len(docs):
+            return None
+        path = "/" + field.replace("~", "~0").replace("/", "~1")
+        quoted = path.replace("'", "''")
+        # What DuckDB cannot read though it is JSON (a lone surrogate, say) is read one by one, by the exact reader.
+        found = self._kernel.run(
+            f"SELECT CASE WHEN ok THEN json_extract_string(doc, '{quoted}') END AS named, ok "
+            "FROM (SELECT doc, json_valid(doc) AS ok FROM docs)",
+            docs=pa.table({"doc": docs}),
+        )
+        named, readable = found["named"].combine_chunks(), found["ok"].combine_chunks()
+        if readable.true_count < len(docs):
+            texts = named.to_pylist()
+            for row in np.flatnonzero(~readable.to_numpy(zero_copy_only=False)):
+                texts[row] = _field_of(docs[int(row)].as_py(), field)
+            named = pa.array(texts, pa.string())
+        return None if named.null_count == len(named) else named
+
+    def _numbers(self, texts: pa.Array) -> np.ndarray:
+        """Return which version each text names."""
+        encoded = texts.dictionary_encode()
+        meant = [number_of(text) for text in encoded.dictionary.to_pylist()]
+        which = np.array([self._by_number.get(number, _UNKNOWN) if number else _UNKNOWN for number in meant] + [_NONE])
+        indices = pc.fill_null(encoded.indices, len(meant)).to_numpy(zero_copy_only=False)
+        found: np.ndarray = which[indices]
+        return found
+
+    def _refused(
+        self, messages: pa.RecordBatch, group: np.ndarray, code: str, texts: pa.Array | None, rows: np.ndarray | None
+    ) -> pa.RecordBatch:
+        """Return the rejections of messages that name a version which they may not."""
+        said = self._from or VersionFrom(attribute="version")
+        if texts is None or rows is None:
+            named = pc.map_lookup(messages.column("attributes").take(pa.array(group)), said.attribute, "last")
+            where, path = f"the attribute {said.attribute!r}", None
+        else:
+            named = texts.take(pa.array(np.searchsorted(rows, group)))
+            where, path = f"the field {said.field!r}", child("$", said.field or "")
+        taken = ", ".join(each.name for each in self._versions if each.lifecycle != "retired")
+        what = "a version that is retired" if code == RETIRED else "no version of the contract"
+        return rejections(
+            pa.array(group, pa.int32()),
+            stage="contract",
+            code=code,
+            reason=f"{where} names {what}; these are taken: {taken}",
+            path=path,
+            value=pa.array([quote(each) for each in named.to_pylist()], pa.string()),
+        )
+
+
+def _field_of(doc: str, field: str) -> str | None:
+    try:
+        value = read(doc, 10**9).get(field)
+    except Unreadable:
+        return None
+    return None if value is None else str(value)
+
+
+def _moved(batch: pa.RecordBatch, rows: np.ndarray, name: str) -> pa.RecordBatch:
+    """Return a batch whose rows are counted in the batch that `rows` were taken from."""
+    at = batch.schema.get_field_index(name)
+    moved = pa.array(rows[batch.column(name).to_numpy()], pa.int32())
+    return batch.set_column(at, batch.schema.field(at), moved)
+
+
+def _in_order(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    """Return the events of several versions in the order of their messages."""
+    some = [batch for batch in batches if len(batch)] or batches[:1]
+    if len(some) == 1:
+        return some[0]
+    whole = pa.concat_batches(some)
+    return whole.take(pc.sort_indices(whole.column(words.ROW)))
+
+
+def _together(*parts: pa.RecordBatch) -> pa.RecordBatch:
+    some = [part for part in parts if len(part)]
+    return in_row_order(some) if some else none_rejected()

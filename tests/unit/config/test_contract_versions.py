@@ -1,0 +1,169 @@
+"""Versions of a contract as files: which there are, what they are called, and what is said where they do not fit."""
+
+import json
+
+import pytest
+
+from headrace.config.lint import lint
+from headrace.config.project import load_project
+
+ORDERS = """\
+source_id: orders
+ingestion: {pattern: event_streaming}
+schema:
+  file: schemas/orders.json
+  versions:
+    v1: {status: deprecated, until: 2027-03-01}
+  upcast:
+    v1:
+      - rename: {id: order_id}
+event_time: at
+processing:
+  bronze_to_silver:
+    - deduplication: {key: [order_id]}
+"""
+AT = {"type": "string", "format": "date-time"}
+
+
+def schema(*names, **more):
+    return json.dumps(
+        {"type": "object", "properties": {"at": AT, **{name: {"type": "string"} for name in names}}} | more
+    )
+
+
+def faults(shop):
+    return [(each.severity, each.file, each.line, each.message, each.fix) for each in lint(shop.root, environ={})]
+
+
+@pytest.fixture
+def versioned(shop):
+    shop.source(ORDERS)
+    shop.write("schemas/orders.json", schema("order_id"))
+    shop.write("schemas/orders/v1.json", schema("id"))
+    return shop
+
+
+def test_older_versions_are_files_beside_the_newest(versioned):
+    assert faults(versioned) == []
+    project = load_project(versioned.root, environ={})
+    (dataset,) = project.source("orders").datasets
+    assert [(each.name, each.lifecycle, str(each.until), each.declared) for each in dataset.versions] == [
+        ("v1", "deprecated", "2027-03-01", True),
+        ("v2", "stable", "None", True),
+    ]
+    assert dataset.is_versioned
+    assert dataset.versions[-1].contract is dataset.contract
+    assert [each.contract.version.split("-")[0] for each in dataset.versions] == ["1", "2"]
+    assert [column.name for column in dataset.columns()] == ["at", "order_id"]
+    assert "schemas/orders/v1.json" in project.files
+
+
+def test_a_version_keeps_its_word_when_a_newer_one_comes(shop):
+    """Its events are counted in the ledger under it; key and event time are required by their old names."""
+    shop.source(ORDERS[: ORDERS.index("  versions")] + ORDERS[ORDERS.index("event_time") :].replace("order_id", "id"))
+    shop.write("schemas/orders.json", schema("id"))
+    (before,) = load_project(shop.root, environ={}).source("orders").datasets
+    assert not before.is_versioned
+    assert (before.versions[0].lifecycle, before.versions[0].declared) == ("draft", False)
+    shop.write("schemas/orders/v1.json", schema("id"))
+    shop.write("schemas/orders.json", schema("order_id"))
+    shop.source(ORDERS)
+    (after,) = load_project(shop.root, environ={}).source("orders").datasets
+    assert after.versions[0].contract.version == before.contract.version
+    assert after.contract.version.startswith("2-")
+
+
+def test_the_newest_of_the_folder_stands_for_a_missing_file(versioned):
+    (versioned.root / "schemas/orders.json").rename(versioned.root / "schemas/orders/v2.json")
+    assert faults(versioned) == []
+    (dataset,) = load_project(versioned.root, environ={}).source("orders").datasets
+    assert [(each.name, each.file) for each in dataset.versions] == [
+        ("v1", "schemas/orders/v1.json"),
+        ("v2", "schemas/orders/v2.json"),
+    ]
+
+
+def test_versions_are_ordered_by_number_and_other_files_are_not_looked_at(shop):
+    shop.source(ORDERS[: ORDERS.index("  versions")] + "event_time: at\n")
+    for name in ("1.2.0", "1.10.0", "draft", "1.2"):
+        shop.write(f"schemas/orders/{name}.json", schema())
+    shop.write("schemas/orders.json", schema(version="1.11.0"))
+    assert [fault[3] for fault in faults(shop)] == [
+        "schemas/orders/1.2.json and schemas/orders/1.2.0.json are the same version"
+    ]
+    (shop.root / "schemas/orders/1.2.json").unlink()
+    (dataset,) = load_project(shop.root, environ={}).source("orders").datasets
+    assert [each.name for each in dataset.versions] == ["1.2.0", "1.10.0", "1.11.0"]
+
+
+def change(pattern, replacement):
+    return lambda shop: shop.source(ORDERS.replace(pattern, replacement))
+
+
+WRONG = {
+    "no such version": (
+        change("v1: {status", "v7: {status"), "connectors/orders.yaml", 6, "the contract has no version v7", "one of",
+    ),
+    "no such upcast": (change("    v1:\n", "    v7:\n"), "connectors/orders.yaml", 8, "no older version v7", ""),
+    "nothing follows the newest": (
+        change("    v1:\n", "    v2:\n"), "connectors/orders.yaml", 8, "v2 is the newest version: nothing", "",
+    ),
+    "a step of no kind": (
+        change("rename:", "renam:"), "connectors/orders.yaml", 9, "unknown key 'renam'", "did you mean 'rename'?",
+    ),
+    "until without deprecated": (
+        change("deprecated", "stable"), "connectors/orders.yaml", 6, "only a deprecated version", "write `status: dep",
+    ),
+    "until of no date": (change("2027-03-01", "soon"), "connectors/orders.yaml", 6, "date", ""),
+    "a step that fits nothing": (
+        change("{id: order_id}", "{i: order_id}"), "connectors/orders.yaml", 9, "no field 'i'", "did you mean 'id'?",
+    ),
+    "a missing step": (
+        change("\n    v1:\n      - rename: {id: order_id}", " {}"),
+        "connectors/orders.yaml", 7, "v2 requires order_id, and events of v1 have none", "add `- default: {order_id",
+    ),
+    "the newest is not newer": (
+        lambda shop: shop.write("schemas/orders.json", schema("order_id", version="1")),
+        "schemas/orders.json", 1, "it says version 1, and schemas/orders/v1.json is not older", "write 2",
+    ),
+    "a document that contradicts its file": (
+        lambda shop: shop.write("schemas/orders/v1.json", schema("id", version=3)),
+        "schemas/orders/v1.json", 1, "is called v1, and its document says version 3", "rename the file",
+    ),
+    "an older document that is no schema": (
+        lambda shop: shop.write("schemas/orders/v1.json", '{"type": "strin"}'),
+        "schemas/orders/v1.json", 1, "unknown type 'strin'", "did you mean 'string'?",
+    ),
+    "an older document that is no JSON": (
+        lambda shop: shop.write("schemas/orders/v1.json", "{"), "schemas/orders/v1.json", 1, "not valid JSON", "",
+    ),
+    "the newest is retired": (
+        change("v1: {status: deprecated, until: 2027-03-01}", "v2: {status: retired}"),
+        "connectors/orders.yaml", 6, "v2 is the newest version, and no event would be taken", "",
+    ),
+    "two places of the version": (
+        change("  versions", "  version_from: {field: a, attribute: b}\n  versions"),
+        "connectors/orders.yaml", 5, "give `attribute` or `field`, and not both", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_does_not_fit_is_told_where_it_stands(versioned, name):
+    act, file, line, message, fix = WRONG[name]
+    act(versioned)
+    errors = [each for each in faults(versioned) if each[0] == "error"]
+    assert len(errors) == 1, errors
+    assert errors[0][1:3] == (file, line), errors
+    assert message in errors[0][3]
+    assert fix in errors[0][4]
+
+
+def test_events_that_lack_what_the_newest_requires_are_warned_of(versioned):
+    assert faults(versioned) == []  # the key is required of v1 too, by its old name
+    versioned.write("schemas/orders.json", schema("order_id", "country", required=["country"]))
+    versioned.write("schemas/orders/v1.json", schema("id", "country"))
+    ((severity, _, line, message, fix),) = faults(versioned)
+    assert (severity, line) == ("warning", 8)
+    assert message == "v2 requires country, which v1 does not: events without it are quarantined"
+    assert fix == "add `- default: {country: …}` to `upcast: {v1: […]}`"

@@ -1,0 +1,216 @@
+"""Which version an event is held against, what brings it to the newest, and what that costs the newest."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import pyarrow as pa
+import pytest
+
+from headrace import words
+from headrace.contracts.load import load_contract
+from headrace.contracts.versions import Version, number_of
+from headrace.stages.csv_rows import CsvSpec
+from headrace.stages.dataset import Dataset
+from headrace.stages.masking import Maskings
+from headrace.stages.upcast import UpcastStep, check_upcasts
+from headrace.stages.versioned import Versioned, VersionFrom
+
+NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+TEXT, NUMBER, WHOLE = {"type": "string"}, {"type": "number"}, {"type": "integer"}
+
+
+def shape(required=(), **properties):
+    return {"type": "object", "required": list(required), "properties": properties, "additionalProperties": False}
+
+
+def dataset(*schemas, version_from=None, statuses=(), validation="strict", **upcasts):
+    versions = []
+    for number, schema in enumerate(schemas, 1):
+        name = f"v{number}"
+        contract = load_contract("orders", schema, version=str(number), validation=validation)
+        status = dict(enumerate(statuses, 1)).get(number, "stable")
+        versions.append(Version(name, number_of(name), contract, schema, lifecycle=status))
+    steps = {name: tuple(UpcastStep(**step) for step in said) for name, said in upcasts.items()}
+    source = VersionFrom(**version_from) if version_from else None
+    newest = versions[-1].contract
+    return Dataset("orders", newest, versions=tuple(versions), upcasts=steps, version_from=source)
+
+
+def messages(*events, attributes=None):
+    count = len(events)
+    raw = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in events]
+    said = [None if each is None else list(each.items()) for each in attributes or [None] * count]
+    return pa.RecordBatch.from_pydict(
+        {
+            "partition": ["0"] * count,
+            "offset": pa.array(range(count), pa.int64()),
+            "message_id": [f"m{row}" for row in range(count)],
+            "ingest_time": pa.array([NOW] * count, pa.timestamp("us", "UTC")),
+            "attributes": pa.array(said, pa.map_(pa.string(), pa.string())),
+            "payload": pa.array(raw, pa.binary()),
+            "seq": pa.array(range(count), pa.int64()),
+        }
+    )
+
+
+def decided(of, batch, kind="json"):
+    assert not [each for each in check_upcasts(of.versions, of.upcasts) if not each.warning]
+    (kept, rejected, warned), found = Versioned(kind, CsvSpec(), of).decide(batch)
+    assert not len(warned)
+    names = [each.contract.version.split("-")[0] for each in of.versions]
+    told = names[-1:] * len(batch) if found is None else [each.split("-")[0] for each in found.to_pylist()]
+    assert sorted([*kept[words.ROW].to_pylist(), *rejected["row"].to_pylist()]) == list(range(len(batch)))
+    assert kept[words.ROW].to_pylist() == sorted(kept[words.ROW].to_pylist())
+    assert [each.split("-")[0] for each in kept[words.SCHEMA_VERSION].to_pylist()] == [
+        told[row] for row in kept[words.ROW].to_pylist()
+    ]
+    columns = [column.name for column in of.contract.columns]
+    return kept.select(columns).to_pylist(), rejected.to_pylist(), told
+
+
+V1 = shape(["cust"], cust=TEXT, amount=TEXT, note=TEXT)
+V2 = shape(["customer"], customer=TEXT, amount=NUMBER)
+V3 = shape(["customer", "cents", "currency"], customer=TEXT, cents=WHOLE, currency=TEXT)
+THREE = {
+    "v1": [{"rename": {"cust": "customer"}}, {"cast": ["amount"]}, {"drop": ["note"]}],
+    "v2": [{"set": {"cents": "round(amount * 100)"}}, {"drop": ["amount"]}, {"default": {"currency": "EUR"}}],
+}
+
+
+def test_an_event_has_the_newest_version_that_it_satisfies_and_comes_out_in_the_newest_shape():
+    kept, rejected, told = decided(
+        dataset(V1, V2, V3, **THREE),
+        messages(
+            {"customer": "c", "cents": 5, "currency": "USD"},
+            {"cust": "a", "amount": "1.25", "note": "x"},
+            {"customer": "b", "amount": 2.5},
+            {"cust": "d", "amount": "much"},
+            {"customer": 7, "cents": 5, "currency": "USD"},
+            b"{",
+            {"cust": "e"},
+        ),
+    )
+    assert kept == [
+        {"customer": "c", "cents": 5, "currency": "USD"},
+        {"customer": "a", "cents": 125, "currency": "EUR"},
+        {"customer": "b", "cents": 250, "currency": "EUR"},
+    ]
+    assert told == ["3", "1", "2", "1", "3", "3", "1"]
+    assert [(each["row"], each["stage"], each["code"], each["path"], each["value"]) for each in rejected] == [
+        (3, "contract", "upcast_failed", "$.amount", '"much"'),
+        (4, "contract", "type", "$.customer", "7"),
+        (5, "decode", "invalid_json", None, None),
+        (6, "contract", "upcast_failed", "$.amount", None),
+    ]
+    assert rejected[0]["reason"] == "v1 to v2: amount cannot be made DOUBLE"
+
+
+@pytest.mark.parametrize("where", ["attribute", "field"])
+def test_a_named_version_is_the_one_that_counts(where):
+    field = {"v": {"type": ["string", "integer"]}} if where == "field" else {}
+    schemas = [shape(["id"], id=TEXT, **field), shape(["id"], id=TEXT, more=TEXT, **field)]
+    of = dataset(
+        *schemas, shape([], id=TEXT, **field), version_from={where: "v"}, statuses=("retired",),
+        v2=[{"drop": ["more"]}], v1=[],
+    )  # fmt: skip
+    names = ["v2", "2.0.0", 1, "v9", None, "3", "odd", "2"]
+    events = [{"id": str(row)} for row in range(7)] + [{"more": "no id"}]
+    if where == "field":
+        batch = messages(
+            *(event | ({} if name is None else {"v": name}) for event, name in zip(events, names, strict=True))
+        )
+    else:
+        batch = messages(*events, attributes=[None if name is None else {"v": str(name)} for name in names])
+    kept, rejected, told = decided(of, batch)
+    assert [row["id"] for row in kept] == ["0", "1", "4", "5"]
+    assert told == ["2", "2", "1", "3", "3", "3", "3", "2"]
+    assert [(each["row"], each["code"]) for each in rejected] == [
+        (2, "version_retired"), (3, "version_unknown"), (6, "version_unknown"), (7, "required"),
+    ]  # fmt: skip
+    assert rejected[1]["reason"].endswith("these are taken: v2, v3")
+    assert rejected[1]["value"] == '"v9"'
+    assert rejected[1]["path"] == ("$.v" if where == "field" else None)
+
+
+def test_batches_may_fall_anywhere():
+    of = dataset(V1, V2, V3, **THREE)
+    events = [{"cust": "a", "amount": "1"}, {"customer": "b", "amount": 1}, {"customer": "c"}, {"cust": "d"}]
+    events += [{"customer": "e", "cents": 1, "currency": "x"}, {"customer": 1}]
+    whole = decided(of, messages(*events))
+    alone = [decided(of, messages(event)) for event in events]
+    assert whole[0] == [row for kept, _, _ in alone for row in kept]
+    assert whole[2] == [version for _, _, told in alone for version in told]
+    assert [each["reason"] for each in whole[1]] == [each["reason"] for _, bad, _ in alone for each in bad]
+
+
+def test_events_of_the_newest_are_not_looked_at_twice():
+    stage = Versioned("json", CsvSpec(), dataset(V1, V2, V3, **THREE))
+    assert stage.decide(messages(*[{"customer": "c", "cents": 5, "currency": "USD"}] * 50)).versions is None
+    assert stage._reader.cache_info().currsize == 1  # no older version was so much as compiled
+    stage.decide(messages({"customer": "c", "amount": 1}))
+    assert stage._reader.cache_info().currsize == 2
+
+
+def test_csv_is_read_with_the_types_of_its_version():
+    of = dataset(shape(["id", "n"], id=TEXT, n=WHOLE), shape(["id", "m"], id=TEXT, m=NUMBER),
+                 v1=[{"rename": {"n": "m"}}, {"cast": ["m"]}])  # fmt: skip
+    batch = messages(b"a,1", b"b,1.5", attributes=[{"csv-header": "id,n"}, {"csv-header": "id,m"}])
+    assert decided(of, batch, "csv")[0] == [{"id": "a", "m": 1.0}, {"id": "b", "m": 1.5}]
+
+
+def test_what_is_unknown_stays_beside_an_old_event_that_is_lenient():
+    of = dataset(shape(["a"], a=TEXT), shape(["b"], b=TEXT), validation="lenient", v1=[{"rename": {"a": "b"}}])
+    (kept, _, _), _ = Versioned("json", CsvSpec(), of).decide(messages({"a": "1", "x": 2}, {"b": "3", "y": 4}))
+    assert kept.select(["b", words.EXTRA]).to_pylist() == [
+        {"b": "1", "_extra": '{"x":2}'},
+        {"b": "3", "_extra": '{"y":4}'},
+    ]
+
+
+def test_members_of_objects_come_and_go_by_themselves_and_can_be_taken_out():
+    old = shape(["o"], o=shape(a=TEXT, b=WHOLE), items={"type": "array", "items": shape(n=WHOLE)}, gone=TEXT)
+    new = shape([], o=shape(b=WHOLE, c=NUMBER), a=TEXT, items={"type": "array", "items": shape(m=TEXT, n=WHOLE)})
+    of = dataset(old, new, v1=[{"rename": {"o.a": "a"}}])
+    kept, _, _ = decided(of, messages({"o": {"a": "x", "b": 1}, "items": [{"n": 1}, {}]}, {"o": {"a": "y"}}))
+    assert kept == [
+        {"o": {"b": 1, "c": None}, "a": "x", "items": [{"m": None, "n": 1}, {"m": None, "n": None}]},
+        {"o": {"b": None, "c": None}, "a": "y", "items": None},
+    ]
+    warnings = check_upcasts(of.versions, of.upcasts)
+    assert [(each.message, each.fix) for each in warnings] == [
+        ("v2 does not have gone of v1", "add `- drop: [gone]` to `upcast: {v1: […]}`")
+    ]
+
+
+WRONG = {
+    "another type": ([shape(a=TEXT), shape(a=NUMBER)], [], "a is VARCHAR in v1 and DOUBLE in v2", "`- cast: [a]`"),
+    "no way to cast": ([shape(a=shape(b=TEXT)), shape(a=NUMBER)], [], "a is STRUCT", "`- set: {a: …}`"),
+    "required": ([shape(a=TEXT), shape(["b"], a=TEXT, b=TEXT)], [], "v2 requires b", "`- default: {b: …}`"),
+    "a default of another type": (
+        [shape(a=TEXT), shape(a=TEXT, b=WHOLE)], [{"default": {"b": "x"}}], "which is not a whole number", "correct it",
+    ),
+    "a default of no field": ([shape(a=TEXT), shape(a=TEXT)], [{"default": {"c": 1}}], "v2 has no field 'c'", ""),
+    "a rename of no field": ([shape(ab=TEXT), shape(b=TEXT)], [{"rename": {"aa": "b"}}], "no field 'aa'", "it has ab"),
+    "a rename onto a field": ([shape(a=TEXT, b=TEXT), shape(b=TEXT)], [{"rename": {"a": "b"}}], "a b already", "drop"),
+    "an expression of the clock": ([shape(a=TEXT), shape(a=TEXT, b=TEXT)], [{"set": {"b": "now()"}}], "no clock", ""),
+    "an expression of another type": (
+        [shape(a=TEXT), shape(b={"type": "boolean"})], [{"set": {"b": "1.5"}}], "v2.b is BOOLEAN", "cast it",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_way_that_does_not_lead_to_the_newest_is_told_with_the_step_to_add(name):
+    schemas, steps, message, fix = WRONG[name]
+    of = dataset(*schemas, v1=steps)
+    faults = [each for each in check_upcasts(of.versions, of.upcasts) if not each.warning]
+    assert len(faults) == 1, faults
+    assert message in faults[0].message
+    assert fix in faults[0].fix
+
+
+def test_what_only_an_older_version_calls_personal_is_masked():
+    of = dataset(shape(mail=TEXT | {"x-pii": "email"}, id=TEXT), shape(id=TEXT), v1=[{"drop": ["mail"]}])
+    assert json.loads(Maskings([of])["orders"].payload(b'{"id": "1", "mail": "a@b"}')) == {"id": "1", "mail": "***"}
