@@ -1,0 +1,108 @@
+"""A document that bears a doubt out: valid under the writer's version and not under the reader's, as validators say."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from headrace.contracts.compatibility.holding import holds
+from headrace.contracts.compatibility.objects import value_of
+from headrace.contracts.compatibility.sampling import NONE, Sampler
+from headrace.contracts.load import compiled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from headrace.contracts.compatibility.document import Document
+    from headrace.contracts.compatibility.doubt import Doubt, Step
+    from headrace.contracts.compatibility.inclusion import Inclusion
+
+_MOST_TRIES = 80
+_MOST_VALIDATIONS = 6_000
+_FORBIDDING = ("additionalProperties", "unevaluatedProperties")
+
+
+class Refuter:
+    """Looks for counter-examples of one direction; bounded for each doubt, and for all of them together."""
+
+    def __init__(self, inclusion: Inclusion, writer: Document, reader: Document) -> None:
+        self._inclusion = inclusion
+        self._writer_schema, self._reader_schema = writer.schema, reader.schema
+        self._validators: tuple[Any, Any] | None = None
+        self._sampler = Sampler(inclusion.alternatives, closed_writers=inclusion.closed_writers)
+        self._left = _MOST_VALIDATIONS
+
+    def example(self, doubt: Doubt) -> Any:
+        """Return a document that is valid for the writer and invalid for the reader; NONE where none is found."""
+        tries = itertools.islice(self._documents(doubt), _MOST_TRIES)
+        return next((document for document in tries if self._shows(document)), NONE)
+
+    def _shows(self, document: Any) -> bool:
+        self._left -= 1
+        if self._left < 0:
+            return False
+        if self._validators is None:
+            reader = without_forbidding(self._reader_schema) if self._inclusion.open_readers else self._reader_schema
+            self._validators = _validator(self._writer_schema), _validator(reader)
+        writes, reads = self._validators
+        try:
+            return bool(writes.is_valid(document)) and not reads.is_valid(document)
+        except ValueError:
+            return False
+
+    def _documents(self, doubt: Doubt) -> Iterator[Any]:
+        for value in self._values(doubt):
+            document = value if value is NONE else self._around(value, doubt.step)
+            if document is not NONE:
+                yield document
+
+    def _values(self, doubt: Doubt) -> Iterator[Any]:
+        if doubt.values:
+            yield from doubt.values
+            return
+        facts, wanted = doubt.facts, (doubt.part,)
+        if doubt.step is not None and doubt.step.facts is facts and isinstance(doubt.step.place, str):
+            yield from self._sampler.some(value_of(self._inclusion, facts, doubt.step.place), (), 0, 6)
+            return
+        if doubt.aspect in {"dependencies", "dependentRequired"} and doubt.detail is not None:
+            value = self._sampler.least(value_of(self._inclusion, facts, doubt.detail), 1)
+            if value is not NONE:
+                yield self._sampler.object(facts, {doubt.detail: value}, 0)
+        kept, first = [], True
+        for value in self._sampler.of_facts(facts, wanted):
+            if holds(value, wanted) is True:
+                kept.append(value)
+            else:
+                yield value
+                first = False
+        if first:
+            yield from kept[:8]
+
+    def _around(self, value: Any, step: Step | None) -> Any:
+        while step is not None and value is not NONE:
+            if isinstance(step.place, str):
+                value = self._sampler.object(step.facts, {step.place: value}, 0)
+            else:
+                value = self._sampler.array(step.facts, {step.place: value}, step.facts.min_items, 0)
+            step = step.above
+        return value
+
+
+def without_forbidding(schema: Any) -> Any:
+    """Return a schema whose readers pass over the properties that it does not declare."""
+    import copy
+
+    from headrace.contracts.refs import subschemas
+
+    if not isinstance(schema, dict):
+        return schema
+    found = copy.deepcopy(schema)
+    for _, part in subschemas(found):
+        for word in _FORBIDDING:
+            if part.get(word) is False:
+                del part[word]
+    return found
+
+
+def _validator(schema: Any) -> Any:
+    return compiled(schema if isinstance(schema, dict) else {} if schema else {"not": {}})

@@ -1,0 +1,205 @@
+"""A schema document whose parts know their place: references are followed when they are met, cycles and all."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headrace.contracts.load import DRAFTS
+from headrace.contracts.refs import target
+from headrace.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Node = tuple["Part", ...]
+"""A conjunction: a value is valid under a node when it is valid under each of its parts; under () it always is."""
+
+_REFERENCE = re.compile(r'"\$(?:ref|dynamicRef|recursiveRef)": "((?:[^"\\]|\\.)*)"')
+_YEARS = {"draft-04": 4, "draft-06": 6, "draft-07": 7, "draft/2019-09": 2019, "draft/2020-12": 2020}
+
+
+class Document:
+    """A whole schema, and the draft that it is written in."""
+
+    def __init__(self, schema: Any) -> None:
+        self.schema = schema
+        declared = schema.get("$schema", DRAFTS["draft/2020-12"]) if isinstance(schema, dict) else ""
+        self.draft = next((year for word, year in _YEARS.items() if f"/{word}/" in str(declared)), 2020)
+        self._targets: dict[str, Part | None] = {}
+        self._texts: dict[int, str] = {}
+        self._made: list[Any] = []
+        self._asking: dict[str, Part] = {}
+        self._text = self.made({"type": "string"}, "#")
+        self._negated: dict[int, Part] = {}
+        self.never = Part(False, self, "#")
+
+    def root(self) -> Part:
+        """Return the part that is the whole document."""
+        return Part(self.schema, self, "#")
+
+    def made(self, schema: Any, at: str) -> Part:
+        """Return a part for a schema that stands in no document; it is kept alive as long as this document."""
+        self._made.append(schema)
+        return Part(schema, self, at)
+
+    def negated(self, schema: Any, at: str) -> Part:
+        """Return the part that is not a schema of this document; always the same one."""
+        if id(schema) not in self._negated:
+            self._negated[id(schema)] = self.made({"not": schema}, at)
+        return self._negated[id(schema)]
+
+    def asking(self, name: str) -> Part:
+        """Return the part that asks for a property; always the same one for a name."""
+        if name not in self._asking:
+            self._asking[name] = self.made({"required": [name]}, "#")
+        return self._asking[name]
+
+    def texts(self) -> Part:
+        """Return the part that allows any text; always the same one."""
+        return self._text
+
+    def followed(self, reference: Any) -> Part | None:
+        """Return the part that a reference leads to; None where it leaves the document or leads nowhere."""
+        if not isinstance(reference, str):
+            return None
+        if reference not in self._targets:
+            try:
+                found = target(reference, self.schema)
+            except ContractError:
+                self._targets[reference] = None
+            else:
+                self._targets[reference] = Part(found, self, self._pointer(reference, found))
+        return self._targets[reference]
+
+    def _pointer(self, reference: str, found: Any) -> str:
+        if reference.startswith("#/") or reference == "#":
+            return reference
+        from headrace.contracts.refs import subschemas
+
+        return next((at for at, schema in subschemas(self.schema) if schema is found), reference)
+
+    def text(self, schema: Any) -> str:
+        """Return the canonical text of a schema of this document."""
+        if not isinstance(schema, dict):
+            return text(schema)
+        found = self._texts.get(id(schema))
+        if found is None:
+            found = self._texts[id(schema)] = text(schema)
+        return found
+
+
+class Part(NamedTuple):
+    """A schema at its place in a document. Compared by `key`, never by its value: a schema may be large."""
+
+    schema: Any
+    document: Document
+    at: str
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells this part from all others."""
+        return id(self.document), id(self.schema)
+
+    def below(self, schema: Any, *steps: object) -> Part:
+        """Return the part of a schema that stands below this one."""
+        return Part(schema, self.document, "/".join([self.at, *(escaped(str(step)) for step in steps)]))
+
+
+def key(node: Node) -> frozenset[tuple[int, int]]:
+    """Return what tells a node from all others."""
+    return frozenset(part.key for part in node)
+
+
+def escaped(step: str) -> str:
+    """Return a step of a JSON pointer."""
+    return step.replace("~", "~0").replace("/", "~1")
+
+
+def text(value: Any) -> str:
+    """Return the canonical text of a JSON value: equal exactly where JSON Schema calls the values equal."""
+    return json.dumps(_plain(value) if _has_float(value) else value, sort_keys=True, ensure_ascii=False)
+
+
+def _has_float(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_has_float(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(_has_float(item) for item in value)
+    return isinstance(value, float)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+class Sameness:
+    """Whether parts of two documents are the same text, and whatever they refer to is, too."""
+
+    def __init__(self) -> None:
+        self._same: dict[tuple[int, int, str], bool] = {}
+        self._found: dict[tuple[tuple[int, int], tuple[int, int]], bool] = {}
+
+    def parts(self, a: Part, b: Part) -> bool:
+        """Whether two parts say the same; True only where they surely do."""
+        if a.key == b.key:
+            return True
+        pair = (a.key, b.key)
+        if pair not in self._found:
+            self._found[pair] = self.schemas(a.schema, a.document, b.schema, b.document)
+        return self._found[pair]
+
+    def schemas(self, a: Any, of_a: Document, b: Any, of_b: Document) -> bool:
+        """Whether two values of documents say the same."""
+        if a != b or (of_a.draft != of_b.draft and {of_a.draft, of_b.draft} != {6, 7}):
+            return False
+        written = of_a.text(a)
+        if written != of_b.text(b):
+            return False
+        return of_a is of_b or all(self._reference(name, of_a, of_b) for name in _references(written))
+
+    def _reference(self, name: str, of_a: Document, of_b: Document) -> bool:
+        """Whether a reference leads to the same in both; a cycle is the same unless something on it differs."""
+        known = (id(of_a), id(of_b), name)
+        if known in self._same:
+            return self._same[known]
+        reached, waiting = {name}, [name]
+        same = True
+        while waiting and same:
+            current = waiting.pop()
+            a, b = of_a.followed(current), of_b.followed(current)
+            if a is None or b is None or a.schema != b.schema:
+                same = False
+                break
+            written = of_a.text(a.schema)
+            same = written == of_b.text(b.schema)
+            fresh = _references(written) - reached
+            reached |= fresh
+            waiting += fresh
+            if any(self._same.get((id(of_a), id(of_b), other)) is False for other in fresh):
+                same = False
+        if same:
+            self._same.update(dict.fromkeys([(id(of_a), id(of_b), other) for other in reached], True))
+        else:
+            self._same[known] = False
+        return same
+
+
+@cache
+def _references(written: str) -> frozenset[str]:
+    return frozenset(json.loads(f'"{name}"') for name in _REFERENCE.findall(written))
+
+
+def document_of(schema: Mapping[str, Any] | bool) -> Document:
+    """Return the document of a schema: JSON Schema, our `fields` form, or a boolean."""
+    from headrace.contracts import fields
+
+    if isinstance(schema, dict) and fields.is_fields_form(schema):
+        return Document({"$schema": DRAFTS["draft/2020-12"]} | fields.json_schema(schema))
+    return Document(schema)

@@ -1,0 +1,223 @@
+"""What is known of every value that a schema allows: its alternatives, each as plain facts per JSON type.
+
+Facts may say less than the schema does, never more: each holds for all values that the alternative allows. So what is
+proven of facts is proven of the schema.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headrace.contracts.compatibility.document import Part, key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from fractions import Fraction
+
+    from headrace.contracts.compatibility.document import Node
+
+TYPES = frozenset({"null", "boolean", "number", "string", "object", "array"})
+MOST_ALTERNATIVES = 512
+_DEEPEST = 12
+
+
+class Bound(NamedTuple):
+    """An end of a range of numbers."""
+
+    value: Any
+    exclusive: bool
+
+
+class Row(NamedTuple):
+    """The items of arrays, as one schema of a conjunction has them; `rest` is None where anything may follow."""
+
+    prefix: tuple[Part, ...]
+    rest: Part | None
+
+
+class Shape(NamedTuple):
+    """The properties of objects, as one schema of a conjunction has them; `extra` is None where it says nothing."""
+
+    properties: dict[str, Part]
+    patterns: dict[str, Part]
+    extra: Part | None
+
+
+@dataclass
+class Facts:
+    """What holds for every value of one alternative of a node. `parts` are the schemas that it must meet."""
+
+    parts: tuple[Part, ...]
+    types: frozenset[str] = TYPES
+    integral: bool = False
+    values: list[Any] | None = None
+    low: Bound | None = None
+    high: Bound | None = None
+    multiples: frozenset[Fraction] = frozenset()
+    min_length: int = 0
+    max_length: float = math.inf
+    patterns: frozenset[str] = frozenset()
+    formats: frozenset[str] = frozenset()
+    contents: frozenset[tuple[str, str]] = frozenset()
+    rows: tuple[Row, ...] = ()
+    min_items: int = 0
+    max_items: float = math.inf
+    unique: bool = False
+    contains: tuple[tuple[Part, int], ...] = ()
+    shapes: tuple[Shape, ...] = ()
+    required: frozenset[str] = frozenset()
+    min_properties: int = 0
+    max_properties: float = math.inf
+    names: tuple[Part, ...] = ()
+    dependents: dict[str, frozenset[str]] = field(default_factory=dict)
+    nots: tuple[Part, ...] = ()
+    partial: bool = False
+    """Whether some alternatives were too many to be told apart: then what is declared is not known."""
+
+    def only(self, kind: str) -> Facts:
+        """Return the facts of the values of one type."""
+        values = self.values
+        if values is None and kind in {"null", "boolean"}:
+            values = [None] if kind == "null" else [False, True]
+        elif values is not None:
+            values = [value for value in values if type_of(value) == kind]
+        return replace(self, types=frozenset({kind}), values=values)
+
+    @property
+    def whole(self) -> bool:
+        """Whether every number is an integer."""
+        return self.integral or any(step.denominator == 1 for step in self.multiples)
+
+    def lowest(self) -> Bound | None:
+        """Return the lower end of the numbers, moved to an integer where they are integers."""
+        if self.low is None or not self.whole:
+            return self.low
+        least = math.ceil(self.low.value)
+        return Bound(least + (1 if self.low.exclusive and least == self.low.value else 0), exclusive=False)
+
+    def highest(self) -> Bound | None:
+        """Return the upper end of the numbers, moved to an integer where they are integers."""
+        if self.high is None or not self.whole:
+            return self.high
+        most = math.floor(self.high.value)
+        return Bound(most - (1 if self.high.exclusive and most == self.high.value else 0), exclusive=False)
+
+    def most_items(self) -> float:
+        """Return how many items there are at most."""
+        closed = [len(row.prefix) for row in self.rows if row.rest is not None and row.rest.schema is False]
+        return min([self.max_items, *closed])
+
+    def item(self, index: int) -> Node:
+        """Return what the item at an index must meet."""
+        found = [row.prefix[index] if index < len(row.prefix) else row.rest for row in self.rows]
+        return tuple(part for part in found if part is not None)
+
+    def declared(self) -> dict[str, None]:
+        """Return the properties that are named, in order."""
+        return dict.fromkeys([*(name for shape in self.shapes for name in shape.properties), *sorted(self.required)])
+
+    def is_open(self, *, closed_writers: bool) -> bool:
+        """Whether there may be properties that are neither declared nor match a pattern."""
+        if any(shape.extra is not None and shape.extra.schema is False for shape in self.shapes):
+            return False
+        silent = all(shape.extra is None or shape.extra.schema in (True, {}) for shape in self.shapes)
+        declares = any(shape.properties or shape.patterns for shape in self.shapes)
+        return not (closed_writers and silent and declares and not self.partial)
+
+
+def type_of(value: Any) -> str:
+    """Return the JSON type of a value; all numbers are `number`."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    names = {str: "string", dict: "object", list: "array"}
+    return next((name for kind, name in names.items() if isinstance(value, kind)), "number")
+
+
+class Alternatives:
+    """Takes nodes apart into alternatives, each once."""
+
+    def __init__(self) -> None:
+        self._known: dict[frozenset[tuple[int, int]], list[Facts]] = {}
+
+    def of(self, node: Node) -> list[Facts]:
+        """Return facts such that every value of the node is described by at least one of them."""
+        known = key(node)
+        if known not in self._known:
+            self._known[known] = [facts for facts in self._expanded(node, frozenset(), 0) if facts.types]
+        return self._known[known]
+
+    def _expanded(self, node: Node, above: frozenset[tuple[int, int]], depth: int) -> list[Facts]:
+        from headrace.contracts.compatibility.gather import gathered
+
+        parts = tuple(part for part in conjunction(node) if part.key not in above)
+        groups = [group for part in parts for group in choices(part)]
+        if not groups or depth > _DEEPEST:
+            return [gathered(parts, partial=bool(groups))]
+        partial = False
+        combined: list[tuple[Part, ...]] = [()]
+        for group in sorted(groups, key=len):
+            if len(combined) * len(group) > MOST_ALTERNATIVES:
+                partial = True
+            else:
+                combined = [(*chosen, *option) for chosen in combined for option in group]
+        above |= {part.key for part in parts}
+        found: list[Facts] = []
+        for chosen in combined:
+            deeper = self._expanded(chosen, above, depth + 1)
+            found += [gathered((*parts, *each.parts), partial=partial or each.partial) for each in deeper]
+            if len(found) > MOST_ALTERNATIVES:
+                return [gathered(parts, partial=True)]
+        return found
+
+
+def conjunction(node: Node) -> tuple[Part, ...]:
+    """Return the schemas that a value must meet at once, references and `allOf` followed."""
+    found: dict[tuple[int, int], Part] = {}
+    waiting = list(reversed(node))
+    while waiting:
+        part = waiting.pop()
+        if part.schema is True or part.key in found:
+            continue
+        found[part.key] = part
+        if isinstance(part.schema, dict):
+            waiting += reversed(list(_followed(part)))
+    return tuple(found.values())
+
+
+def alone(part: Part) -> bool:
+    """Whether a reference stands there, and nothing beside it counts (drafts 4 to 7)."""
+    return part.document.draft <= 7 and isinstance(part.schema, dict) and "$ref" in part.schema
+
+
+def _followed(part: Part) -> Iterator[Part]:
+    schema = part.schema
+    if "$ref" in schema:
+        there = part.document.followed(schema["$ref"])
+        if there is not None:
+            yield there
+        if part.document.draft <= 7:
+            return
+    for index, item in enumerate(schema.get("allOf", ())):
+        yield part.below(item, "allOf", index)
+
+
+def choices(part: Part) -> list[list[tuple[Part, ...]]]:
+    """Return the choices that a schema leaves: for each, the branches of which a value meets at least one."""
+    schema = part.schema
+    if not isinstance(schema, dict) or alone(part):
+        return []
+    found: list[list[tuple[Part, ...]]] = [
+        [(part.below(item, word, index),) for index, item in enumerate(schema[word])]
+        for word in ("anyOf", "oneOf")
+        if isinstance(schema.get(word), list)
+    ]
+    if "if" in schema and ("then" in schema or "else" in schema) and part.document.draft >= 7:
+        condition = part.below(schema["if"], "if")
+        otherwise = part.document.negated(schema["if"], condition.at)
+        then = part.below(schema.get("then", True), "then")
+        found.append([(condition, then), (otherwise, part.below(schema.get("else", True), "else"))])
+    return found

@@ -1,0 +1,192 @@
+"""Whether a value meets a node: as a validator would say, or None where this one cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headrace.contracts.compatibility import strings
+from headrace.contracts.compatibility.document import Part, text
+from headrace.contracts.compatibility.facts import alone, type_of
+from headrace.contracts.compatibility.gather import (
+    CONTENTS,
+    bounds_of,
+    dependents_of,
+    is_number,
+    least_contained,
+    row_of,
+    shape_of,
+    step_of,
+    types_of,
+    values_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from headrace.contracts.compatibility.document import Node
+
+_UNKNOWN = ("$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties")
+_DEEPEST = 48
+
+
+def holds(value: Any, node: Node, depth: int = 0) -> bool | None:
+    """Whether a value meets every part of a node; None where that is not known."""
+    return _all(_part(value, part, depth) for part in node)
+
+
+def _all(found: Iterable[bool | None]) -> bool | None:
+    known: bool | None = True
+    for each in found:
+        if each is False:
+            return False
+        known = None if each is None else known
+    return known
+
+
+def _any(found: Iterable[bool | None]) -> bool | None:
+    said = list(found)
+    return True if True in said else None if None in said else False
+
+
+def _not(found: bool | None) -> bool | None:
+    return None if found is None else not found
+
+
+def _part(value: Any, part: Part, depth: int) -> bool | None:
+    if isinstance(part.schema, bool):
+        return part.schema
+    if depth > _DEEPEST or not isinstance(part.schema, dict):
+        return None
+    if alone(part):
+        return _reference(value, part, depth)
+    return _all(_checks(value, part, depth + 1))
+
+
+def _reference(value: Any, part: Part, depth: int) -> bool | None:
+    there = part.document.followed(part.schema["$ref"])
+    return None if there is None else _part(value, there, depth + 1)
+
+
+def _checks(value: Any, part: Part, depth: int) -> Iterator[bool | None]:
+    schema, kind = part.schema, type_of(value)
+    named = types_of(schema)
+    if named is not None:
+        yield kind in named[0] and not (kind == "number" and named[1] and value != int(value))
+    values = values_of(schema, part.document.draft)
+    if values is not None:
+        yield text(value) in {text(each) for each in values}
+    if kind == "number":
+        yield from _number(value, part)
+    elif kind == "string":
+        yield from _string(value, part)
+    elif kind == "array":
+        yield from _array(value, part, depth)
+    elif kind == "object":
+        yield from _object(value, part, depth)
+    yield from _combined(value, part, depth)
+    if any(word in schema for word in _UNKNOWN):
+        yield None
+
+
+def _number(value: Any, part: Part) -> Iterator[bool | None]:
+    low, high = bounds_of(part)
+    if low is not None:
+        yield value > low.value if low.exclusive else value >= low.value
+    if high is not None:
+        yield value < high.value if high.exclusive else value <= high.value
+    step = part.schema.get("multipleOf")
+    if is_number(step) and step > 0:
+        yield (step_of(value) / step_of(step)).denominator == 1
+
+
+def _string(value: str, part: Part) -> Iterator[bool | None]:
+    schema, draft = part.schema, part.document.draft
+    yield schema.get("minLength", 0) <= len(value)
+    if "maxLength" in schema:
+        yield len(value) <= schema["maxLength"]
+    if isinstance(schema.get("pattern"), str):
+        yield strings.matches(schema["pattern"], value)
+    if isinstance(schema.get("format"), str):
+        yield strings.has_format(schema["format"], value, draft)
+    for word in CONTENTS:
+        if isinstance(schema.get(word), str):
+            yield strings.has_content(word, schema[word], value, draft)
+
+
+def _array(value: list[Any], part: Part, depth: int) -> Iterator[bool | None]:
+    schema, draft = part.schema, part.document.draft
+    yield schema.get("minItems", 0) <= len(value)
+    if "maxItems" in schema:
+        yield len(value) <= schema["maxItems"]
+    if schema.get("uniqueItems") is True:
+        yield len({text(item) for item in value}) == len(value)
+    row = row_of(part)
+    if row is not None:
+        for index, item in enumerate(value):
+            wanted = row.prefix[index] if index < len(row.prefix) else row.rest
+            if wanted is not None:
+                yield _part(item, wanted, depth)
+    if "contains" in schema and draft >= 6:
+        wanted = part.below(schema["contains"], "contains")
+        said = [_part(item, wanted, depth) for item in value]
+        sure, maybe = said.count(True), said.count(None)
+        least, most = (
+            least_contained(schema, draft),
+            schema.get("maxContains", len(value)) if draft >= 2019 else len(value),
+        )
+        yield False if sure + maybe < least or sure > most else True if least <= sure and sure + maybe <= most else None
+
+
+def _object(value: dict[str, Any], part: Part, depth: int) -> Iterator[bool | None]:
+    schema, draft = part.schema, part.document.draft
+    yield all(name in value for name in schema.get("required", ()) if isinstance(schema["required"], list))
+    yield schema.get("minProperties", 0) <= len(value)
+    if "maxProperties" in schema:
+        yield len(value) <= schema["maxProperties"]
+    shape = shape_of(part)
+    if shape is not None:
+        for name, item in value.items():
+            yield _all(_part(item, each, depth) for each in shape_parts(shape, name))
+    if "propertyNames" in schema and draft >= 6:
+        yield from (_part(name, part.below(schema["propertyNames"], "propertyNames"), depth) for name in value)
+    for name, others in dependents_of(schema).items():
+        if name in value:
+            yield others <= value.keys()
+    for wanted in dependent_schemas(part, value):
+        yield _part(value, wanted, depth)
+
+
+def shape_parts(shape: Any, name: str) -> list[Part]:
+    """Return what a shape asks of the property of a name."""
+    found = [shape.properties[name]] if name in shape.properties else []
+    found += [part for pattern, part in shape.patterns.items() if strings.matches(pattern, name)]
+    return found if found or shape.extra is None else [shape.extra]
+
+
+def dependent_schemas(part: Part, names: Iterable[str]) -> Iterator[Part]:
+    """Yield the schemas that the presence of properties asks for."""
+    here = set(names)
+    for word in ("dependentSchemas", "dependencies"):
+        for name, item in part.schema.get(word, {}).items():
+            if name in here and isinstance(item, dict | bool):
+                yield part.below(item, word, name)
+
+
+def _combined(value: Any, part: Part, depth: int) -> Iterator[bool | None]:
+    schema = part.schema
+    if "$ref" in schema:
+        yield _reference(value, part, depth)
+    for index, item in enumerate(schema.get("allOf", ())):
+        yield _part(value, part.below(item, "allOf", index), depth)
+    if "anyOf" in schema:
+        yield _any(_part(value, part.below(item, "anyOf", at), depth) for at, item in enumerate(schema["anyOf"]))
+    if "oneOf" in schema:
+        said = [_part(value, part.below(item, "oneOf", at), depth) for at, item in enumerate(schema["oneOf"])]
+        yield False if said.count(True) > 1 else None if None in said else said.count(True) == 1
+    if "not" in schema:
+        yield _not(_part(value, part.below(schema["not"], "not"), depth))
+    if "if" in schema and part.document.draft >= 7:
+        met = _part(value, part.below(schema["if"], "if"), depth)
+        then = _part(value, part.below(schema.get("then", True), "then"), depth)
+        other = _part(value, part.below(schema.get("else", True), "else"), depth)
+        yield then if met else other if met is False else then if then == other else None

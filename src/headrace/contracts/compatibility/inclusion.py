@@ -1,0 +1,313 @@
+"""Whether every value that one schema allows is allowed by another: proven, or doubted at a place and for a reason.
+
+A proof is sound: where there is no doubt, no value contradicts it. A doubt is only that; whether a value bears it out
+is for `counterexample` to find. What repeats, as in schemas that refer to themselves, is assumed while it is proven.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from headrace.contracts.compatibility import strings
+from headrace.contracts.compatibility.arrays import array_doubts
+from headrace.contracts.compatibility.document import Node, Part, Sameness, key
+from headrace.contracts.compatibility.doubt import Doubt, Step
+from headrace.contracts.compatibility.facts import Alternatives, Facts, alone, choices, conjunction
+from headrace.contracts.compatibility.gather import CONTENTS, bounds_of, is_number, step_of, types_of, values_of
+from headrace.contracts.compatibility.holding import holds
+from headrace.contracts.compatibility.objects import object_doubts, objects_apart
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MOST_STEPS = 60_000
+_TOLD_FIRST = (
+    "enum", "const", "type", "oneOf", "anyOf", "not", "if", "format", "pattern", "minimum", "maximum",
+    "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "required", "properties",
+    "additionalProperties", "items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains",
+)  # fmt: skip
+_NEVER_DECIDED = {
+    "$dynamicRef": "where a $dynamicRef leads is not followed",
+    "$recursiveRef": "where a $recursiveRef leads is not followed",
+    "unevaluatedItems": "which items are evaluated elsewhere is not followed",
+}
+
+
+class Inclusion:
+    """Proves one direction: what the writer's document allows, the reader's does."""
+
+    def __init__(self, *, closed_writers: bool, open_readers: bool) -> None:
+        self.alternatives = Alternatives()
+        self.same = Sameness()
+        self.closed_writers = closed_writers
+        self.open_readers = open_readers
+        self._proven: dict[tuple[Any, Any], list[Doubt]] = {}
+        self._current: dict[tuple[Any, Any], tuple[int, Step | None]] = {}
+        self._deciding: set[tuple[int, tuple[int, int]]] = set()
+        self._lowest = _MOST_STEPS
+        self._steps = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether so much was compared that the rest is left undecided."""
+        return self._steps > _MOST_STEPS
+
+    def doubts(self, a: Node, b: Node, step: Step | None = None) -> list[Doubt]:
+        """Return why a value of `a` may be refused by `b`: nothing where it surely is not."""
+        b = tuple(part for part in b if part.schema is not True and part.schema != {})
+        if not b:
+            return []
+        pair = (key(a), key(b))
+        if pair in self._proven:
+            return self._proven[pair]
+        if pair in self._current and step is not None and step is not self._current[pair][1]:
+            # By induction over the size of documents: a smaller one within this one is held against the same pair.
+            self._lowest = min(self._lowest, self._current[pair][0])
+            return []
+        mine = {part.key: part for part in a}
+        left = [part for part in b if part.key not in mine and not any(self.same.parts(each, part) for each in a)]
+        if not left:
+            return []
+        self._steps += 1
+        if self.exhausted or len(self._current) > 150 or pair in self._current:
+            return [Doubt(left[0], "size", "the schemas are too large or too deep to be compared here", Facts(a), step)]
+        depth = len(self._current)
+        self._current[pair] = (depth, step)
+        outer, self._lowest = self._lowest, _MOST_STEPS
+        found = self._decided(a, tuple(left), step)
+        del self._current[pair]
+        if self._lowest >= depth or found:
+            self._proven[pair] = found
+            self._lowest = outer
+        else:
+            self._lowest = min(outer, self._lowest)
+        return found
+
+    def _decided(self, a: Node, b: Node, step: Step | None) -> list[Doubt]:
+        found: dict[tuple[Any, str, Any], Doubt] = {}
+        wanted = conjunction(b)
+        for facts in self.alternatives.of(a):
+            left = [part for part in wanted if not self._among(part, facts)]
+            for kind in sorted(facts.types) if left else ():
+                only = facts.only(kind)
+                for part in left:
+                    for doubt in self._part(only, kind, part, step):
+                        found.setdefault((doubt.part.key, doubt.aspect, str(doubt.detail)), doubt)
+        return list(found.values())
+
+    def _among(self, part: Part, facts: Facts) -> bool:
+        return any(part.key == each.key or self.same.parts(each, part) for each in facts.parts)
+
+    def _part(self, facts: Facts, kind: str, part: Part, step: Step | None) -> Iterator[Doubt]:
+        schema = part.schema
+        if schema is False:
+            yield Doubt(part, "false", "nothing is allowed here", facts, step)
+        if not isinstance(schema, dict):
+            return
+        if alone(part):
+            if part.document.followed(schema["$ref"]) is None:
+                yield Doubt(part, "$ref", f"where {schema['$ref']!r} leads is not in the schema", facts, step)
+            return
+        if facts.values is not None:
+            yield from self._values(facts, part, step)
+            return
+        named = types_of(schema)
+        if named is not None and kind not in named[0]:
+            yield Doubt(part, "type", f"{_article(kind)} is not of type {_words(schema['type'])}", facts, step)
+            return
+        if named is not None and kind == "number" and named[1] and not facts.whole:
+            yield Doubt(part, "type", "a number need not be an integer", facts, step)
+        if values_of(schema, part.document.draft) is not None:
+            word = "enum" if "enum" in schema else "const"
+            yield Doubt(part, word, f"{_article(kind)} need not be one of the values of {word}", facts, step)
+        if kind == "number":
+            yield from self._number(facts, part, step)
+        elif kind == "string":
+            yield from self._string(facts, part, step)
+        elif kind == "array":
+            yield from array_doubts(self, facts, part, step)
+        elif kind == "object":
+            yield from object_doubts(self, facts, part, step)
+        yield from self._combined(facts, part, step)
+
+    def _values(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
+        refused = [value for value in facts.values or () if holds(value, (part,)) is False]
+        unsure = [value for value in facts.values or () if holds(value, (part,)) is None]
+        if refused or unsure:
+            word = next((word for word in _TOLD_FIRST if word in part.schema), "schema")
+            for value in (refused or unsure)[:8]:
+                why = (
+                    f"{_short(value)} is not allowed"
+                    if refused
+                    else f"whether {_short(value)} is allowed is not decided"
+                )
+                yield Doubt(part, word, why, facts, step, (value,), _short(value))
+
+    def _number(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
+        low, high = bounds_of(part)
+        mine = facts.lowest()
+        if low is not None and (mine is None or (mine.value, mine.exclusive) < (low.value, low.exclusive)):
+            least = f"greater than {low.value}" if low.exclusive else f"at least {low.value}"
+            yield Doubt(part, "minimum", f"a number need not be {least}", facts, step)
+        top = facts.highest()
+        if high is not None and (top is None or (top.value, not top.exclusive) > (high.value, not high.exclusive)):
+            most = f"less than {high.value}" if high.exclusive else f"at most {high.value}"
+            yield Doubt(part, "maximum", f"a number need not be {most}", facts, step)
+        size = part.schema.get("multipleOf")
+        if is_number(size) and size > 0:
+            wanted = step_of(size)
+            own = [*facts.multiples, *([step_of(1)] if facts.integral else [])]
+            if not any((each / wanted).denominator == 1 for each in own):
+                yield Doubt(part, "multipleOf", f"a number need not be a multiple of {size}", facts, step)
+
+    def _string(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
+        schema, draft = part.schema, part.document.draft
+        if schema.get("minLength", 0) > facts.min_length:
+            yield Doubt(part, "minLength", f"a text may be shorter than {schema['minLength']}", facts, step)
+        if "maxLength" in schema and schema["maxLength"] < facts.max_length:
+            yield Doubt(part, "maxLength", f"a text may be longer than {schema['maxLength']}", facts, step)
+        pattern = schema.get("pattern")
+        if isinstance(pattern, str) and not any(strings.within(mine, pattern) for mine in {*facts.patterns, ""}):
+            yield Doubt(part, "pattern", f"a text need not match {pattern}", facts, step)
+        name = schema.get("format")
+        if isinstance(name, str) and name not in facts.formats and strings.asserted(name, draft):
+            yield Doubt(part, "format", f"a text need not be a {name}", facts, step)
+        for word in CONTENTS:
+            if word != "x-type" and isinstance(schema.get(word), str) and (word, schema[word]) not in facts.contents:
+                yield Doubt(part, word, f"a text need not be {schema[word]}", facts, step)
+
+    def _combined(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
+        schema = part.schema
+        if "$ref" in schema and part.document.followed(schema["$ref"]) is None:
+            yield Doubt(part, "$ref", f"where {schema['$ref']!r} leads is not in the schema", facts, step)
+        for word, why in _NEVER_DECIDED.items():
+            if word in schema:
+                yield Doubt(part, word, why, facts, step)
+        if "not" in schema and not self.says(facts, part, "not"):
+            denied = part.below(schema["not"], "not")
+            if not self.disjoint(facts, (denied,)) and not any(
+                not self.doubts((denied,), (mine,)) for mine in facts.nots
+            ):
+                yield Doubt(part, "not", "a value may be what `not` excludes", facts, step)
+        for word in ("anyOf", "oneOf"):
+            if word in schema and not self.says(facts, part, word):
+                yield from self._branches(facts, part, word, step)
+        if "if" in schema and part.document.draft >= 7:
+            yield from self._conditional(facts, part, step)
+
+    def _branches(self, facts: Facts, part: Part, word: str, step: Step | None) -> Iterator[Doubt]:
+        branches = [part.below(item, word, index) for index, item in enumerate(part.schema[word])]
+        nearest: list[Doubt] | None = None
+        branches.sort(key=lambda branch: not self._among(branch, facts))
+        for branch in branches:
+            if word == "oneOf" and len(branches) > 12 and self.disjoint(facts, (branch,)):
+                continue
+            found = self._branch(facts, branch, step)
+            if not found:
+                others = [other for other in branches if other.key != branch.key]
+                if word == "anyOf" or all(self.disjoint(facts, (other,)) for other in others):
+                    return
+                found = [Doubt(part, word, "a value may be valid under two branches of oneOf", facts, step)]
+            if not any(doubt.aspect in {"type", "false"} and doubt.step is step for doubt in found) and (
+                nearest is None or len(found) < len(nearest)
+            ):
+                nearest = found
+        if nearest is not None and len(branches) <= 12:
+            yield from nearest
+        else:
+            yield Doubt(part, word, f"a value may be valid under no branch of {word}", facts, step)
+
+    def _branch(self, facts: Facts, branch: Part, step: Step | None) -> list[Doubt]:
+        """Return why a value of facts, all of one type, may be refused by a branch."""
+        deciding = (id(facts), branch.key)
+        self._steps += 1
+        if self.exhausted or deciding in self._deciding or len(self._deciding) > 60:
+            return [Doubt(branch, "size", "the schemas are too large or too deep to be compared here", facts, step)]
+        self._deciding.add(deciding)
+        kind = next(iter(facts.types))
+        found = [
+            doubt
+            for part in conjunction((branch,))
+            if not self._among(part, facts)
+            for doubt in self._part(facts, kind, part, step)
+        ]
+        self._deciding.discard(deciding)
+        return found
+
+    def _conditional(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
+        for condition, then in choices(part)[-1] if "then" in part.schema or "else" in part.schema else ():
+            if then.schema is True or then.schema == {}:
+                continue
+            # The type is part of the facts, not of their parts; a narrower writer would be one schema more.
+            yield from self.doubts((*facts.parts, condition), (then,), step)
+
+    def says(self, facts: Facts, part: Part, word: str) -> bool:
+        """Whether the writer says the very same under a keyword."""
+        return any(
+            self._alike(each, part, word)
+            for each in facts.parts
+            if isinstance(each.schema, dict) and word in each.schema and not alone(each)
+        )
+
+    def _alike(self, one: Part, other: Part, word: str) -> bool:
+        was, now = one.schema[word], other.schema[word]
+        if self.same.schemas(was, one.document, now, other.document):
+            return True
+        if not isinstance(was, list) or not isinstance(now, list) or len(was) != len(now) or len(was) > 64:
+            return False
+        left = list(now)
+        for item in was:
+            twin = next((at for at, each in enumerate(left)
+                         if self.same.schemas(item, one.document, each, other.document)), None)  # fmt: skip
+            if twin is None:
+                return False
+            del left[twin]
+        return True
+
+    def disjoint(self, facts: Facts, node: Node, depth: int = 0) -> bool:
+        """Whether surely no value of the facts meets a node."""
+        self._steps += 1
+        if self.exhausted:
+            return False
+        return all(self._apart(facts, other, depth) for other in self.alternatives.of(node))
+
+    def _apart(self, mine: Facts, other: Facts, depth: int) -> bool:
+        for facts, against in ((mine, other), (other, mine)):
+            if facts.values is not None and all(holds(value, against.parts) is False for value in facts.values):
+                return True
+            denied = {part.document.text(part.schema): part for part in facts.nots}
+            if denied and any(part.document.text(part.schema) in denied and self.same.parts(
+                    part, denied[part.document.text(part.schema)]) for part in against.parts):  # fmt: skip
+                return True
+        kinds = mine.types & other.types
+        return all(self._apart_as(kind, mine, other, depth) for kind in kinds)
+
+    def _apart_as(self, kind: str, mine: Facts, other: Facts, depth: int) -> bool:
+        if kind == "number":
+            pairs = ((mine.lowest(), other.highest()), (other.lowest(), mine.highest()))
+            return any(
+                low
+                and high
+                and (low.value > high.value or (low.value == high.value and (low.exclusive or high.exclusive)))
+                for low, high in pairs
+            )
+        if kind == "string":
+            return mine.min_length > other.max_length or other.min_length > mine.max_length
+        if kind == "array":
+            return mine.min_items > other.most_items() or other.min_items > mine.most_items()
+        return kind == "object" and objects_apart(self, mine, other, depth)
+
+
+def _article(kind: str) -> str:
+    return {"array": "an array", "object": "an object", "null": "null"}.get(kind, f"a {kind}")
+
+
+def _words(value: Any) -> str:
+    return value if isinstance(value, str) else " or ".join(map(str, value))
+
+
+def _short(value: Any) -> str:
+    from headrace.contracts.compatibility.document import text
+
+    found = text(value)
+    return found if len(found) <= 60 else found[:57] + "..."

@@ -1,0 +1,179 @@
+"""Two versions of a JSON Schema (draft 4 to 2020-12, or our `fields` form), compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headrace.contracts.compatibility.change import OPEN, Change, ContentModel, Verdict
+from headrace.contracts.compatibility.counterexample import Refuter
+from headrace.contracts.compatibility.differences import ABSENT, ASPECTS, Difference, differences, spelled
+from headrace.contracts.compatibility.document import Document, document_of, text
+from headrace.contracts.compatibility.fixes import fix_of
+from headrace.contracts.compatibility.inclusion import Inclusion
+from headrace.contracts.compatibility.sampling import NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from headrace.contracts.compatibility.doubt import Doubt
+
+
+class Finding(NamedTuple):
+    """A doubt of one direction, and the document that bears it out; NONE where none was found."""
+
+    doubt: Doubt
+    example: Any
+
+
+def compare(
+    old: Mapping[str, Any] | bool, new: Mapping[str, Any] | bool, *, model: ContentModel = OPEN
+) -> tuple[Change, ...]:
+    """Return what changed between two versions of a schema, with a verdict for each direction.
+
+    A pure function of the two: the same schemas give the same changes. Empty where no document tells them apart and
+    nothing that binds is written differently. `breaking` is never a guess: its example was validated under both. What
+    cannot be decided is `undecided`.
+
+    Raises:
+        ContractError: a version is no valid schema, or refers to something outside of it.
+    """
+    before, after = document_of(old), document_of(new)
+    _check(before)
+    _check(after)
+    backward = _findings(before, after, model)
+    forward = _findings(after, before, model)
+    found = list(differences(before.schema, after.schema))
+    by_place: dict[tuple[str, str, str | None], Difference] = {
+        (each.at, each.aspect, each.detail): each for each in found
+    }
+    told: dict[tuple[str, str, str | None], tuple[list[Finding], list[Finding]]] = {}
+    for each in found:
+        told[_id(each)] = ([], [])
+    names = {_id(each): each for each in found}
+    for side, findings in ((0, backward), (1, forward)):
+        for finding in findings:
+            difference = _difference(finding.doubt, by_place)
+            place = _id(difference) if difference is not None else _place(finding.doubt)
+            told.setdefault(place, ([], []))[side].append(finding)
+    changes = [_change(names.get(place), both) for place, both in told.items()]
+    changes += _columns(before, after, changes)
+    return tuple(sorted(changes, key=lambda change: (change.pointer, change.rule)))
+
+
+def _id(difference: Difference) -> tuple[str, str, str | None]:
+    return difference.at, difference.aspect, difference.detail
+
+
+def _place(doubt: Doubt) -> tuple[str, str, str | None]:
+    return doubt.part.at, ASPECTS.get(doubt.aspect, doubt.aspect), doubt.detail if doubt.aspect == "required" else None
+
+
+def _check(document: Document) -> None:
+    from headrace.contracts.load import compiled
+    from headrace.contracts.refs import subschemas, target
+
+    if isinstance(document.schema, bool):
+        return
+    for _, part in subschemas(document.schema):
+        if isinstance(part.get("$ref"), str):
+            target(part["$ref"], document.schema)
+    compiled(document.schema)
+
+
+def _findings(writer: Document, reader: Document, model: ContentModel) -> list[Finding]:
+    inclusion = Inclusion(closed_writers=model.closed_writers, open_readers=model.open_readers)
+    doubts = inclusion.doubts((writer.root(),), (reader.root(),))
+    refuter = Refuter(inclusion, writer, reader)
+    return [Finding(doubt, refuter.example(doubt)) for doubt in doubts]
+
+
+def _difference(doubt: Doubt, by_place: Mapping[tuple[str, str, str | None], Difference]) -> Difference | None:
+    """Return what is written differently where a doubt is, or the property around it that is new or gone."""
+    at, aspect = doubt.part.at, ASPECTS.get(doubt.aspect, doubt.aspect)
+    for detail in (doubt.detail, None):
+        if (at, aspect, detail) in by_place:
+            return by_place[at, aspect, detail]
+    if aspect == "enum" and (at, "type", None) in by_place:
+        return by_place[at, "type", None]
+    place = at
+    while place != "#":
+        name = place.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+        for key in ((place, "member", name), (place.rpartition("/")[0], place.rpartition("/")[2], None)):
+            if key in by_place:
+                return by_place[key]
+        if (place, "schema", None) in by_place:
+            return by_place[place, "schema", None]
+        place = place.rpartition("/")[0]
+    return by_place.get(("#", "schema", None))
+
+
+def _change(difference: Difference | None, both: tuple[list[Finding], list[Finding]]) -> Change:
+    (backward, backward_example), (forward, forward_example) = (_verdict(findings) for findings in both)
+    first = next((finding.doubt for findings in both for finding in findings), None)
+    if difference is not None:
+        pointer, rule = difference.at, difference.rule
+        if difference.aspect == "required":
+            pointer = f"{pointer}/required"
+    elif first is not None:
+        pointer, rule = first.part.at, f"{spelled(first.aspect)}-differs"
+    return Change(
+        pointer,
+        rule,
+        backward,
+        forward,
+        _why(difference, both, (backward, forward)),
+        backward_example,
+        forward_example,
+        fix_of(difference, first, backward, forward),
+    )
+
+
+def _verdict(findings: Sequence[Finding]) -> tuple[Verdict, Any]:
+    if not findings:
+        return Verdict.COMPATIBLE, None
+    examples = [finding.example for finding in findings if finding.example is not NONE]
+    if not examples:
+        return Verdict.UNDECIDED, None
+    return Verdict.BREAKING, min(examples, key=lambda example: (len(text(example)), text(example)))
+
+
+_READERS = (
+    ("a reader with the new version meets what the old allowed", 0),
+    ("a reader with the old version meets what the new allows", 1),
+)
+
+
+def _why(
+    difference: Difference | None, both: tuple[list[Finding], list[Finding]], verdicts: tuple[Verdict, Verdict]
+) -> str:
+    said = [_said(difference)] if difference is not None else []
+    for (lead, side), verdict in zip(_READERS, verdicts, strict=True):
+        reasons = list(dict.fromkeys(finding.doubt.why for finding in both[side]))
+        if reasons:
+            more = f" (and {len(reasons) - 2} more)" if len(reasons) > 2 else ""
+            lost = "" if verdict is Verdict.BREAKING else "; no document was found that shows it, so it is undecided"
+            said.append(f"{lead}: {', '.join(reasons[:2])}{more}{lost}")
+    if not any(both):
+        said.append("no document tells the two apart for a reader")
+    return "; ".join(said)
+
+
+def _said(difference: Difference) -> str:
+    if difference.aspect == "member":
+        return f"{difference.detail!r} is {'no longer declared' if difference.new is ABSENT else 'declared'}"
+    if difference.aspect == "required":
+        return f"{difference.detail!r} is {'now' if difference.rule.endswith('added') else 'no longer'} required"
+    was, now = (_short(each) for each in (difference.old, difference.new))
+    return f"{difference.aspect} was {was} and is {now}"
+
+
+def _short(value: Any) -> str:
+    found = "not there" if value is ABSENT else text(value)
+    return found if len(found) <= 60 else found[:57] + "..."
+
+
+def _columns(before: Document, after: Document, told: Sequence[Change]) -> list[Change]:
+    """Return the columns of silver whose type changes though no document shows it: decimals and `x-type`."""
+    from headrace.contracts.compatibility.columns import column_changes
+
+    return column_changes(before.schema, after.schema, told)
