@@ -16,11 +16,13 @@ from headrace.config.files import inside
 from headrace.contracts.versions import Number, Version, next_major, number_of
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from headrace.config.faults import Fault
     from headrace.config.files import Key
+    from headrace.config.source import Source
     from headrace.config.source_file import SchemaSpec
     from headrace.config.validation import Origin
     from headrace.contracts.versions import VersionSpec
@@ -134,6 +136,21 @@ def named_upcasts(
         newest_one = bool(versions) and number == versions[-1].number
         message = f"{name} is the newest version: nothing follows it" if newest_one else f"no older version {name}"
         faults.append(origin.error(("schema", "upcast", name), message, did_you_mean(name, older.values())))
+    return found
+
+
+def overdue(source: Source, origin: Origin, today: dt.date) -> list[Fault]:
+    """Return the deprecated versions whose last day is over."""
+    spec = source.spec.schema_
+    found = []
+    for dataset in source.datasets:
+        for version in dataset.versions:
+            if version.until is None or version.until >= today:
+                continue
+            name = next(each for each in spec.versions if number_of(each) == version.number) if spec else version.name
+            message = f"{version.name} of {dataset.name} was to be gone after {version.until}"
+            fix = "set it `status: retired`, whose events are quarantined; or give it a later `until`"
+            found.append(origin.error(("schema", "versions", name, "until"), message, fix))
     return found
 
 

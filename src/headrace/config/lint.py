@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 from typing import TYPE_CHECKING, Any
 
 from headrace.config import references
+from headrace.config.contract_versions import overdue
 from headrace.config.project import Assembled, assemble
 from headrace.config.source_file import SourceFile
 from headrace.config.validation import Origin, dotted, models_in
@@ -26,10 +28,12 @@ def lint(
     environment: str | None = None,
     environ: Mapping[str, str] | None = None,
     also: Iterable[Callable[[Assembled], Iterable[Fault]]] = (),
+    today: dt.date | None = None,
 ) -> list[Fault]:
     """Return every fault of a project in one environment, by file and line; errors keep it from running.
 
-    `also` look at what the files do not tell. Raises ConfigError only where the environment asked for does not exist.
+    `also` look at what the files do not tell; `today` is the day that deprecations are held against. Raises
+    ConfigError only where the environment asked for does not exist.
     """
     environ = os.environ if environ is None else environ
     assembled = assemble(root, environment, environ)
@@ -41,6 +45,7 @@ def lint(
         if read.source is None:
             continue
         source, origin = read.source, read.origin
+        faults += overdue(source, origin, today or dt.datetime.now(dt.UTC).date())
         written = source.spec.model_dump(by_alias=True, exclude_unset=True, mode="json")
         faults += _planned(SourceFile, written, origin)
         faults += references.unresolved_secrets(written, origin, root, environ)

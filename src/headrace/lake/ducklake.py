@@ -290,6 +290,10 @@ class DuckLake:
         found = self._query(f"SELECT 1 AS one FROM lake.{tables.DEPLOYMENTS.name} WHERE digest = '{digest}' LIMIT 1")
         return len(found) > 0
 
+    def contracts(self) -> pa.Table:
+        """Return `ops.contracts`: every version of every contract that was applied."""
+        return self._query(f"SELECT * FROM lake.{tables.CONTRACTS.name}")
+
     def _create(self, table: Table) -> None:
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{table.schema_name}")
         if self._columns(table) is not None:

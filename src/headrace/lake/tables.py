@@ -204,7 +204,32 @@ DEPLOYMENTS = Table(
 in deployments of before they were recorded.
 """
 
-FIXED = (BRONZE, POSITIONS, BATCHES, LEDGER, QUARANTINE, SUPERSEDED, OUTBOX, DEPLOYMENTS)
+CONTRACTS = Table(
+    "ops.contracts",
+    pa.schema(
+        [
+            ("source", pa.string()),
+            ("dataset", pa.string()),
+            ("version", pa.string()),
+            ("contract_version", pa.string()),
+            ("digest", pa.string()),
+            ("declared", pa.bool_()),
+            ("owner", pa.string()),
+            ("lifecycle", pa.string()),
+            ("until", pa.string()),
+            ("document", pa.string()),
+            ("deployment", pa.string()),
+            ("applied_at", INSTANT),
+        ]
+    ),
+)
+"""A row per version of a contract and change of it, as `up` took it; the latest of a version is what holds.
+
+`digest` covers what the version says of events, and `document` is its schema as it was written. The content of a
+`declared` version that was ever applied as anything but a draft does not change any more.
+"""
+
+FIXED = (BRONZE, POSITIONS, BATCHES, LEDGER, QUARANTINE, SUPERSEDED, OUTBOX, DEPLOYMENTS, CONTRACTS)
 BY_NAME = {table.name: table for table in FIXED}
 
 

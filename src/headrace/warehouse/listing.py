@@ -20,6 +20,7 @@ _ORDER = tuple(_KINDS)
 _SAID = {
     "bronze.messages": "Every accepted message as it came.",
     "ops.batches": "A row per batch: what it ran under, and the partitions that it touched.",
+    "ops.contracts": "Every version of a contract as it was applied.",
     "ops.deployments": "The project's files as the runtime took them.",
     "ops.ledger": "What became of messages: deltas per batch, dataset and contract version.",
     "ops.positions": "How far each batch took its topic.",

@@ -1,5 +1,6 @@
 """Versions of a contract as files: which there are, what they are called, and what is said where they do not fit."""
 
+import datetime as dt
 import json
 
 import pytest
@@ -22,6 +23,7 @@ processing:
   bronze_to_silver:
     - deduplication: {key: [order_id]}
 """
+TODAY = dt.date(2026, 11, 1)
 AT = {"type": "string", "format": "date-time"}
 
 
@@ -32,7 +34,10 @@ def schema(*names, **more):
 
 
 def faults(shop):
-    return [(each.severity, each.file, each.line, each.message, each.fix) for each in lint(shop.root, environ={})]
+    return [
+        (each.severity, each.file, each.line, each.message, each.fix)
+        for each in lint(shop.root, environ={}, today=TODAY)
+    ]
 
 
 @pytest.fixture
@@ -157,6 +162,17 @@ def test_what_does_not_fit_is_told_where_it_stands(versioned, name):
     assert errors[0][1:3] == (file, line), errors
     assert message in errors[0][3]
     assert fix in errors[0][4]
+
+
+def test_a_deprecated_version_past_its_day_fails_the_check_and_nothing_else(versioned):
+    def errors(today):
+        return [(each.file, each.line, each.message) for each in lint(versioned.root, environ={}, today=today)]
+
+    assert errors(dt.date(2027, 3, 1)) == []
+    assert errors(dt.date(2027, 3, 2)) == [
+        ("connectors/orders.yaml", 6, "v1 of orders was to be gone after 2027-03-01")
+    ]
+    load_project(versioned.root, environ={})  # a day that passes stops nobody
 
 
 def test_events_that_lack_what_the_newest_requires_are_warned_of(versioned):

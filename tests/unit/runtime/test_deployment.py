@@ -1,8 +1,14 @@
-"""A deployment records the files that its digest covers, as they were when the project was loaded."""
+"""A deployment records the files that its digest covers, as they were loaded, and what the contracts were."""
 
 import json
 
-from headrace.runtime import building
+import pytest
+
+from headrace.config.lint import lint
+from headrace.config.project import load_project
+from headrace.errors import ContractError
+from headrace.runtime import applied, building
+from headrace.runtime.deployment import undeployable
 from living import project_of, rows
 
 
@@ -15,3 +21,80 @@ def test_what_is_recorded_is_what_the_digest_covers(tmp_path):
     files = json.loads(found["files"])
     assert files == {file: content.decode() for file, content in project.files.items()}
     assert set(files) == {"headrace.yaml", "connectors/orders.yaml", "schemas/orders.json"}
+
+
+FIELDS = {"id": {"type": "string"}, "version": {"type": "integer"}, "amount": {"type": "number"}}
+
+
+def written(tmp_path, *, version=None, more="", **fields):
+    """Write a project whose contract may declare its version; `more` goes into `schema:`."""
+    schema = {"type": "object", "required": ["id"], "properties": FIELDS | fields}
+    project_of(tmp_path, schema=schema | ({"version": version} if version else {}))
+    source = tmp_path / "connectors/orders.yaml"
+    source.write_text(source.read_text().replace("orders.json}", f"orders.json{more}}}"))
+    return load_project(tmp_path)
+
+
+def recorded(project):
+    return [
+        (row["version"], row["lifecycle"], row["owner"])
+        for row in applied.in_time(rows(project, "SELECT * FROM lake.ops.contracts"))
+    ]
+
+
+def test_contracts_are_recorded_once_and_again_where_what_is_said_of_them_changes(tmp_path):
+    for _ in range(2):
+        building.bring_in(written(tmp_path, version="1"))
+    assert recorded(load_project(tmp_path)) == [("1", "stable", None)]
+    project = written(tmp_path, version="1", more=", versions: {v1: {status: deprecated, until: 2099-01-01}}")
+    building.bring_in(project)
+    building.bring_in(written(tmp_path, version="1"))
+    assert recorded(project) == [("1", "stable", None), ("1", "deprecated", None), ("1", "stable", None)]
+    (row, *_) = rows(project, "SELECT * FROM lake.ops.contracts")
+    assert row["deployment"] in {row["digest"] for row in rows(project, "SELECT digest FROM lake.ops.deployments")}
+    assert json.loads(row["document"])["version"] == "1"
+
+
+def test_what_was_applied_may_not_change_and_what_to_type_is_told(tmp_path):
+    building.bring_in(written(tmp_path, version="2"))
+    changed = written(tmp_path, version="2", amount={"type": "integer"}, note={"type": "string"})
+    with pytest.raises(ContractError, match=r"v2 of orders was applied on .* note added; amount changed") as refused:
+        building.bring_in(changed)
+    assert refused.value.at == "schemas/orders.json"
+    assert refused.value.fix == (
+        "make it v3: headrace contract show orders v2 --applied > schemas/orders/v2.json, "
+        'and write "version": "3" into schemas/orders.json'
+    )
+    assert [(each.file, each.line, each.message) for each in lint(tmp_path, environ={}, also=[undeployable])] == [
+        ("schemas/orders.json", 1, refused.value.message)
+    ]
+    assert len(recorded(changed)) == 1
+    (tmp_path / "schemas/orders").mkdir()
+    (tmp_path / "schemas/orders/v2.json").write_text(rows(changed, "SELECT * FROM lake.ops.contracts")[0]["document"])
+    building.bring_in(written(tmp_path, version="3", note={"type": "string"}))
+    assert [version for version, _, _ in recorded(changed)] == ["2", "3"]
+    (tmp_path / "schemas/orders/v2.json").write_text("{}")  # an older one is fixed as well
+    project = load_project(tmp_path)
+    with pytest.raises(ContractError, match="v2 of orders was applied") as refused:
+        building.bring_in(project)
+    assert refused.value.fix == "put it back: headrace contract show orders v2 --applied > schemas/orders/v2.json"
+
+
+def test_descriptions_and_tags_are_not_what_is_fixed(tmp_path):
+    building.bring_in(written(tmp_path, version="1"))
+    building.bring_in(written(tmp_path, version="1", amount={"type": "number", "description": "net", "x-pii": True}))
+    assert len(recorded(load_project(tmp_path))) == 2  # the words of the two differ
+    with pytest.raises(ContractError):
+        building.bring_in(written(tmp_path, version="1", description={"type": "string"}))
+
+
+def test_drafts_and_what_nobody_numbered_may_change(tmp_path):
+    building.bring_in(written(tmp_path))
+    building.bring_in(written(tmp_path, note={"type": "string"}))
+    draft = ", versions: {v1: {status: draft}}"
+    building.bring_in(written(tmp_path, version="1", more=draft))
+    building.bring_in(written(tmp_path, version="1", more=draft, other={"type": "string"}))
+    building.bring_in(written(tmp_path, version="1", other={"type": "string"}))
+    with pytest.raises(ContractError):
+        building.bring_in(written(tmp_path, version="1", more=draft, third={"type": "string"}))
+    assert [lifecycle for _, lifecycle, _ in recorded(load_project(tmp_path))] == ["draft"] * 4 + ["stable"]

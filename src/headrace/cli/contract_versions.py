@@ -1,0 +1,155 @@
+"""`headrace contract list | show | history | deprecate`: the versions of contracts, and how far each is in its life."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import Annotated, Any
+
+import typer
+
+from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
+from headrace.cli.output import Output
+
+SourceId = Annotated[str, typer.Argument(metavar="SOURCE", help="The source whose contract it is.")]
+DIGITS = 12
+
+
+def list_(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
+    """List every version of every contract: its lifecycle, when it was applied, how many events it has.
+
+    With --json: {"versions": [{"source", "dataset", "version", "newest", "lifecycle", "until", "contract_version",
+    "digest", "file", "owner", "applied_at", "events", "silver", "quarantined"}]}, the newest of a dataset first.
+    """
+    from headrace.runtime.views.contracts import listed
+
+    document = listed(open_project(project, env))
+    output = Output(as_json)
+    output.show(document, lambda: _list(output, document["versions"]))
+
+
+def show(
+    source: SourceId,
+    version: Annotated[
+        str | None, typer.Argument(metavar="[VERSION]", help="The version, such as v1 (default: the newest).")
+    ] = None,
+    applied: Annotated[
+        bool, typer.Option("--applied", help="Its schema as it was applied, not as its file is.")
+    ] = False,
+    project: ProjectDir = None,
+    env: EnvName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the schema of a version; `> schemas/SOURCE/v1.json` keeps it.
+
+    With --json: the fields of `contract list`, and "document". With --applied: {"source", "dataset", "version",
+    "contract_version", "digest", "owner", "lifecycle", "until", "applied_at", "document"}.
+    """
+    from headrace.runtime.views.contracts import shown
+
+    document = shown(open_project(project, env), source, version, as_applied=applied)
+    output = Output(as_json)
+    output.show(document, lambda: typer.echo(json.dumps(document["document"], indent=2, ensure_ascii=False)))
+    if not applied:
+        until = f" until {document['until']}" if document["until"] else ""
+        output.note(f"{document['version']} of {document['dataset']}: {document['lifecycle']}{until}")
+
+
+def history(source: SourceId, project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
+    """Show which versions of a source's contract were applied, the oldest first.
+
+    With --json: {"source", "applied": [{"dataset", "version", "contract_version", "digest", "owner", "lifecycle",
+    "until", "deployment", "applied_at", "events", "silver", "quarantined"}]}.
+    """
+    from headrace.runtime.views.contracts import history as found
+
+    document = found(open_project(project, env), source)
+    output = Output(as_json)
+    output.show(document, lambda: _history(output, document["applied"]))
+
+
+def deprecate(
+    source: SourceId,
+    version: Annotated[str, typer.Argument(metavar="VERSION", help="The version, such as v1.")],
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="Its last day: after it, `check` fails.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
+    project: ProjectDir = None,
+    env: EnvName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say in the source's file that a version is deprecated; comments and order stay. Takes effect with the next `up`.
+
+    With --json: {"source", "dataset", "version", "until", "file", "changed", "diff", "dry_run"}.
+    """
+    from headrace.config.deprecating import deprecate as deprecated
+
+    day = _date(until)
+    document = deprecated(open_project(project, env).source(source), version, day, dry_run=dry_run)
+    output = Output(as_json)
+    output.show(document, lambda: _deprecated(output, document))
+
+
+def _date(text: str | None) -> dt.date | None:
+    from headrace.errors import ConfigError
+
+    try:
+        return None if text is None else dt.date.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is not a date", at="--until", fix="write such as 2027-03-01") from None
+
+
+def _list(output: Output, versions: list[dict[str, Any]]) -> None:
+    if not versions:
+        output.line("no source has a schema")
+        return
+    output.table(
+        ["dataset", "version", "lifecycle", "until", "applied", "events", "owner"],
+        [
+            [
+                each["dataset"],
+                each["version"] + (" (newest)" if each["newest"] else ""),
+                each["lifecycle"],
+                each["until"],
+                each["applied_at"] and each["applied_at"][:16].replace("T", " "),
+                f"{each['events']:,}",
+                each["owner"],
+            ]
+            for each in versions
+        ],
+        right=["events"],
+    )
+
+
+def _history(output: Output, rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        output.line("nothing was applied yet")
+        output.note("headrace up applies the project's files")
+        return
+    output.table(
+        ["applied", "dataset", "version", "lifecycle", "digest", "events", "owner"],
+        [
+            [
+                each["applied_at"][:19].replace("T", " "),
+                each["dataset"],
+                each["contract_version"],
+                each["lifecycle"] + (f" until {each['until']}" if each["until"] else ""),
+                each["digest"][:DIGITS],
+                f"{each['events']:,}",
+                each["owner"],
+            ]
+            for each in rows
+        ],
+        right=["events"],
+    )
+
+
+def _deprecated(output: Output, document: dict[str, Any]) -> None:
+    if not document["changed"]:
+        output.line(f"{document['version']} of {document['dataset']} is deprecated already")
+        return
+    for line in document["diff"].splitlines():
+        output.line(line, "green" if line.startswith("+") else "red" if line.startswith("-") else "")
+    if document["dry_run"]:
+        output.note("nothing was changed")

@@ -1,0 +1,129 @@
+"""Editing a source's file to say that a version of its contract is deprecated; comments and order stay."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import itertools
+import os
+from typing import TYPE_CHECKING, Any
+
+from headrace.config.faults import did_you_mean
+from headrace.config.files import parse_yaml, read_text
+from headrace.config.source_file import FLAT_SCHEMA, full_form, is_flat
+from headrace.contracts.versions import number_of
+from headrace.errors import ConfigError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping
+
+    from headrace.config.source import Source
+    from headrace.contracts.versions import Version
+
+WIDTH = 4096  # lines are never folded
+
+
+def deprecate(source: Source, version: str, until: dt.date | None, *, dry_run: bool) -> dict[str, Any]:
+    """Write it into the source's file, and return the documented shape of `contract deprecate --json`.
+
+    Raises `ConfigError` where there is no such version, or the file cannot be edited so that it says just that.
+    """
+    dataset, found = _version(source, version)
+    file = f"connectors/{source.file.name}"
+    text = read_text(source.file, file)
+    after = deprecated(text, source.raw, found.name, until, file)
+    changed = (found.lifecycle, found.until) != ("deprecated", until)
+    diff = difflib.unified_diff(text.splitlines(), after.splitlines(), file, file, n=1, lineterm="") if changed else ()
+    if changed and not dry_run:
+        beside = source.file.with_name(f".{source.file.name}.new")
+        beside.write_text(after, encoding="utf-8")
+        beside.chmod(source.file.stat().st_mode)
+        os.replace(beside, source.file.resolve())  # noqa: PTH105 - a link to the file stays a link
+    return {
+        "source": source.id,
+        "dataset": dataset,
+        "version": found.name,
+        "until": None if until is None else until.isoformat(),
+        "file": file,
+        "changed": changed,
+        "diff": "\n".join(diff),
+        "dry_run": dry_run,
+    }
+
+
+def _version(source: Source, name: str) -> tuple[str, Version]:
+    for dataset in source.datasets:
+        for version in dataset.versions:
+            if version.name == name or version.number == number_of(name):
+                return dataset.name, version
+    names = [version.name for dataset in source.datasets for version in dataset.versions]
+    raise ConfigError(
+        f"no version {name} of {source.id}", at=f"connectors/{source.file.name}", fix=did_you_mean(name, names)
+    )
+
+
+def deprecated(text: str, raw: Mapping[str, Any], version: str, until: dt.date | None, file: str) -> str:
+    """Return the text of a source's file in which `schema.versions` says that a version is deprecated.
+
+    `raw` is the file's value. Raises `ConfigError` where the text cannot be edited so that it says just that.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.comments import CommentedMap
+    from ruamel.yaml.error import YAMLError
+
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = WIDTH
+    yaml.indent(**_indentation(text))
+    try:
+        document = yaml.load(text)
+    except YAMLError as error:
+        raise ConfigError("the file cannot be edited", at=f"{file}:1", fix="edit it by hand") from error
+    said = CommentedMap({"status": "deprecated"})
+    if until is not None:
+        said["until"] = until.isoformat()
+    said.fa.set_flow_style()
+    schema = document.get("schema")
+    if schema is None:
+        schema = CommentedMap()
+        if is_flat(raw) and FLAT_SCHEMA in document:
+            schema["file"] = document.pop(FLAT_SCHEMA)
+        document["schema"] = schema
+    versions = schema.setdefault("versions", CommentedMap())
+    if versions is None:
+        versions = schema["versions"] = CommentedMap()
+    name = next((name for name in versions if number_of(str(name)) == number_of(version)), version)
+    had = versions.get(name)
+    if isinstance(had, dict):
+        had["status"] = "deprecated"
+        had.pop("until", None)
+        if until is not None:
+            had["until"] = until.isoformat()
+    else:
+        versions[name] = said
+    written = io.StringIO()
+    yaml.dump(document, written)
+    after = written.getvalue()
+    if _but_versions(parse_yaml(after, file).value) != _but_versions(raw):
+        raise ConfigError(
+            "the file cannot be edited without changing it elsewhere", at=f"{file}:1", fix="edit it by hand"
+        )
+    return after
+
+
+def _but_versions(raw: Mapping[str, Any]) -> dict[str, Any]:
+    full = full_form(raw)
+    return full | {"schema": {name: value for name, value in full["schema"].items() if name != "versions"}}
+
+
+def _indentation(text: str) -> dict[str, int]:
+    """Return how the file indents the items of its lists, so that lines that do not change stay as they are."""
+    lines = text.splitlines()
+    for above, line in itertools.pairwise(lines):
+        item = len(line) - len(line.lstrip())
+        key = len(above) - len(above.lstrip())
+        if line.lstrip().startswith("- ") and above.rstrip().endswith(":") and not above.lstrip().startswith("- "):
+            offset = item - key
+            return {"mapping": 2, "sequence": offset + 2, "offset": offset}
+    return {"mapping": 2, "sequence": 4, "offset": 2}

@@ -1,0 +1,146 @@
+"""Applied versions: what of a contract was once taken by `up` stays what it is, and is recorded.
+
+Decided purely: what the files say and what the lake recorded go in, refusals and rows to record come out.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
+
+from headrace.contracts.load import plain_schema
+from headrace.contracts.versions import Version, meaning, next_major
+from headrace.errors import ContractError
+from headrace.lake import tables
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from headrace.config.source import Source
+    from headrace.lake.reader import LakeReader
+    from headrace.stages.dataset import Dataset
+
+Row = dict[str, Any]
+"""A row of `ops.contracts`."""
+
+DRAFT = "draft"
+CHANGES_TOLD = 3
+_SAID = ("contract_version", "digest", "declared", "owner", "lifecycle", "until")
+
+
+class Refusal(NamedTuple):
+    """A version that was applied with other content: where it stands (`file`, empty: in the source's), and why."""
+
+    source: str
+    dataset: str
+    version: Version
+    message: str
+    fix: str
+
+    def as_error(self) -> ContractError:
+        """Return the exception that stands for it."""
+        return ContractError(self.message, at=self.version.file or f"connectors/{self.source}.yaml", fix=self.fix)
+
+
+def applied(lake: LakeReader) -> list[Row]:
+    """Return every row of `ops.contracts`, the oldest first; none from a lake of before there were any."""
+    if tables.CONTRACTS.name not in lake.tables():
+        return []
+    return in_time(lake.rows(f"SELECT * FROM lake.{tables.CONTRACTS.name}"))
+
+
+def in_time(rows: Iterable[Row]) -> list[Row]:
+    """Return rows of `ops.contracts`, the oldest first."""
+    return sorted(rows, key=lambda row: row["applied_at"])
+
+
+def refusals(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Refusal]:
+    """Return the declared versions whose content differs from what was applied under the same number.
+
+    What was only ever applied as a draft may change, and so may a version that nobody numbered.
+    """
+    fixed = {(row["dataset"], row["version"]): row for row in recorded if row["declared"] and row["lifecycle"] != DRAFT}
+    found = []
+    for source in sources:
+        for dataset in source.datasets:
+            for version in dataset.versions:
+                row = fixed.get((dataset.name, number(version)))
+                if row is not None and version.declared and row["digest"] != content(version):
+                    found.append(_refusal(source, dataset, version, row))
+    return found
+
+
+def to_record(sources: Iterable[Source], recorded: Sequence[Row], deployment: str, now: dt.datetime) -> pa.Table | None:
+    """Return the rows that say what is applied now and was not said yet; None where all is said."""
+    latest = {(row["dataset"], row["version"]): row for row in recorded}
+    rows = []
+    for source in sources:
+        for dataset in source.datasets:
+            for version in dataset.versions:
+                row = {
+                    "source": source.id,
+                    "dataset": dataset.name,
+                    "version": number(version),
+                    "contract_version": version.contract.version,
+                    "digest": content(version),
+                    "declared": version.declared,
+                    "owner": source.owner,
+                    "lifecycle": version.lifecycle,
+                    "until": None if version.until is None else version.until.isoformat(),
+                    "document": json.dumps(version.document, ensure_ascii=False),
+                    "deployment": deployment,
+                    "applied_at": now,
+                }
+                said = latest.get((dataset.name, number(version)))
+                if said is None or any(said[name] != row[name] for name in _SAID):
+                    rows.append(row)
+    return pa.Table.from_pylist(rows, schema=tables.CONTRACTS.columns) if rows else None
+
+
+def number(version: Version) -> str:
+    """Return what the lake calls a version, however its file is spelt: `v2`, `2` and `2.0.0` are `2`."""
+    parts = list(map(str, version.number))
+    while len(parts) > 1 and parts[-1] == "0":
+        parts.pop()
+    return ".".join(parts)
+
+
+def content(version: Version) -> str:
+    """Return the digest of what a version says of events."""
+    return meaning(plain_schema(version.document))
+
+
+def _refusal(source: Source, dataset: Dataset, version: Version, row: Row) -> Refusal:
+    newest = dataset.versions[-1]
+    told = changed(json.loads(row["document"]), version.document)
+    message = (
+        f"{version.name} of {dataset.name} was applied on {row['applied_at']:%Y-%m-%d}, and its content differs now"
+        f"{': ' + told if told else ''}"
+    )
+    before = f"headrace contract show {source.id} {version.name} --applied"
+    if version is not newest:
+        return Refusal(source.id, dataset.name, version, message, f"put it back: {before} > {version.file}")
+    following = next_major(version.number, version.name)
+    if not version.file:
+        fix = f"keep the applied one in schemas/{dataset.name}/{version.name}.json, and call the new one {following}"
+        return Refusal(source.id, dataset.name, version, message, f"{fix}: {before}")
+    folder = version.file.removesuffix(".json").removesuffix(f"/{version.name}")
+    kept = f"{folder}/{version.name}.json"
+    if kept == version.file:
+        fix = f"make the new one {folder}/{following}.json, and put this one back: {before} > {kept}"
+    else:
+        said = following.removeprefix("v")
+        fix = f'make it {following}: {before} > {kept}, and write "version": "{said}" into {version.file}'
+    return Refusal(source.id, dataset.name, version, message, fix)
+
+
+def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
+    """Return the first changes between two documents in plain words."""
+    from headrace.contracts.compatibility import compare
+
+    said = list(dict.fromkeys(f"{change.pointer}: {change.why}" for change in compare(old, new)))
+    more = f"; and {len(said) - CHANGES_TOLD} more" if len(said) > CHANGES_TOLD else ""
+    return "; ".join(said[:CHANGES_TOLD]) + more
