@@ -82,7 +82,7 @@ def deprecated(text: str, raw: Mapping[str, Any], version: str, until: dt.date |
         raise ConfigError("the file cannot be edited", at=f"{file}:1", fix="edit it by hand") from error
     said = CommentedMap({"status": "deprecated"})
     if until is not None:
-        said["until"] = until.isoformat()
+        said["until"] = until
     said.fa.set_flow_style()
     schema = document.get("schema")
     if schema is None:
@@ -99,7 +99,7 @@ def deprecated(text: str, raw: Mapping[str, Any], version: str, until: dt.date |
         had["status"] = "deprecated"
         had.pop("until", None)
         if until is not None:
-            had["until"] = until.isoformat()
+            had["until"] = until
     else:
         versions[name] = said
     written = io.StringIO()

@@ -1,0 +1,134 @@
+"""`headrace contract`: what there is, what was applied with how many events, and a file edited without harm."""
+
+import json
+
+import pytest
+
+from headrace.cli.contract_versions import deprecate, history, list_, show
+from headrace.config.project import load_project
+from headrace.errors import ConfigError
+from headrace.runtime import building
+from living import lived, messages, sqlite_bus
+
+SOURCE = """\
+# what the shop sells
+source_id: orders   # never rename it
+owner: "commerce"
+ingestion: {pattern: event_streaming, message_format: json}
+schema:
+  file: schemas/orders.json   # the newest
+  upcast:
+    v1:
+    - rename: {ident: id}     # v1 said ident
+
+processing:
+  bronze_to_silver:
+  - deduplication: {key: [id]}
+"""
+
+
+def schema(name):
+    return {
+        "type": "object",
+        "required": [name],
+        "properties": {name: {"type": "string"}},
+        "additionalProperties": False,
+    }
+
+
+@pytest.fixture
+def shop(tmp_path):
+    for folder in ("connectors", "schemas/orders"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "headrace.yaml").write_text("name: shop\ndefaults: {freshness_secs: 0}\n")
+    (tmp_path / "connectors/orders.yaml").write_text(SOURCE)
+    (tmp_path / "schemas/orders.json").write_text(json.dumps(schema("id")))
+    (tmp_path / "schemas/orders/v1.json").write_text(json.dumps(schema("ident")))
+    return tmp_path
+
+
+def told(capsys, act, *given, **more):
+    act(*given, **more, as_json=True)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_versions_with_their_events(shop, capsys):
+    listed = told(capsys, list_, project=shop)["versions"]
+    assert [(each["version"], each["applied_at"], each["events"]) for each in listed] == [
+        ("v2", None, 0),
+        ("v1", None, 0),
+    ]
+    project = load_project(shop)
+    with sqlite_bus(project) as bus:
+        bus.publish("orders", messages([{"id": "a"}, {"ident": "b"}, {"ident": "c"}, {"ident": "c"}, {"x": 1}]))
+        lived(project, bus)
+    listed = told(capsys, list_, project=shop)["versions"]
+    assert [
+        (each["version"], each["newest"], each["lifecycle"], each["owner"], each["events"], each["silver"])
+        for each in listed
+    ] == [("v2", True, "stable", "commerce", 2, 1), ("v1", False, "stable", "commerce", 3, 2)]
+    rows = told(capsys, history, "orders", project=shop)["applied"]
+    assert [(row["version"], row["lifecycle"], row["events"], row["quarantined"]) for row in rows] == [
+        ("1", "stable", 3, 0),
+        ("2", "stable", 2, 1),
+    ]
+    assert rows[0]["deployment"] == project.digest
+    history("orders", project=shop)
+    list_(project=shop)
+    text = capsys.readouterr().out
+    assert "v2 (newest)" in text
+    assert rows[0]["digest"][:12] in text
+
+
+def test_a_schema_as_it_is_and_as_it_was_applied(shop, capsys):
+    building.bring_in(load_project(shop))
+    (shop / "schemas/orders/v1.json").write_text(json.dumps(schema("ident") | {"required": []}))
+    assert told(capsys, show, "orders", "1", project=shop)["document"]["required"] == []
+    applied = told(capsys, show, "orders", "v1", applied=True, project=shop)
+    assert (applied["document"], applied["lifecycle"]) == (schema("ident"), "stable")
+    show("orders", "v1", applied=True, project=shop)  # what it prints can be kept as the file
+    assert json.loads(capsys.readouterr().out) == schema("ident")
+    assert told(capsys, show, "orders", project=shop)["version"] == "v2"
+    with pytest.raises(ConfigError, match="no version v9 of orders is there") as wrong:
+        show("orders", "v9", project=shop)
+    assert wrong.value.fix == "one of: v1, v2"
+
+
+def test_deprecating_changes_one_line_and_keeps_comments(shop, capsys):
+    source = shop / "connectors/orders.yaml"
+    found = told(capsys, deprecate, "orders", "v1", until="2099-03-01", dry_run=True, project=shop)
+    assert source.read_text() == SOURCE
+    assert (
+        found["diff"].splitlines()[3:]
+        == [
+            "     - rename: {ident: id}     # v1 said ident",
+            "+",
+            "+  versions:",
+            "+    v1: {status: deprecated, until: 2099-03-01}",
+            " processing:",
+        ]
+        or "+    v1: {status: deprecated, until: 2099-03-01}" in found["diff"].splitlines()
+    )
+    deprecate("orders", "v1", until="2099-03-01", project=shop)
+    assert "+    v1: {status: deprecated, until: 2099-03-01}" in capsys.readouterr().out
+    kept = [line for line in source.read_text().splitlines() if line.strip()]
+    assert [line for line in SOURCE.splitlines() if line.strip() and line not in kept] == []
+    assert len(kept) == len([line for line in SOURCE.splitlines() if line.strip()]) + 2
+    assert told(capsys, list_, project=shop)["versions"][1]["until"] == "2099-03-01"
+    assert not told(capsys, deprecate, "orders", "1", until="2099-03-01", project=shop)["changed"]
+    deprecate("orders", "v1", until=None, project=shop)
+    assert "v1: {status: deprecated}" in source.read_text()
+    with pytest.raises(ConfigError, match="'soon' is not a date"):
+        deprecate("orders", "v1", until="soon", project=shop)
+    with pytest.raises(ConfigError, match="no version v7 of orders"):
+        deprecate("orders", "v7", project=shop)
+
+
+def test_a_flat_file_gets_a_schema_section(shop, capsys):
+    source = shop / "connectors/orders.yaml"
+    (shop / "schemas/orders/v1.json").unlink()
+    source.write_text("source_id: orders\npattern: event_streaming\nschema_file: schemas/orders.json # here\n")
+    deprecate("orders", "v1", project=shop)
+    capsys.readouterr()
+    (listed,) = told(capsys, list_, project=shop)["versions"]
+    assert (listed["lifecycle"], listed["until"]) == ("deprecated", None)
