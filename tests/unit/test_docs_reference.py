@@ -9,6 +9,7 @@ from pydantic_core import PydanticUndefined
 
 from headrace.cli.main import VERBS, _load
 from headrace.config.collector import VARIABLE, CollectorSpec
+from headrace.config.contract_policy import ContractPolicy
 from headrace.config.project_file import ProjectFile
 from headrace.config.settings import SOURCE_KEYS, Settings
 from headrace.config.source_file import SourceFile
@@ -117,8 +118,9 @@ def test_no_section_is_of_a_verb_that_is_gone():
         ("source-file.md", key_rows(SourceFile)),
         ("project-file.md", key_rows(ProjectFile)),
         ("collector.md", collector_rows()),
+        ("contract-policy.md", key_rows(ContractPolicy)),
     ],
-    ids=["settings", "source file", "project file", "collector"],
+    ids=["settings", "source file", "project file", "collector", "contract policy"],
 )
 def test_every_key_is_documented_and_none_that_is_gone(page, rows):
     lines = (REFERENCE / page).read_text(encoding="utf-8").splitlines()

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from headrace.config import references
+from headrace.config.contract_policy import policy_faults
 from headrace.config.contract_versions import overdue
 from headrace.config.project import Assembled, assemble
 from headrace.config.source_file import SourceFile
@@ -38,6 +39,7 @@ def lint(
     environ = os.environ if environ is None else environ
     assembled = assemble(root, environment, environ)
     faults = [*assembled.faults, *_bindings(root, assembled), *_shared(assembled)]
+    faults += policy_faults(root, assembled.reads)
     faults += [fault for look in also for fault in look(assembled)]
     sources = [read.source for read in assembled.reads if read.source is not None]
     tables = references.Tables(root, sources)
