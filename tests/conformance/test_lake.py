@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from headrace.errors import BusyError, ContractError, InternalError, LakeError
-from headrace.lake import leases
+from headrace.lake import leases, maintenance
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import open_reader
@@ -50,6 +50,24 @@ def test_upkeep_changes_no_row_and_makes_files_fewer(tmp_path):
         # ... and the merge still knows every key.
         many_commits(tick, bus, 2, first=24)
     assert totals(project) == {"orders": {"accepted": 54, "silver": 27, "superseded": 25, "duplicate": 2}}
+
+
+def test_upkeep_that_commits_wait_for_does_what_is_small_and_says_what_it_leaves(tmp_path, monkeypatch):
+    project = project_of(tmp_path)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        many_commits(tick, bus, 25)
+        before, files = digest(project), data_files(project)
+        assert lake.maintain(frozenset, 0, {"compaction"})["unfinished"] == 6, "each table that is fragmented"
+        assert data_files(project) == files
+        monkeypatch.setattr(maintenance, "BUSY", maintenance.Sizes(small=1, merged=1))
+        assert not lake.maintain(frozenset, 60, {"compaction"}, busy=True)["compacted_files"], "no file is that small"
+        monkeypatch.setattr(maintenance, "BUSY", maintenance.Sizes(small=2**20, merged=5 * 2**10))
+        lake.maintain(frozenset, 60, {"compaction"}, busy=True)
+        assert data_files(project, "silver.orders") > 1, "what deletes are in is more than is done in passing"
+        assert data_files(project, "bronze.messages") < 25
+        lake.maintain(frozenset, 60, {"compaction"})
+        assert data_files(project, "silver.orders") == 1
+        assert digest(project) == before
 
 
 def test_a_pinned_reader_goes_on_through_upkeep_with_or_without_a_lease(tmp_path):

@@ -125,10 +125,13 @@ class Lake(Protocol):
         """Return the committed position of every source and partition."""
         ...
 
-    def maintain(self, keep: Callable[[], Set[int]], budget_secs: float, tasks: Set[str] = ...) -> Mapping[str, int]:
+    def maintain(
+        self, keep: Callable[[], Set[int]], budget_secs: float, tasks: Set[str] = ..., *, busy: bool = False
+    ) -> Mapping[str, int]:
         """Compact, expire and clean up for about this long; return what was done, by kind.
 
-        `tasks` may name `compaction` or `expiry` alone.
+        `tasks` may name `compaction` or `expiry` alone. `busy` says that commits wait for the end of it: what takes
+        long is left for another time. `unfinished` is above zero where there was more to do than time.
 
         Snapshots that `keep` returns, the latest, and those under a live lease stay readable; `keep` is called once the
         leases are read. While there is any lease, no file is replaced or removed.

@@ -385,11 +385,15 @@ class DuckLake:
                     self._query(f"DELETE FROM {table.sql} o WHERE {done}", delivered=upto)
         return rows
 
-    def maintain(self, keep: Callable[[], Set[int]], budget_secs: float, tasks: Set[str] = TASKS) -> Mapping[str, int]:
-        """Compact, expire and clean up in the writer's thread, for about this long."""
+    def maintain(
+        self, keep: Callable[[], Set[int]], budget_secs: float, tasks: Set[str] = TASKS, *, busy: bool = False
+    ) -> Mapping[str, int]:
+        """Compact, expire and clean up in the writer's thread, for about this long: see `Maintenance.run`."""
         self._check_thread()
         with _mapped("maintenance", self.folder):
-            done = Maintenance(self._connection, self.folder).run(keep, budget_secs, self._transaction, tasks)
+            done = Maintenance(self._connection, self.folder).run(
+                keep, budget_secs, self._transaction, tasks, busy=busy
+            )
             unnamed = self.references.clean(self._named_references) if "expiry" in tasks else 0
             return done | {"removed_references": unnamed}
 

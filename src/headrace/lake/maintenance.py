@@ -13,13 +13,11 @@ from headrace.lake import expiry, leases
 from headrace.lake.copies import copy_catalog, copy_is_due
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Set
+    from collections.abc import Callable, Iterator, Set
     from contextlib import AbstractContextManager
     from pathlib import Path
 
 FILES_WORTH_MERGING = 20
-FILES_PER_SLOT = 64  # per table and slot, so that a slot stays short
-LARGE_FILE_BYTES = 128 * 2**20  # a file that is left as it is
 DELETED_WORTH_REWRITING = 0.05  # the share of its rows from which a table's large files are rewritten
 GRACE = dt.timedelta(
     minutes=10
@@ -30,12 +28,27 @@ TASKS = frozenset({"compaction", "expiry"})
 """What upkeep is made of."""
 
 
+class Sizes(NamedTuple):
+    """How far compaction goes: files of fewer bytes than `small` are merged, each time into one of about `merged`.
+
+    One merge is what a commit may have to wait for: a core reads and compresses about 40 MB a second.
+    """
+
+    small: int
+    merged: int
+
+
+BUSY = Sizes(4 * 2**20, 8 * 2**20)
+AT_EASE = Sizes(32 * 2**20, 64 * 2**20)
+
+
 class Fragmented(NamedTuple):
-    """A table of many small files; `deleted_from` is the size of the largest file with deletes, zero without any."""
+    """A table of many small files; of those with deletes, the size of the largest and of all, zero without any."""
 
     schema: str
     table: str
     deleted_from: int
+    deleted_bytes: int
 
 
 class Maintenance:
@@ -51,8 +64,13 @@ class Maintenance:
         budget_secs: float,
         transaction: Callable[..., AbstractContextManager[None]],
         tasks: Set[str] = TASKS,
+        *,
+        busy: bool = False,
     ) -> dict[str, int]:
         """Expire, then compact tables, most files first, until the budget is spent; return counts by kind.
+
+        `unfinished` counts the tables that there was no time for. Where commits are waiting (`busy`), only what is
+        quickly done is done: the budget is passed by the time of one small merge at most.
 
         `tasks` may leave out `compaction`, or `expiry` with the removal of files that nobody names, and the copy of the
         catalog, which must not name a file that was removed.
@@ -62,20 +80,23 @@ class Maintenance:
         failure is raised at the end.
         """
         deadline = time.monotonic() + budget_secs
-        done = {"expired_snapshots": 0, "compacted_files": 0, "removed_files": 0}
+        done = {"expired_snapshots": 0, "compacted_files": 0, "removed_files": 0, "unfinished": 0}
         if "expiry" in tasks:
             done["expired_snapshots"] = self._expire(keep)
         failure: duckdb.Error | None = None
-        for each in self._fragmented() if "compaction" in tasks else ():
-            if time.monotonic() >= deadline:
-                break
-            with leases.none_live(self._folder) as unread:
-                if not unread:
-                    break
-                try:
-                    done["compacted_files"] += self._compact(each, transaction)
-                except duckdb.Error as problem:
-                    failure = failure or problem
+        sizes = BUSY if busy else AT_EASE
+        fragmented = self._fragmented(sizes) if "compaction" in tasks else []
+        if fragmented:
+            self._aim_at(sizes.merged)
+        for each in fragmented:
+            try:
+                for files in self._compacted(each, sizes, transaction):
+                    done["compacted_files"] += files
+                    if time.monotonic() >= deadline:
+                        done["unfinished"] += 1
+                        break
+            except duckdb.Error as problem:
+                failure = failure or problem
         if "expiry" in tasks and time.monotonic() < deadline and not leases.live(self._folder):
             done["removed_files"] = self._clean()
         if "expiry" in tasks and (done["removed_files"] or copy_is_due(self._folder)):
@@ -84,31 +105,48 @@ class Maintenance:
             raise failure
         return done
 
-    def _compact(self, of: Fragmented, transaction: Callable[..., AbstractContextManager[None]]) -> int:
-        """Merge a table's small files, those with deletes too; return how many files were replaced."""
-        table, folder = f"'lake', '{of.table}', schema => '{of.schema}'", self._folder / "data" / of.schema / of.table
-        calls = [
-            f"ducklake_merge_adjacent_files({table}, max_compacted_files => {FILES_PER_SLOT}, "
-            f"max_file_size => {LARGE_FILE_BYTES})"
-        ]
-        if of.deleted_from:  # a merge passes over files with deletes, and does not see what its transaction rewrote
-            threshold = 0.0 if of.deleted_from < LARGE_FILE_BYTES else DELETED_WORTH_REWRITING
-            calls.insert(0, f"ducklake_rewrite_data_files({table}, delete_threshold => {threshold})")
-        replaced = 0
-        for call in calls:
+    def _compacted(
+        self, of: Fragmented, sizes: Sizes, transaction: Callable[..., AbstractContextManager[None]]
+    ) -> Iterator[int]:
+        """Merge a table's small files, those with deletes too, a part at a time; yield how many each part replaced.
+
+        Before the first part, and where nothing may be merged, it yields 0: the caller looks at the clock.
+        """
+        yield 0
+        table = f"'lake', '{of.table}', schema => '{of.schema}'"
+        if of.deleted_from and (sizes is AT_EASE or of.deleted_bytes <= sizes.merged):
+            # A merge passes over files with deletes, and does not see what its own transaction rewrote.
+            threshold = 0.0 if of.deleted_from < sizes.small else DELETED_WORTH_REWRITING
+            yield self._replaced(
+                of, f"ducklake_rewrite_data_files({table}, delete_threshold => {threshold})", transaction
+            )
+        merge = f"ducklake_merge_adjacent_files({table}, max_compacted_files => 1, max_file_size => {sizes.small})"
+        while (files := self._replaced(of, merge, transaction)) > 1:
+            yield files
+
+    def _aim_at(self, size: int) -> None:
+        """Let merges make files of about this many bytes: the catalog has it, not the call."""
+        known = "SELECT value FROM ducklake_options('lake') WHERE option_name = 'target_file_size'"
+        if self._connection.execute(known).fetchall() != [(str(size),)]:
+            self._connection.execute(f"CALL lake.set_option('target_file_size', '{size >> 10}KiB')")
+
+    def _replaced(self, of: Fragmented, call: str, transaction: Callable[..., AbstractContextManager[None]]) -> int:
+        with leases.none_live(self._folder) as unread:
+            if not unread:
+                return 0
             reach("lake.compact.before")
-            with transaction(folder):
+            with transaction(self._folder / "data" / of.schema / of.table):
                 (files,) = self._connection.execute(f"SELECT coalesce(sum(files_processed), 0) FROM {call}").fetchall()
             reach("lake.compact.after")
-            replaced += int(files[0])
-        return replaced
+        return int(files[0])
 
-    def _fragmented(self) -> list[Fragmented]:
+    def _fragmented(self, sizes: Sizes) -> list[Fragmented]:
         rows = self._connection.execute(
             """
             SELECT s.schema_name, t.table_name,
                    coalesce(max(f.file_size_bytes) FILTER (d.data_file_id IS NOT NULL), 0) AS deleted_from,
-                   count(*) FILTER (f.file_size_bytes < $large) AS files
+                   coalesce(sum(f.file_size_bytes) FILTER (d.data_file_id IS NOT NULL), 0) AS deleted_bytes,
+                   count(*) FILTER (f.file_size_bytes < $small) AS files
             FROM __ducklake_metadata_lake.ducklake_data_file f
             JOIN __ducklake_metadata_lake.ducklake_table t ON t.table_id = f.table_id AND t.end_snapshot IS NULL
             JOIN __ducklake_metadata_lake.ducklake_schema s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL
@@ -119,9 +157,9 @@ class Maintenance:
             WHERE f.end_snapshot IS NULL
             GROUP BY ALL HAVING files >= $enough ORDER BY files DESC
             """,
-            {"large": LARGE_FILE_BYTES, "enough": FILES_WORTH_MERGING},
+            {"small": sizes.small, "enough": FILES_WORTH_MERGING},
         ).fetchall()
-        return [Fragmented(str(schema), str(table), int(size)) for schema, table, size, _ in rows]
+        return [Fragmented(str(schema), str(table), int(most), int(all_)) for schema, table, most, all_, _ in rows]
 
     def _expire(self, keep: Callable[[], Set[int]]) -> int:
         known = [

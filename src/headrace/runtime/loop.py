@@ -8,7 +8,7 @@ from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.errors import BusError, ExternalError, LakeError, SpaceError
 from headrace.lake.maintenance import TASKS
@@ -27,11 +27,14 @@ if TYPE_CHECKING:
 RETRY_FIRST_SECS, RETRY_LAST_SECS = 0.5, 30.0
 UPKEEP_EVERY_SECS = 30.0
 UPKEEP_BUDGET_SECS = 0.5
+UPKEEP_AGAIN_SECS = 3.0  # where a slot was too short: a tenth of the writer's time, or a little more
+UPKEEP_WHOLE_SECS = 600.0  # the longest that upkeep leaves out what takes long, for those who wait
 SOURCES_PER_COMMIT = 20  # a commit has a cost of its own; more would only wait for each other
 FEW = 10  # are enough for a writer that has nothing else to do
 SIDE_BY_SIDE = 2  # more would only hold more memory: the writer and the thread of bronze work beside them
 SLOW_SECS = 1.5  # a batch that is prepared for longer keeps nobody: others are prepared beside it
 MOST_AT_ONCE = 4  # slow ones included: each holds a batch in memory
+AHEAD = 2  # batches of a source that are ready for the writer: with one, preparing would wait for every longer commit
 PAUSE_SECS = 0.05  # where slow ones are all there is to wait for
 
 
@@ -112,6 +115,7 @@ class Loop:
         self._committed: Counter[str] = Counter()
         self._upkeep_every_secs = upkeep_every_secs
         self._upkeep_at = time.monotonic() + (upkeep_every_secs or 0.0)
+        self._upkeep_whole_at = time.monotonic() + UPKEEP_WHOLE_SECS
         for name, problem in refused.items():  # a damaged topic is its own source's trouble
             self._health[name] = Health(failures=1, problem=str(problem), astray=True)
             self._rest(self._health[name])
@@ -168,14 +172,18 @@ class Loop:
         if (self._committing is not None and self._committing.done()) or not self._bus.replayable:
             self._settle()
         names = deque(name for name in due.decide(self._waiting(now, asked)) if self._is_taken_up(name))
+        left = bool(self._ready)  # by a step that found the writer busy: they have waited for others long enough
         took = False
-        while self._start(names) or self._is_done():
+        while self._start(names, or_writer=left) or self._is_done():
             for batch in self._prepared():
                 took = True
                 self._ready.append(batch)
                 full = sum(map(_rows, self._ready)) >= due.ROWS_PER_COMMIT  # more would only wait, in memory
                 if full or (len(self._ready) >= FEW and self._writer_is_free()):
                     self._commit()
+            if left and self._writer_is_free():
+                left = False
+                self._commit()
         # While the writer is busy, more may join; but not for ever, and nothing waits where nothing else is due.
         if self._ready and (not took or self._writer_is_free() or len(self._ready) >= due.SOURCES_PER_TICK):
             took = True
@@ -185,24 +193,33 @@ class Loop:
             wait([each.future for each in self._preparing.values()], PAUSE_SECS, FIRST_COMPLETED)
         if self._upkeep_every_secs is not None and now >= self._upkeep_at:
             self._upkeep_at = now + self._upkeep_every_secs
-            self.upkeep()
+            self.upkeep(busy=self._is_busy() and now < self._upkeep_whole_at)
         return took
 
-    def _start(self, names: deque[str]) -> bool:
+    def _is_busy(self) -> bool:
+        return bool(self._ready or self._preparing) or not self._writer_is_free()
+
+    def _start(self, names: deque[str], *, or_writer: bool) -> bool:
         """Let the next sources be prepared, a few at a time, and wait for one of them; return whether any is worth it.
 
-        A slow one is not waited for, and takes nobody's place while there are not too many.
+        A slow one is not waited for, and takes nobody's place while there are not too many. With `or_writer`, the end
+        of the commit under way is waited for as well.
         """
         slow = time.monotonic() - SLOW_SECS
         quick = [each for each in self._preparing.values() if each.since > slow]
         while names and len(quick) < SIDE_BY_SIDE and len(self._preparing) < MOST_AT_ONCE:
             name = names.popleft()
+            if self._health[name].retry_at > time.monotonic():  # its commit failed since it was found to be due
+                continue
             alone = not names and not self._preparing
             quick.append(Preparing(self._submitted(name, alone=alone), time.monotonic()))
             self._preparing[name] = quick[-1]
         if quick:
             patience = min(each.since for each in quick) + SLOW_SECS - time.monotonic()
-            wait([each.future for each in self._preparing.values()], max(0.0, patience), FIRST_COMPLETED)
+            futures: list[Future[Any]] = [each.future for each in self._preparing.values()]
+            if or_writer and self._committing is not None:
+                futures.append(self._committing)
+            wait(futures, max(0.0, patience), FIRST_COMPLETED)
         return bool(quick)
 
     def _is_done(self) -> bool:
@@ -212,22 +229,35 @@ class Loop:
         return self._committing is None or self._committing.done()
 
     def _commit(self) -> None:
-        """Hand what is ready to the writer, once the commit before is through."""
+        """Hand what is ready to the writer, the first batch of each source, once the commit before is through."""
         self._settle()
         if self._ready:
-            count = due.together([_rows(each) for each in self._ready], SOURCES_PER_COMMIT)
-            self._in_flight, self._ready = self._ready[:count], self._ready[count:]
+            first: dict[str, Prepared] = {}
+            for each in self._ready:
+                first.setdefault(each.source, each)
+            count = due.together([_rows(each) for each in first.values()], SOURCES_PER_COMMIT)
+            self._in_flight = list(first.values())[:count]
+            handed = {each.batch_id for each in self._in_flight}
+            self._ready = [each for each in self._ready if each.batch_id not in handed]
             self._committing = self._writer.submit(self._timed_commit, self._in_flight)
 
     def _waiting(self, now: float, asked: Set[str]) -> list[due.Waiting]:
-        taken = {each.source: _rows(each) for each in self._in_flight}
-        ready = {each.source for each in self._ready}  # a commit takes one batch of each
+        taken: Counter[str] = Counter()
+        for each in (*self._in_flight, *self._ready):
+            taken[each.source] += _rows(each)
+        ready = Counter(each.source for each in self._ready)  # a commit takes one batch of each
+        ahead = AHEAD if self._bus.replayable else 1
         waiting = []
         for name, source in self._sources.items():
             health = self._health[name]
-            if health.retry_at > now or name in ready or name in self._preparing or (asked and name not in asked):
+            if (
+                health.retry_at > now
+                or ready[name] >= ahead
+                or name in self._preparing
+                or (asked and name not in asked)
+            ):
                 continue
-            messages = self._lag(name) - taken.get(name, 0)
+            messages = self._lag(name) - taken[name]
             if health.failures and health.retry_at <= now and not messages and name not in taken:
                 self._healed(name)  # its last failure left nothing to try again: no commit will come to say so
             budget = 0.0 if asked else source.freshness_secs
@@ -296,19 +326,27 @@ class Loop:
     def _discard(self, batches: Iterable[Prepared | None]) -> None:
         self._lake.discard([file for each in batches if each is not None for file in each.files])
 
-    def upkeep(self, tasks: Set[str] = TASKS) -> Future[Mapping[str, int]]:
-        """Let the writer do a slot of upkeep when it is free: all of it, or `tasks` of it. Any thread may ask."""
-        slot = self._writer.submit(self._maintain, tasks)
+    def upkeep(self, tasks: Set[str] = TASKS, *, busy: bool = False) -> Future[Mapping[str, int]]:
+        """Let the writer do a slot of upkeep when it is free: all of it, or `tasks` of it. Any thread may ask.
+
+        With `busy`, what takes long is left for a slot in which nobody waits.
+        """
+        slot = self._writer.submit(self._maintain, tasks, busy)
         slot.add_done_callback(self._note_upkeep)
         return slot
 
     def _note_upkeep(self, slot: Future[Mapping[str, int]]) -> None:
-        self.progress.upkeep = "" if slot.cancelled() else str(slot.exception() or "")
+        problem = None if slot.cancelled() else slot.exception()
+        self.progress.upkeep = str(problem or "")
+        if not slot.cancelled() and problem is None and slot.result()["unfinished"]:
+            self._upkeep_at = min(self._upkeep_at, time.monotonic() + UPKEEP_AGAIN_SECS)
 
-    def _maintain(self, tasks: Set[str]) -> Mapping[str, int]:
+    def _maintain(self, tasks: Set[str], busy: bool) -> Mapping[str, int]:
         if self._forget is not None and "expiry" in tasks:
             self._forget(self._lake)
-        return self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS, tasks)
+        if not busy:
+            self._upkeep_whole_at = time.monotonic() + UPKEEP_WHOLE_SECS
+        return self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS, tasks, busy=busy)
 
     def _timed_commit(self, prepared: list[Prepared]) -> dict[str, Exception]:
         started = time.monotonic()

@@ -14,7 +14,7 @@ from headrace.lake.ducklake import DuckLake
 from headrace.runtime import due
 from headrace.runtime.deployment import deploy
 from headrace.runtime.loop import Loop
-from living import messages, orders, project_of, rows, silver, sqlite_bus, totals
+from living import KEYED, messages, orders, project_of, rows, silver, sqlite_bus, totals
 
 
 def loop_over(project, bus, kind=DuckLake):
@@ -322,3 +322,71 @@ def test_a_source_that_cannot_be_set_back_stays_so_though_its_batch_of_before_is
     assert failed == ["stage", "seek"]
     assert [row["id"] for row in silver(project)] == sorted(f"o{number}" for number in range(12))
     assert totals(project) == {"orders": {"accepted": 12, "silver": 12}}
+
+
+class Noting(DuckLake):
+    """A lake that notes whether upkeep was to be short, and that commits when it is told to."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.short, self.go, self.begun = [], threading.Event(), threading.Event()
+        self.go.set()
+
+    def maintain(self, keep, budget_secs, tasks, *, busy=False):
+        self.short.append(busy)
+        return super().maintain(keep, budget_secs, tasks, busy=busy)
+
+    def commit(self, changes):
+        self.begun.set()
+        assert self.go.wait(20)
+        super().commit(changes)
+
+
+def test_two_batches_of_a_source_are_made_ready_while_one_is_committed_and_upkeep_is_short_meanwhile(
+    tmp_path,
+):
+    project = project_of(tmp_path, "orders", more="  batch_rows: 10\n" + KEYED)
+    with sqlite_bus(project) as bus:
+        bus.publish("orders", messages(orders(0, 60)))
+        loop = loop_over(project, bus, Noting)
+        lake = loop._lake
+        try:
+            lake.go.clear()
+            loop.step()
+            assert lake.begun.wait(20)
+            loop.step()
+            loop.step()
+            assert [each.first_seq for each in loop._ready] == [10, 20]
+            assert [each.first_seq for each in loop._in_flight] == [0], "a commit takes one batch of a source"
+            loop._upkeep_at = 0.0
+            threading.Timer(0.2, lake.go.set).start()
+            until(loop, lambda: loop.progress.messages == 60)
+            loop._upkeep_at = 0.0
+            loop.step()
+            loop.upkeep({"expiry"}).result()
+            assert lake.short == [True, False, False]
+        finally:
+            lake.go.set()
+            loop.close()
+    assert totals(project) == {"orders": {"accepted": 60, "silver": 60}}
+
+
+def test_upkeep_that_had_too_little_time_goes_on_soon_and_is_whole_in_the_end_though_commits_wait(tmp_path):
+    project = project_of(tmp_path, "orders")
+    with sqlite_bus(project) as bus:
+        loop = loop_over(project, bus, Noting)
+        lake = loop._lake
+        try:
+            later = loop._upkeep_at
+            loop.upkeep(busy=True).result()
+            assert loop._upkeep_at == later
+            lake.maintain = lambda *_, **__: {"unfinished": 1}
+            loop.upkeep(busy=True).result()
+            assert loop._upkeep_at < later
+            del lake.maintain
+            loop._upkeep_at = loop._upkeep_whole_at = 0.0
+            bus.publish("orders", messages(orders(0, 10)))
+            until(loop, lambda: loop.progress.messages == 10)
+            assert lake.short == [True, False]
+        finally:
+            loop.close()

@@ -84,7 +84,9 @@ def built(report: BuildReport) -> Outcome:
 
 def counted(done: Mapping[str, int]) -> Outcome:
     """Return what a slot of upkeep did."""
-    told = ", ".join(f"{count:,} {what.replace('_', ' ')}" for what, count in done.items() if count)
+    told = ", ".join(
+        f"{count:,} {what.replace('_', ' ')}" for what, count in done.items() if count and what != "unfinished"
+    )
     return Outcome("ok", told) if told else Outcome("nothing", "nothing to do")
 
 
