@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.refs import target
@@ -34,6 +34,7 @@ class Document:
         self._asking: dict[str, Part] = {}
         self._text = self.made({"type": "string"}, "#")
         self._negated: dict[int, Part] = {}
+        self.shapes: dict[tuple[int, int], Any] = {}
         self.never = Part(False, self, "#")
 
     def root(self) -> Part:
@@ -91,17 +92,16 @@ class Document:
         return found
 
 
-class Part(NamedTuple):
-    """A schema at its place in a document. Compared by `key`, never by its value: a schema may be large."""
+class Part:
+    """A schema at its place in a document. `key` tells it from all others: a schema may be large, and is not looked at."""
 
-    schema: Any
-    document: Document
-    at: str
+    __slots__ = ("at", "document", "key", "schema")
 
-    @property
-    def key(self) -> tuple[int, int]:
-        """What tells this part from all others."""
-        return id(self.document), id(self.schema)
+    def __init__(self, schema: Any, document: Document, at: str) -> None:
+        self.schema = schema
+        self.document = document
+        self.at = at
+        self.key = (id(document), id(schema))
 
     def below(self, schema: Any, *steps: object) -> Part:
         """Return the part of a schema that stands below this one."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.contracts.compatibility.document import Part, key
@@ -78,6 +79,8 @@ class Facts:
 
     def only(self, kind: str) -> Facts:
         """Return the facts of the values of one type."""
+        if self.types == {kind} and (self.values is not None or kind not in {"null", "boolean"}):
+            return self
         values = self.values
         if values is None and kind in {"null", "boolean"}:
             values = [None] if kind == "null" else [False, True]
@@ -114,8 +117,9 @@ class Facts:
         found = [row.prefix[index] if index < len(row.prefix) else row.rest for row in self.rows]
         return tuple(part for part in found if part is not None)
 
+    @cached_property
     def declared(self) -> dict[str, None]:
-        """Return the properties that are named, in order."""
+        """The properties that are named, in order."""
         return dict.fromkeys([*(name for shape in self.shapes for name in shape.properties), *sorted(self.required)])
 
     def is_open(self, *, closed_writers: bool) -> bool:

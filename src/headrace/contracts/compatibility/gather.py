@@ -93,6 +93,13 @@ def row_of(part: Part) -> Row | None:
 
 def shape_of(part: Part) -> Shape | None:
     """Return what a schema says of the properties of objects."""
+    known = part.document.shapes
+    if part.key not in known:
+        known[part.key] = _shape_of(part)
+    return known[part.key]
+
+
+def _shape_of(part: Part) -> Shape | None:
     schema = part.schema
     if not {"properties", "patternProperties", "additionalProperties"} & schema.keys():
         return None

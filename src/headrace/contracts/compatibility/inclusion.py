@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_STEPS = 60_000
+_FEW = 12
 _TOLD_FIRST = (
     "enum", "const", "type", "oneOf", "anyOf", "not", "if", "format", "pattern", "minimum", "maximum",
     "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "required", "properties",
@@ -57,16 +58,15 @@ class Inclusion:
         b = tuple(part for part in b if part.schema is not True and part.schema != {})
         if not b:
             return []
+        left = [part for part in b if not any(part.key == each.key or self.same.parts(each, part) for each in a)]
+        if not left:
+            return []
         pair = (key(a), key(b))
         if pair in self._proven:
             return self._proven[pair]
         if pair in self._current and step is not None and step is not self._current[pair][1]:
             # By induction over the size of documents: a smaller one within this one is held against the same pair.
             self._lowest = min(self._lowest, self._current[pair][0])
-            return []
-        mine = {part.key: part for part in a}
-        left = [part for part in b if part.key not in mine and not any(self.same.parts(each, part) for each in a)]
-        if not left:
             return []
         self._steps += 1
         if self.exhausted or len(self._current) > 150 or pair in self._current:
@@ -198,9 +198,12 @@ class Inclusion:
     def _branches(self, facts: Facts, part: Part, word: str, step: Step | None) -> Iterator[Doubt]:
         branches = [part.below(item, word, index) for index, item in enumerate(part.schema[word])]
         nearest: list[Doubt] | None = None
-        branches.sort(key=lambda branch: not self._among(branch, facts))
+        names = {name for each in facts.parts if (name := _named(each))}
+        few = len(branches) <= _FEW
+        branches.sort(key=lambda branch: (_named(branch) not in names, few and not self._among(branch, facts)))
         for branch in branches:
-            if word == "oneOf" and len(branches) > 12 and self.disjoint(facts, (branch,)):
+            twin = _named(branch) in names
+            if not twin and self.disjoint(facts, (branch,)):
                 continue
             found = self._branch(facts, branch, step)
             if not found:
@@ -208,14 +211,17 @@ class Inclusion:
                 if word == "anyOf" or all(self.disjoint(facts, (other,)) for other in others):
                     return
                 found = [Doubt(part, word, "a value may be valid under two branches of oneOf", facts, step)]
-            if not any(doubt.aspect in {"type", "false"} and doubt.step is step for doubt in found) and (
-                nearest is None or len(found) < len(nearest)
-            ):
+            elif not twin and any(doubt.aspect in {"type", "false"} and doubt.step is step for doubt in found):
+                continue
+            if nearest is None or len(found) < len(nearest):
                 nearest = found
-        if nearest is not None and len(branches) <= 12:
+            if twin:
+                break  # the branch that is meant: what it refuses is worth telling, whatever the others do
+        if nearest is not None:
             yield from nearest
         else:
-            yield Doubt(part, word, f"a value may be valid under no branch of {word}", facts, step)
+            why = f"a value may be valid under no branch of {word}"
+            yield Doubt(part, word, why, facts, step, detail=min(names, default=None))
 
     def _branch(self, facts: Facts, branch: Part, step: Step | None) -> list[Doubt]:
         """Return why a value of facts, all of one type, may be refused by a branch."""
@@ -296,6 +302,13 @@ class Inclusion:
         if kind == "array":
             return mine.min_items > other.most_items() or other.min_items > mine.most_items()
         return kind == "object" and objects_apart(self, mine, other, depth)
+
+
+def _named(part: Part) -> str | None:
+    """Return what a branch is known by: where it refers to, or its title."""
+    schema = part.schema
+    found = schema.get("$ref", schema.get("title")) if isinstance(schema, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _article(kind: str) -> str:

@@ -73,7 +73,7 @@ def value_of(proof: Inclusion, facts: Facts, name: str) -> Node:
     found = tuple(part for shape in facts.shapes for part in shape_parts(shape, name))
     if any(holds(name, (part,)) is False for part in facts.names):
         return (facts.parts[0].document.never,)
-    named = name in facts.declared() or any(
+    named = name in facts.declared or any(
         strings.matches(pattern, name) is not False for shape in facts.shapes for pattern in shape.patterns
     )
     if not named and facts.shapes and not facts.is_open(closed_writers=proof.closed_writers):
@@ -84,7 +84,7 @@ def value_of(proof: Inclusion, facts: Facts, name: str) -> Node:
 def _most_properties(proof: Inclusion, facts: Facts) -> float:
     closed = facts.shapes and not facts.is_open(closed_writers=proof.closed_writers)
     if closed and not any(shape.patterns for shape in facts.shapes):
-        return min(facts.max_properties, sum(may_have(proof, facts, name) for name in facts.declared()))
+        return min(facts.max_properties, sum(may_have(proof, facts, name) for name in facts.declared))
     return facts.max_properties
 
 
@@ -92,7 +92,7 @@ def _shape(proof: Inclusion, facts: Facts, shape: Shape, part: Part, step: Step 
 
     passed_over = proof.open_readers and shape.extra is not None and shape.extra.schema is False
     extra = None if passed_over else shape.extra
-    for name in dict.fromkeys([*shape.properties, *facts.declared()]):
+    for name in dict.fromkeys([*shape.properties, *facts.declared]):
         wanted = [each for each in shape_parts(shape, name) if not (passed_over and each is shape.extra)]
         if not wanted:
             continue
@@ -132,7 +132,7 @@ def _pattern(
         yield from proof.doubts(mine[pattern], (wanted,), Step(step, facts, name))
         return
     names = [name for name in strings.like(pattern) if strings.matches(pattern, name)]
-    name = next((name for name in names if name not in facts.declared()), "")
+    name = next((name for name in names if name not in facts.declared), "")
     for node in [*mine.values(), *([others] if others is not None else [])]:
         yield from proof.doubts(node, (wanted,), Step(step, facts, name))
 
@@ -155,7 +155,7 @@ def _matching(pattern: str, shape: Shape) -> str:
 
 def _unnamed(facts: Facts, shape: Shape) -> str:
     candidates = ["another", "other_one", "x9", "Another One", "_0"]
-    taken = facts.declared()
+    taken = facts.declared
     free = [name for name in candidates if name not in taken and not any(_covers(each, name) for each in facts.shapes)]
     allowed = [name for name in free if not any(holds(name, (part,)) is False for part in facts.names)]
     return next((name for name in allowed if not _covers(shape, name)), "another")
@@ -172,7 +172,7 @@ def _names(proof: Inclusion, facts: Facts, part: Part, step: Step | None) -> Ite
     wanted = part.below(part.schema["propertyNames"], "propertyNames")
     closed = facts.shapes and not facts.is_open(closed_writers=proof.closed_writers)
     if closed and not any(shape.patterns for shape in facts.shapes):
-        for name in facts.declared():
+        for name in facts.declared:
             if may_have(proof, facts, name) and holds(name, (wanted,)) is not True:
                 yield Doubt(part, "propertyNames", f"the name {name!r} is not allowed", facts, step, detail=name)
         return
@@ -190,7 +190,7 @@ def _unevaluated(proof: Inclusion, facts: Facts, part: Part, step: Step | None) 
     if own is None:
         return
     patterns = {pattern: wanted for shape in own for pattern in shape.patterns}
-    for name in facts.declared():
+    for name in facts.declared:
         if not any(_covers(shape, name) for shape in own) and may_have(proof, facts, name):
             yield Doubt(
                 wanted,
@@ -256,6 +256,9 @@ def objects_apart(proof: Inclusion, mine: Facts, other: Facts, depth: int) -> bo
         return True
     if max(other.min_properties, len(other.required)) > mine.max_properties or depth > 2:
         return depth <= 2
+    closed = mine.shapes and not mine.is_open(closed_writers=proof.closed_writers)
+    if closed and not any(shape.patterns for shape in mine.shapes) and not other.required <= mine.declared.keys():
+        return True
     for name in sorted(mine.required | other.required):
         a = value_of(proof, mine, name)
         b = tuple(part for shape in other.shapes for part in shape_parts(shape, name))

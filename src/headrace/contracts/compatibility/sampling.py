@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.compatibility import strings
-from headrace.contracts.compatibility.document import text
+from headrace.contracts.compatibility.document import key, text
 from headrace.contracts.compatibility.holding import holds, shape_parts
 
 if TYPE_CHECKING:
@@ -31,10 +31,17 @@ class Sampler:
         self._alternatives = alternatives
         self._closed = closed_writers
         self._left = 20_000
+        self._least: dict[frozenset[tuple[int, int]], Any] = {}
 
     def least(self, node: Node, depth: int = 0) -> Any:
         """Return a small value that the node allows, as far as is known; NONE where none is found."""
-        return next(self.some(node, (), depth, 1), NONE)
+        known = key(node)
+        if known not in self._least:
+            found = next(self.some(node, (), depth, 1), NONE)
+            if found is NONE and depth:
+                return NONE  # too deep here may be shallow enough elsewhere
+            self._least[known] = found
+        return self._least[known]
 
     def some(self, node: Node, other: Node, depth: int = 0, most: int = _MOST) -> Iterator[Any]:
         """Yield values that the node allows, no more than `most`: small ones, and those at the borders of `other`."""
@@ -159,8 +166,8 @@ class Sampler:
         if least is NONE:
             return
         yield least
-        names = facts.declared()
-        foreign = [name for hint in hints for name in hint.declared() if name not in names]
+        names = facts.declared
+        foreign = [name for hint in hints for name in hint.declared if name not in names]
         full: dict[str, Any] = {}
         for name in [*names, *foreign][:40]:
             value = self.least(self.value_node(facts, name), depth + 1) if self.may_have(facts, name) else NONE
@@ -208,7 +215,7 @@ class Sampler:
         """Return an object with what is required and what is given; NONE where none is found."""
         made = dict(forced)
         waiting = [*facts.required, *(each for name in forced for each in facts.dependents.get(name, ()))]
-        order = list(facts.declared())
+        order = list(facts.declared)
         for name in sorted(
             set(waiting), key=lambda name: (name not in order, order.index(name) if name in order else 0, name)
         ):
@@ -246,7 +253,7 @@ class Sampler:
             return False
         if facts.is_open(closed_writers=self._closed):
             return True
-        named = name in facts.declared()
+        named = name in facts.declared
         return named or any(strings.matches(pattern, name) for shape in facts.shapes for pattern in shape.patterns)
 
     def value_node(self, facts: Facts, name: str) -> Node:
