@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,25 +13,50 @@ from headrace.cli.options import AsJson, EnvName, ProjectDir, project_root
 from headrace.cli.output import Output
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
     from headrace.config.faults import Fault
+    from headrace.config.project import Assembled
+
+Against = Annotated[
+    str | None, typer.Option("--against", metavar="REV", help="Hold the contracts against those of a git revision.")
+]
 
 _STYLES = {"error": "bold red", "warning": "yellow"}
 
 
-def run(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
+def run(against: Against = None, project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
     """Lint every file of the project, and hold the contracts against the lake; all faults at once.
 
-    Exits 1 where there is an error; warnings alone exit 0. With --json: {"faults": [{"severity", "file", "line",
+    With --against REV also hold the contracts against those of a git revision: a change that breaks under the source's
+    `evolution`, and is no version of its own, is an error. Exits 1 where there is an error; warnings alone exit 0. With
+    --json: {"faults": [{"severity", "file", "line",
     "message", "fix"}]}.
     """
     from headrace.config.lint import lint
     from headrace.runtime.deployment import undeployable
 
-    faults = lint(project_root(project), env, also=[undeployable])
+    root = project_root(project)
+    also: list[Callable[[Assembled], Iterable[Fault]]] = [undeployable]
+    if against is not None:
+        also.append(partial(_breaking, root, against))
+    faults = lint(root, env, also=also)
     output = Output(as_json)
     output.show({"faults": [asdict(fault) for fault in faults]}, lambda: _text(output, faults))
     if any(fault.severity == "error" for fault in faults):
         raise typer.Exit(1)
+
+
+def _breaking(root: Path, against: str, assembled: Assembled) -> list[Fault]:
+    import os
+
+    from headrace.config.contract_changes import changes_since, faults_of
+    from headrace.config.revisions import revision
+
+    root = root.resolve()
+    changes = changes_since(assembled, root, revision(root, against), environ=os.environ)
+    return faults_of(root, changes, against)
 
 
 def _text(output: Output, faults: list[Fault]) -> None:

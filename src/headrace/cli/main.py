@@ -37,7 +37,7 @@ VERBS = (
     Verb("demo", "headrace.cli.demo", "Open a shop: from nothing to published gold in a minute."),
     Verb("init", "headrace.cli.init", "Start a project: a source, its schema, sample events, a mart."),
     Verb("check", "headrace.cli.check", "Lint every file of the project; all faults at once."),
-    Verb("contract", "headrace.cli.contract", "Versions of contracts: list, show, history, deprecate."),
+    Verb("contract", "headrace.cli.contract", "Versions of contracts: diff, list, show, history, deprecate."),
     Verb("schema", "headrace.cli.schema", "Print the JSON Schema of a source file, for editors."),
     Verb("up", "headrace.cli.up", "Run the project: bus, tick and builds, until Ctrl-C."),
     Verb("publish", "headrace.cli.publish", "Send events from a file or stdin to a source, durably."),

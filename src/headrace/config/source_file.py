@@ -58,7 +58,7 @@ class SchemaSpec(Spec):
         default=None, description="strict quarantines an event with unknown fields; lenient keeps them in _extra."
     )
     evolution: Evolution | None = Field(
-        default=None, description="Which changes of the schema are allowed.", json_schema_extra=PLANNED
+        default=None, description="Which changes of the schema are allowed: what `check --against` holds it to."
     )
 
     versions: dict[str, VersionSpec] = Field(

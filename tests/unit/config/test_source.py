@@ -196,7 +196,6 @@ def test_what_does_not_resolve_and_what_nothing_acts_on_are_warnings(platform):
         ),
         ("parcels.yaml", lines.index("        table: gold.carriers") + 1, "there is no table 'gold.carriers' to join"),
         ("parcels.yaml", 6, "no binding says what gs://landing-zone/parcels/ stands for"),
-        ("parcels.yaml", 13, "schema.evolution is read and kept, but nothing acts on it yet"),
         (
             "parcels.yaml",
             lines.index("  third_party_api: true") + 1,

@@ -93,7 +93,7 @@ class Document:
 
 
 class Part:
-    """A schema at its place in a document. `key` tells it from all others: a schema may be large, and is not looked at."""
+    """A schema at its place in a document; `key` tells it from all others, without a look at what may be large."""
 
     __slots__ = ("at", "document", "key", "schema")
 

@@ -96,7 +96,8 @@ def shape_of(part: Part) -> Shape | None:
     known = part.document.shapes
     if part.key not in known:
         known[part.key] = _shape_of(part)
-    return known[part.key]
+    found: Shape | None = known[part.key]
+    return found
 
 
 def _shape_of(part: Part) -> Shape | None:

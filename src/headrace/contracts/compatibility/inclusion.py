@@ -136,11 +136,7 @@ class Inclusion:
         if refused or unsure:
             word = next((word for word in _TOLD_FIRST if word in part.schema), "schema")
             for value in (refused or unsure)[:8]:
-                why = (
-                    f"{_short(value)} is not allowed"
-                    if refused
-                    else f"whether {_short(value)} is allowed is not decided"
-                )
+                why = f"{_short(value)} is refused" if refused else f"whether {_short(value)} is allowed is not decided"
                 yield Doubt(part, word, why, facts, step, (value,), _short(value))
 
     def _number(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:

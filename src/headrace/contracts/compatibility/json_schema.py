@@ -137,17 +137,14 @@ def _verdict(findings: Sequence[Finding]) -> tuple[Verdict, Any]:
     return Verdict.BREAKING, min(examples, key=lambda example: (len(text(example)), text(example)))
 
 
-_READERS = (
-    ("a reader with the new version meets what the old allowed", 0),
-    ("a reader with the old version meets what the new allows", 1),
-)
+_EVENTS = (("old events", 0), ("new events", 1))
 
 
 def _why(
     difference: Difference | None, both: tuple[list[Finding], list[Finding]], verdicts: tuple[Verdict, Verdict]
 ) -> str:
     said = [_said(difference)] if difference is not None else []
-    for (lead, side), verdict in zip(_READERS, verdicts, strict=True):
+    for (lead, side), verdict in zip(_EVENTS, verdicts, strict=True):
         reasons = list(dict.fromkeys(finding.doubt.why for finding in both[side]))
         if reasons:
             more = f" (and {len(reasons) - 2} more)" if len(reasons) > 2 else ""
