@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
+from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project, project_root
 from headrace.cli.output import Output
 
 SourceId = Annotated[str, typer.Argument(metavar="SOURCE", help="The source whose contract it is.")]
@@ -40,14 +42,17 @@ def show(
     env: EnvName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print the schema of a version; `> schemas/SOURCE/v1.json` keeps it.
+    """Print the schema of a version; with --applied, `> schemas/SOURCE/v1.json` brings back what was applied.
 
     With --json: the fields of `contract list`, and "document". With --applied: {"source", "dataset", "version",
     "contract_version", "digest", "owner", "lifecycle", "until", "applied_at", "document"}.
     """
-    from headrace.runtime.views.contracts import shown
+    from headrace.runtime.views.contracts import as_applied, shown
 
-    document = shown(open_project(project, env), source, version, as_applied=applied)
+    if applied:
+        document = as_applied(_state(project, env), source, version)
+    else:
+        document = shown(open_project(project, env), source, version)
     output = Output(as_json)
     output.show(document, lambda: typer.echo(json.dumps(document["document"], indent=2, ensure_ascii=False)))
     if not applied:
@@ -89,6 +94,15 @@ def deprecate(
     document = deprecated(open_project(project, env).source(source), version, day, dry_run=dry_run)
     output = Output(as_json)
     output.show(document, lambda: _deprecated(output, document))
+
+
+def _state(project: Path | None, env: str | None) -> Path:
+    """Return the folder of an environment's state, though the project may not load: the shell has emptied the file."""
+    from headrace.config.project import assemble
+    from headrace.connectors.batch_file.places import STATE_FOLDER
+
+    root = project_root(project)
+    return root / STATE_FOLDER / assemble(root, env, os.environ).environment
 
 
 def _date(text: str | None) -> dt.date | None:

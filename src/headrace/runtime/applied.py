@@ -57,12 +57,17 @@ def in_time(rows: Iterable[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: row["applied_at"])
 
 
+def is_fixed(row: Row) -> bool:
+    """Return whether what a row says of a version's content holds for ever."""
+    return bool(row["declared"]) and row["lifecycle"] != DRAFT
+
+
 def refusals(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Refusal]:
     """Return the declared versions whose content differs from what was applied under the same number.
 
     What was only ever applied as a draft may change, and so may a version that nobody numbered.
     """
-    fixed = {(row["dataset"], row["version"]): row for row in recorded if row["declared"] and row["lifecycle"] != DRAFT}
+    fixed = {(row["dataset"], row["version"]): row for row in recorded if is_fixed(row)}
     found = []
     for source in sources:
         for dataset in source.datasets:

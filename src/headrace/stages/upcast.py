@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from headrace import words
 from headrace.contracts.contract import is_json
+from headrace.contracts.load import compiled
 from headrace.contracts.types import duckdb_type
 from headrace.errors import ConfigError, ContractError
 from headrace.spec import Spec
@@ -272,7 +273,8 @@ def check_upcasts(versions: Sequence[Version], steps: Mapping[str, Sequence[Upca
         faults |= dict.fromkeys(fault for hop in hops for fault in hop.faults)
         if any(not fault.warning for fault in faults):
             continue
-        faults |= dict.fromkeys(_unprovided(version, versions, shape, hops))
+        key = ("upcast", versions[-2].name) if steps.get(versions[-2].name) else ()
+        faults |= dict.fromkeys(_unprovided(version, versions, shape, hops, key))
     return list(faults)
 
 
@@ -362,7 +364,17 @@ class _Compiler:
         if kind is None:
             raise ConfigError(f"{self._there.name} has no field {name!r}", fix=paths.did_you_mean(name, self._target))
         self._hop.ops.append(_Fill(name, default_of(value, kind)))
+        if name in self._target:
+            self._meets(name, value)
         self._shape.fields[name] = kind.with_nullable(False)
+
+    def _meets(self, name: str, value: Any) -> None:
+        """Hold a default against what the next version says of its field, beyond the type."""
+        validator = compiled({**self._there.contract.schema, "required": []})
+        for error in validator.iter_errors({name: value}):
+            if list(error.instance_path)[:1] == [name]:
+                said = f"the default of {name} does not meet {self._there.name}: {error.message[:200]}"
+                raise ConfigError(said, fix="correct it")
 
     def _cast(self, name: str) -> None:
         wanted = self._target.get(name)
@@ -447,7 +459,7 @@ class _Compiler:
 
 
 def _unprovided(
-    version: Version, versions: Sequence[Version], shape: _Shape, hops: Sequence[_Hop]
+    version: Version, versions: Sequence[Version], shape: _Shape, hops: Sequence[_Hop], key: tuple[str, ...]
 ) -> Iterator[UpcastFault]:
     """Return the columns that the newest version requires, and that events of this one have not, or not always."""
     newest, before = versions[-1], versions[-2]
@@ -458,12 +470,12 @@ def _unprovided(
         if wanted.name not in shape.origin and wanted.name not in made:
             message = f"{newest.name} requires {wanted.name}, and events of {version.name} have none"
             fix = f"add `- default: {{{wanted.name}: …}}` to `upcast: {{{before.name}: […]}}`"
-            yield UpcastFault(before.name, ("upcast", before.name), message, fix)
+            yield UpcastFault(before.name, key, message, fix)
         elif wanted.name not in made:
             said = f"{newest.name} requires {wanted.name}, which {version.name} does not"
             message = f"{said}: events without it are quarantined"
             fix = f"add `- default: {{{wanted.name}: …}}` to `upcast: {{{before.name}: […]}}`"
-            yield UpcastFault(before.name, ("upcast", before.name), message, fix, warning=True)
+            yield UpcastFault(before.name, key, message, fix, warning=True)
 
 
 def _metadata(shape: _Shape, path: paths.Path) -> Any:

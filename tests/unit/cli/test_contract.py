@@ -86,9 +86,15 @@ def test_a_schema_as_it_is_and_as_it_was_applied(shop, capsys):
     assert told(capsys, show, "orders", "1", project=shop)["document"]["required"] == []
     applied = told(capsys, show, "orders", "v1", applied=True, project=shop)
     assert (applied["document"], applied["lifecycle"]) == (schema("ident"), "stable")
-    show("orders", "v1", applied=True, project=shop)  # what it prints can be kept as the file
+    (shop / "schemas/orders/v1.json").write_text("")  # what a shell has done when `show … > v1.json` begins
+    show("orders", "v1", applied=True, project=shop)
     assert json.loads(capsys.readouterr().out) == schema("ident")
+    assert told(capsys, show, "orders", applied=True, project=shop)["version"] == "2"
+    (shop / "schemas/orders/v1.json").write_text(json.dumps(schema("ident")))
     assert told(capsys, show, "orders", project=shop)["version"] == "v2"
+    with pytest.raises(ConfigError, match="no version v9 of orders was applied") as wrong:
+        show("orders", "v9", applied=True, project=shop)
+    assert wrong.value.fix == "one of: 1, 2"
     with pytest.raises(ConfigError, match="no version v9 of orders is there") as wrong:
         show("orders", "v9", project=shop)
     assert wrong.value.fix == "one of: v1, v2"

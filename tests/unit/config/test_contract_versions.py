@@ -125,7 +125,7 @@ WRONG = {
     ),
     "a missing step": (
         change("\n    v1:\n      - rename: {id: order_id}", " {}"),
-        "connectors/orders.yaml", 7, "v2 requires order_id, and events of v1 have none", "add `- default: {order_id",
+        "connectors/orders.yaml", 4, "v2 requires order_id, and events of v1 have none", "add `- default: {order_id",
     ),
     "the newest is not newer": (
         lambda shop: shop.write("schemas/orders.json", schema("order_id", version="1")),

@@ -191,6 +191,9 @@ WRONG = {
     "a default of another type": (
         [shape(a=TEXT), shape(a=TEXT, b=WHOLE)], [{"default": {"b": "x"}}], "which is not a whole number", "correct it",
     ),
+    "a default that breaks a rule": (
+        [shape(a=TEXT), shape(a=TEXT, b={"enum": ["x", "y"]})], [{"default": {"b": "z"}}], "does not meet v2", "corr",
+    ),
     "a default of no field": ([shape(a=TEXT), shape(a=TEXT)], [{"default": {"c": 1}}], "v2 has no field 'c'", ""),
     "a rename of no field": ([shape(ab=TEXT), shape(b=TEXT)], [{"rename": {"aa": "b"}}], "no field 'aa'", "it has ab"),
     "a rename onto a field": ([shape(a=TEXT, b=TEXT), shape(b=TEXT)], [{"rename": {"a": "b"}}], "a b already", "drop"),

@@ -6,12 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from headrace.config.faults import did_you_mean
-from headrace.contracts.versions import Number, number_of
+from headrace.contracts.versions import number_of
 from headrace.errors import ConfigError
 from headrace.lake.reader import open_reader
 from headrace.runtime import applied
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from headrace.config.project import Project
     from headrace.config.source import Source
     from headrace.contracts.versions import Version
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 def listed(project: Project) -> dict[str, Any]:
     """Return the documented shape of `contract list --json`: every version of every source, the newest first."""
-    recorded, counts = _recorded(project)
+    recorded, counts = _recorded(project.state)
     versions = [
         _of(source, dataset, version, recorded, counts)
         for source in project.sources.values()
@@ -31,36 +33,42 @@ def listed(project: Project) -> dict[str, Any]:
     return {"versions": versions}
 
 
-def shown(project: Project, source_id: str, name: str | None, *, as_applied: bool) -> dict[str, Any]:
-    """Return the documented shape of `contract show --json`; with `as_applied`, the document as the lake recorded it.
-
-    Raises `ConfigError` where there is no such version.
-    """
+def shown(project: Project, source_id: str, name: str | None) -> dict[str, Any]:
+    """Return the documented shape of `contract show --json`. Raises `ConfigError` where there is no such version."""
     source = project.source(source_id)
-    recorded, counts = _recorded(project)
-    rows = [row for row in recorded if row["source"] == source_id]
-    found = _find(source, name)
-    if as_applied:
-        wanted = number_of(name) if name is not None else None if found is None else found[1].number
-        row = next((row for row in reversed(rows) if _fixed(row) and number_of(row["version"]) == wanted), None)
-        row = row or next((row for row in reversed(rows) if number_of(row["version"]) == wanted), None)
-        if row is None:
-            names = [row["version"] for row in rows]
-            raise _none(source, name or "", names, "was applied")
-        said = {key: row[key] for key in ("source", "dataset", "version", "contract_version", "digest", "owner")}
-        rest = {"lifecycle": row["lifecycle"], "until": row["until"], "applied_at": row["applied_at"]}
-        return said | rest | {"document": json.loads(row["document"])}
-    if found is None:
-        names = [version.name for dataset in source.datasets for version in dataset.versions]
-        raise _none(source, name or "", names, "is there")
-    dataset, version = found
-    return _of(source, dataset, version, recorded, counts) | {"document": version.document}
+    recorded, counts = _recorded(project.state)
+    wanted = number_of(name) if name is not None else None
+    for dataset in source.datasets:
+        for version in reversed(dataset.versions):
+            if name is None or version.name == name or (wanted is not None and version.number == wanted):
+                return _of(source, dataset, version, recorded, counts) | {"document": version.document}
+    names = [version.name for dataset in source.datasets for version in dataset.versions]
+    raise _none(source_id, name or "", names, "is there")
+
+
+def as_applied(state: Path, source_id: str, name: str | None) -> dict[str, Any]:
+    """Return the documented shape of `contract show --applied --json`; the newest that was applied unless named.
+
+    Needs the environment's state and no files: it is what brings a file back that keeps the project from loading.
+    Raises `ConfigError` where no such version was applied.
+    """
+    rows = [row for row in _recorded(state)[0] if row["source"] == source_id]
+    numbers = [number_of(row["version"]) or (0, 0, 0) for row in rows]
+    wanted = number_of(name) if name is not None else max(numbers, default=None)
+    mine = [row for row, number in zip(rows, numbers, strict=True) if number == wanted]
+    # What is fixed is what it once was as other than a draft; of drafts, the latest.
+    row = next((row for row in reversed(mine) if applied.is_fixed(row)), mine[-1] if mine else None)
+    if row is None:
+        raise _none(source_id, name or "", list(dict.fromkeys(row["version"] for row in rows)), "was applied")
+    said = ("source", "dataset", "version", "contract_version", "digest", "owner", "lifecycle", "until")
+    found = {key: row[key] for key in said} | {"applied_at": row["applied_at"].isoformat()}
+    return found | {"document": json.loads(row["document"])}
 
 
 def history(project: Project, source_id: str) -> dict[str, Any]:
     """Return the documented shape of `contract history --json`: what was applied, the oldest first."""
     project.source(source_id)
-    recorded, counts = _recorded(project)
+    recorded, counts = _recorded(project.state)
     names = ("dataset", "version", "contract_version", "digest", "owner", "lifecycle", "until", "deployment")
     return {
         "source": source_id,
@@ -78,8 +86,8 @@ _NOTHING = {"events": 0, "silver": 0, "quarantined": 0}
 _Counts = dict[tuple[str, str], dict[str, int]]
 
 
-def _recorded(project: Project) -> tuple[list[applied.Row], _Counts]:
-    with open_reader(project.state / "lake") as lake:
+def _recorded(state: Path) -> tuple[list[applied.Row], _Counts]:
+    with open_reader(state / "lake") as lake:
         return ([], {}) if lake is None else (applied.applied(lake), _counts(lake))
 
 
@@ -115,26 +123,12 @@ def _of(
     }
 
 
-def _find(source: Source, name: str | None) -> tuple[Dataset, Version] | None:
-    """Return a version by its name, of whichever dataset has it first; the newest where none is named."""
-    wanted: Number | None = number_of(name) if name is not None else None
-    for dataset in source.datasets:
-        for version in reversed(dataset.versions):
-            if name is None or version.name == name or (wanted is not None and version.number == wanted):
-                return dataset, version
-    return None
-
-
-def _fixed(row: applied.Row) -> bool:
-    return bool(row["declared"]) and row["lifecycle"] != applied.DRAFT
-
-
-def _none(source: Source, name: str, names: list[str], what: str) -> ConfigError:
+def _none(source: str, name: str, names: list[str], what: str) -> ConfigError:
     if not names:
-        said = f"no version of {source.id} {what}"
-        return ConfigError(said, at=f"connectors/{source.file.name}", fix="headrace contract list shows what there is")
+        fix = "headrace contract list shows what there is"
+        return ConfigError(f"no version of {source} {what}", at=f"connectors/{source}.yaml", fix=fix)
     return ConfigError(
-        f"no version {name} of {source.id} {what}",
-        at=f"connectors/{source.file.name}",
+        f"no version {name} of {source} {what}",
+        at=f"connectors/{source}.yaml",
         fix=did_you_mean(name, names) or f"one of: {', '.join(names)}",
     )
