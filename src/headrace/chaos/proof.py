@@ -14,7 +14,7 @@ from headrace.chaos.supply import NUMBER
 from headrace.chaos.worker import ForkedWorker
 from headrace.connectors.batch_file.rows import PATH, ROW
 from headrace.lake.reader import open_reader
-from headrace.runtime.building import inputs
+from headrace.runtime.inputs import inputs
 from headrace.runtime.verify import verify
 from headrace.warehouse.embedded import DbtWarehouse
 

@@ -121,7 +121,7 @@ def _text(sql: str | None, file: Path | None) -> str:
 
 def _list(project: Project, name: str | None, out: Output) -> None:
     """Show the tables, or one of them with its columns."""
-    from headrace.runtime.building import inputs
+    from headrace.runtime.inputs import inputs
     from headrace.warehouse.embedded import DbtWarehouse
 
     with DbtWarehouse(project.state) as warehouse:

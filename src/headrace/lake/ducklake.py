@@ -9,7 +9,7 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
@@ -26,6 +26,7 @@ from headrace.lake import evolution, tables
 from headrace.lake.base import Change, Known, Position, StagedFile
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json_columns
 from headrace.lake.copies import copy_catalog
+from headrace.lake.history import OPS, Swap
 from headrace.lake.knowledge import Knowledge
 from headrace.lake.maintenance import TASKS, Maintenance
 from headrace.lake.parquet import write_durably
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
+    from headrace.lake.history import History
     from headrace.lake.tables import Table
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Contended
@@ -261,20 +263,28 @@ class DuckLake:
     def deploy(self, datasets: Sequence[Dataset]) -> None:
         """Create or extend silver tables for these contracts; all of them, or none."""
         self._check_thread()
+        known = self._evolving(datasets)
+        with _mapped("deploy", self.folder), self._transaction():
+            self._evolve(known)
+
+    def _evolving(self, datasets: Sequence[Dataset]) -> list[tuple[Table, pa.Schema | None]]:
+        """Return the tables that these want, each with what there is. Raises `ContractError` where that cannot be."""
         marked = json_columns(self._connection)
-        known = {table.name: (table, self._columns(table)) for table in map(tables.silver, datasets)}
-        for table, existing in known.values():
+        known = [(table, self._columns(table)) for table in map(tables.silver, datasets)]
+        for table, existing in known:
             if existing is not None:
                 evolution.check(table, existing, marked)
-        with _mapped("deploy", self.folder), self._transaction():
-            for table, existing in known.values():
-                if existing is None:
-                    self._create(table)
-                    continue
-                for step in evolution.decide(table.name, existing, table.columns):
-                    path = column_sql(*step.path)
-                    self._connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {path} {self._sql_type(step.type)}")
-                self._mark_json(table, frozenset(table.columns.names) - frozenset(existing.names))
+        return known
+
+    def _evolve(self, known: Sequence[tuple[Table, pa.Schema | None]]) -> None:
+        """Create or extend tables, in the open transaction."""
+        for table, existing in known:
+            if existing is None:
+                self._create(table)
+                continue
+            for step in evolution.decide(table.name, existing, table.columns):
+                self._connection.execute(evolution.statement(table, step, self._sql_type(step.type)))
+            self._mark_json(table, frozenset(table.columns.names) - frozenset(existing.names))
 
     def _mark_json(self, table: Table, names: Set[str]) -> None:
         for field in table.columns:
@@ -285,10 +295,12 @@ class DuckLake:
         described = self._query("DESCRIBE SELECT c FROM added", added=pa.table({"c": pa.array([], of)}))
         return str(described["column_type"][0].as_py())
 
-    def deployed(self, digest: str) -> bool:
-        """Return whether this deployment is recorded already."""
-        found = self._query(f"SELECT 1 AS one FROM lake.{tables.DEPLOYMENTS.name} WHERE digest = '{digest}' LIMIT 1")
-        return len(found) > 0
+    def deployed(self) -> dict[str, Any] | None:
+        """Return what is deployed, a row of `ops.deployments` by name: the newest; None where nothing was yet."""
+        with _mapped("deployments", self.folder):
+            found = self._query(f"SELECT * FROM {tables.DEPLOYMENTS.sql} ORDER BY deployed_at DESC LIMIT 1")
+        row: dict[str, Any] | None = next(iter(found.to_pylist()), None)
+        return row
 
     def contracts(self) -> pa.Table:
         """Return `ops.contracts`: every version of every contract that was applied."""
@@ -326,6 +338,72 @@ class DuckLake:
     def _is_partitioned(self, table: str) -> bool:
         fixed = tables.BY_NAME.get(table)
         return bool(fixed.partition) if fixed else True
+
+    # ---- history decided again ---------------------------------------------------------------------------------------
+
+    def decide_again(
+        self, made: Path, histories: Sequence[History], datasets: Sequence[Dataset], deployment: pa.Table | None
+    ) -> None:
+        """Put what a scratch lake made of some sources' history in the place of what was decided before, all at once.
+
+        In one transaction: silver tables become what these datasets want, rows are taken out and put in, and what was
+        recorded of the batches from `first` on (`ops.batches`, ledger, superseded, quarantine) is what the scratch lake
+        recorded. A quarantined message that stays so keeps its status. `deployment` is recorded with it.
+        """
+        self._check_thread()
+        with _mapped("decide again", self.folder):
+            self._connection.execute(attach_statement("made", made / CATALOG, made / DATA, read_only=True))
+            try:
+                swap = Swap(self._connection, self._query)
+                marked = json_columns(self._connection)
+                rewritten = {name for each in histories if each.first == 0 for name in each.datasets}
+                dropped = {
+                    table.name: evolution.replaced(table, existing, marked)
+                    for table in (tables.silver(dataset) for dataset in datasets if dataset.name in rewritten)
+                    if (existing := self._columns(table)) is not None
+                }
+                for table, existing in self._checked(datasets, dropped, marked):
+                    evolution.check(table, existing, marked)
+                prepared = [swap.prepare(each) for each in histories]
+                named = [*(f"silver.{name}" for each in histories for name in each.datasets), *OPS]
+                folders = [self._data.joinpath(*name.split(".")) for name in named]
+                with self._transaction(*folders):
+                    reach("lake.decide.before")
+                    for each in histories:
+                        swap.take_out(each, {name for name in self._silver_names() if f"silver.{name}" in named})
+                    for name, columns in dropped.items():
+                        schema, table_name = name.split(".")
+                        for column in columns:
+                            self._connection.execute(
+                                f'ALTER TABLE lake.{schema}."{table_name}" DROP COLUMN {column_sql(column)}'
+                            )
+                    self._evolve([(table, self._columns(table)) for table in map(tables.silver, datasets)])
+                    for each, said in zip(histories, prepared, strict=True):
+                        swap.put_in(each, said)
+                    if deployment is not None:
+                        self._query(f"INSERT INTO {tables.DEPLOYMENTS.sql} BY NAME FROM added", added=deployment)
+                    reach("lake.decide.after")
+            finally:
+                self._connection.execute("DETACH made")
+        self._knowledge = Knowledge(self._query)
+
+    def _checked(
+        self, datasets: Sequence[Dataset], dropped: Mapping[str, Sequence[str]], marked: Mapping[str, Set[str]]
+    ) -> list[tuple[Table, pa.Schema]]:
+        """Return the tables that there are, without what is dropped of them."""
+        found = []
+        for table in map(tables.silver, datasets):
+            existing = self._columns(table)
+            if existing is not None:
+                gone = dropped.get(table.name, ())
+                found.append((table, pa.schema([field for field in existing if field.name not in gone])))
+        return found
+
+    def _silver_names(self) -> set[str]:
+        found = self._connection.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake' AND schema_name = 'silver'"
+        ).fetchall()
+        return {row[0] for row in found}
 
     # ---- positions and upkeep --------------------------------------------------------------------------------------
 

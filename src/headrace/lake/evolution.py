@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from headrace.contracts.contract import is_json
 from headrace.errors import ContractError
+from headrace.stages.canonical import column_sql
 from headrace.stages.enrich import lookup_of
 
 if TYPE_CHECKING:
@@ -39,6 +40,30 @@ def decide(table: str, existing: pa.Schema, wanted: pa.Schema) -> list[AddColumn
     from an existing one only in case.
     """
     return list(_additions(table, (), existing, wanted))
+
+
+def replaced(table: Table, existing: pa.Schema, json_columns: Mapping[str, Set[str]]) -> list[str]:
+    """Return the columns that there are and that cannot become what is wanted: where every row is written anew, they
+    are dropped, and those of their names are added.
+    """
+    marked = json_columns.get(table.table_name, frozenset())
+    gone = []
+    for field in table.columns:
+        twin = next((each for each in existing.names if each.casefold() == field.name.casefold()), None)
+        if twin is None:
+            continue
+        alone = pa.schema([existing.field(twin)])
+        try:
+            check_json(table.name, alone, pa.schema([field]), marked & {twin})
+            decide(table.name, alone, pa.schema([field]))
+        except ContractError:
+            gone.append(twin)
+    return gone
+
+
+def statement(table: Table, step: AddColumn, kind: str) -> str:
+    """Return the ALTER that adds a column of this SQL type: what `deploy` runs, and what a plan shows."""
+    return f"ALTER TABLE {table.sql} ADD COLUMN {column_sql(*step.path)} {kind}"
 
 
 def missing(existing: pa.Schema | None, wanted: pa.Schema) -> list[pa.Field]:

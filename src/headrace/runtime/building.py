@@ -12,12 +12,12 @@ from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import open_reader
 from headrace.runtime import control
 from headrace.runtime.deployment import deploy
+from headrace.runtime.inputs import inputs
 from headrace.runtime.loop import Loop
 from headrace.runtime.relay import builds
 from headrace.runtime.state import open_state
-from headrace.warehouse.base import BuildOptions, Inputs
+from headrace.warehouse.base import BuildOptions
 from headrace.warehouse.embedded import DbtWarehouse
-from headrace.warehouse.silver import silver_table
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -29,27 +29,6 @@ if TYPE_CHECKING:
     from headrace.warehouse.published import Entry
 
 WAIT_FOR_BUILD_SECS = 120.0
-
-
-def inputs(project: Project) -> Inputs:
-    """Return what the warehouse builds from: the project's dbt files and its silver tables."""
-    return Inputs(
-        project=project.name,
-        root=project.root,
-        tables=tuple(
-            silver_table(
-                dataset,
-                source_id=source.id,
-                description=source.spec.description or "",
-                owner=source.owner or "",
-                sla_minutes=source.sla_minutes,
-                gold=source.silver_to_gold if len(source.datasets) == 1 else (),
-                file=str(source.file.relative_to(project.root)),
-            )
-            for source in project.sources.values()
-            for dataset in source.datasets
-        ),
-    )
 
 
 def build(

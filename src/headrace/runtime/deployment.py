@@ -5,20 +5,25 @@ from __future__ import annotations
 import datetime as dt
 import json
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 import headrace
 from headrace.config.faults import Fault
-from headrace.errors import LakeError
+from headrace.errors import BuildError, LakeError
+from headrace.fault_points import reach
 from headrace.lake import tables
 from headrace.lake.base import Change
 from headrace.lake.reader import open_reader
 from headrace.runtime import applied
+from headrace.runtime.inputs import inputs
 from headrace.runtime.tick import Tick
+from headrace.warehouse.rendering import dbt_files
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from headrace.bus.base import Bus
     from headrace.config.project import Assembled, Project
     from headrace.errors import ContractError
@@ -69,23 +74,59 @@ def deploy(project: Project, lake: DuckLake, bus: Bus) -> Tick:
     Raises `ContractError` where a contract changed in a way that silver cannot follow, or a version that was applied
     changed at all; then nothing has changed.
     """
-    recorded = applied.in_time(lake.contracts().to_pylist())
-    for refusal in applied.refusals(project.sources.values(), recorded):
-        raise refusal.as_error()
+    take(project, lake)
+    return Tick(bus, lake, project.sources, project.digest, now)
+
+
+def take(project: Project, lake: DuckLake) -> bool:
+    """Deploy a project for the messages that follow: its tables, then its record; return whether anything was new.
+
+    Killed between the two, it is taken whole by the next: tables that gained a column hold what they held. Raises as
+    `deploy` does.
+    """
+    refuse_changed_versions(project, lake)
     lake.deploy([dataset for source in project.sources.values() for dataset in source.datasets])
+    ops = records(project, lake)
+    if ops:
+        reach("deployment.record.before")
+        lake.commit([Change("", (), ops=ops)])
+        reach("deployment.record.after")
+    return bool(ops)
+
+
+def refuse_changed_versions(project: Project, lake: DuckLake) -> None:
+    """Raise `ContractError` where a version of a contract that was applied is another now."""
+    for refusal in applied.refusals(project.sources.values(), applied.in_time(lake.contracts().to_pylist())):
+        raise refusal.as_error()
+
+
+def records(project: Project, lake: DuckLake) -> dict[str, pa.Table]:
+    """Return what is to be recorded of a project that is deployed: its files, and its contracts; nothing twice."""
     ops: dict[str, pa.Table] = {}
-    if not lake.deployed(project.digest):
-        row = {
-            "digest": project.digest,
-            "deployed_at": now(),
-            "code_version": headrace.__version__,
-            "files": json.dumps({file: text.decode() for file, text in project.files.items()}, sort_keys=True),
-            "variables": json.dumps(dict(project.variables), sort_keys=True),
-        }
+    row, newest = recorded(project), lake.deployed()
+    if newest is None or (newest["digest"], newest["models"]) != (row["digest"], row["models"]):
         ops[tables.DEPLOYMENTS.name] = pa.Table.from_pylist([row], schema=tables.DEPLOYMENTS.columns)
-    contracts = applied.to_record(project.sources.values(), recorded, project.digest, now())
+    known = applied.in_time(lake.contracts().to_pylist())
+    contracts = applied.to_record(project.sources.values(), known, project.digest, now())
     if contracts is not None:
         ops[tables.CONTRACTS.name] = contracts
-    if ops:
-        lake.commit([Change("", (), ops=ops)])
-    return Tick(bus, lake, project.sources, project.digest, now)
+    return ops
+
+
+def recorded(project: Project) -> dict[str, Any]:
+    """Return the row of `ops.deployments` for a project as it was loaded, and for its dbt files as they are now."""
+    models: dict[str, bytes] = {}
+    with suppress(BuildError):  # what is wrong with them is told by who builds them
+        models = dbt_files(inputs(project))
+    return {
+        "digest": project.digest,
+        "deployed_at": now(),
+        "code_version": headrace.__version__,
+        "files": _as_json(project.files),
+        "variables": json.dumps(dict(project.variables), sort_keys=True),
+        "models": _as_json(models),
+    }
+
+
+def _as_json(files: Mapping[str, bytes]) -> str:
+    return json.dumps({file: text.decode(errors="replace") for file, text in files.items()}, sort_keys=True)

@@ -12,7 +12,7 @@ from headrace.disk import make_folder
 from headrace.governance.lineage import Graph, Table
 from headrace.governance.lineage_sql import Ref, Selected, lineage_of
 from headrace.lake.tables import silver
-from headrace.runtime.building import inputs
+from headrace.runtime.inputs import inputs
 from headrace.warehouse.rendering import SNAPSHOT_COLUMNS, models
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.lake import digests
 from headrace.lake.reader import open_reader
-from headrace.runtime.building import inputs
+from headrace.runtime.inputs import inputs
 from headrace.runtime.rebuild.silver import rebuilt
 from headrace.runtime.silver_comparison import compared
 from headrace.runtime.views.books import Books, ledger

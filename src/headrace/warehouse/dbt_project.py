@@ -71,8 +71,8 @@ def write_project(folder: DbtFolder, inputs: Inputs, *, threads: int, memory_lim
     Raises:
         BuildError: dbt_project.yml or a YAML file beside the models cannot be read, or a path leaves the project.
     """
-    own = _own_settings(inputs.root)
-    paths = {key: _own_paths(own, key, inputs.root) for key in FOLDERS}
+    own = own_settings(inputs.root)
+    paths = {key: own_paths(own, key, inputs.root) for key in FOLDERS}
     taken, declared = _own_names(inputs.root, paths)
     files, warnings = generated_files(inputs.tables, taken, declared)
     if folder.project.exists():
@@ -130,12 +130,14 @@ def _profile(folder: DbtFolder, threads: int, memory_limit: str) -> dict[str, An
     return {PROFILE: {"target": "gold", "outputs": {"gold": output}}}
 
 
-def _own_settings(root: Path) -> dict[str, Any]:
+def own_settings(root: Path) -> dict[str, Any]:
+    """Return what the user's dbt_project.yml says. Raises `BuildError` where it is not YAML."""
     path = root / "dbt_project.yml"
     return _yaml(path, root) if path.is_file() else {}
 
 
-def _own_paths(own: dict[str, Any], key: str, root: Path) -> list[str]:
+def own_paths(own: dict[str, Any], key: str, root: Path) -> list[str]:
+    """Return the user's folders of a kind that are there. Raises `BuildError` where one is outside of the project."""
     if not own:
         return []
     names = own.get(key, FOLDERS[key])

@@ -13,7 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from headrace.warehouse.dbt_project import FOLDERS, GENERATED_FOLDER, _own_names, _own_paths, _own_settings
+from headrace.warehouse import gold
+from headrace.warehouse.dbt_project import FOLDERS, GENERATED_FOLDER, own_paths, own_settings
 from headrace.warehouse.staging import generated_files
 
 if TYPE_CHECKING:
@@ -65,13 +66,13 @@ def dbt_files(inputs: Inputs) -> dict[str, bytes]:
 
     Raises `BuildError` where dbt_project.yml cannot be read.
     """
-    own = _own_settings(inputs.root)
+    own = own_settings(inputs.root)
     files: dict[str, bytes] = {}
     for name in ("dbt_project.yml", "packages.yml"):
         if (inputs.root / name).is_file():
             files[name] = (inputs.root / name).read_bytes()
     for key in FOLDERS:
-        for folder in _own_paths(own, key, inputs.root):
+        for folder in own_paths(own, key, inputs.root):
             for path in sorted((inputs.root / folder).rglob("*")):
                 if not path.is_file() or path.suffix not in {".sql", ".yml", ".yaml", ".csv", ".py"}:
                     continue
@@ -91,26 +92,34 @@ def _seed(path: Path) -> bytes:
 
 
 def models(inputs: Inputs, files: Mapping[str, bytes] | None = None) -> list[Model]:
-    """Return every model, seed and snapshot of a project, generated ones included; `files` are its dbt files."""
-    own = _own_settings(inputs.root)
-    paths = {key: _own_paths(own, key, inputs.root) for key in FOLDERS}
+    """Return every model, seed and snapshot, generated ones included; `files` are the dbt files, where not today's."""
     files = dbt_files(inputs) if files is None else files
-    taken, declared = _own_names(inputs.root, paths)
-    taken = {*taken, *(name.rpartition("/")[2].rpartition(".")[0] for name in files)}
+    own = _settings_of(files)
+    taken = {name.rpartition("/")[2].rpartition(".")[0] for name in files if not name.endswith((".yml", ".yaml"))}
     rendering = Rendering(own.get("vars"), _macros(files, own.get("macro-paths", FOLDERS["macro-paths"])))
     found: dict[str, Model] = {}
     for name, content in files.items():
         for model in _of_file(rendering, name, content.decode(errors="replace"), own):
             found.setdefault(model.name, model)
-    generated, _ = generated_files(inputs.tables, taken, declared)
+    generated, _ = generated_files(inputs.tables, taken, ())
     sources = {f"stg_{table.name}": table.file for table in inputs.tables}
-    sources |= {f"{table.name}_gold": table.file for table in inputs.tables}
+    sources |= {gold.model_name(table.name): table.file for table in inputs.tables}
     for name, text in generated.items():
         if name.startswith(f"{GENERATED_FOLDER}/") and name.endswith(".sql"):
             stem = name.rpartition("/")[2].removesuffix(".sql")
             if stem not in found:
                 found[stem] = rendering.model(stem, "model", sources.get(stem, name), text)
     return [found[name] for name in sorted(found)]
+
+
+def _settings_of(files: Mapping[str, bytes]) -> dict[str, Any]:
+    import yaml  # type: ignore[import-untyped]
+
+    try:
+        document = yaml.safe_load(files.get("dbt_project.yml", b""))
+    except yaml.YAMLError:
+        return {}
+    return document if isinstance(document, dict) else {}
 
 
 def _of_file(rendering: Rendering, name: str, text: str, own: Mapping[str, Any]) -> Iterator[Model]:

@@ -56,6 +56,22 @@ def stretches(lake: LakeReader) -> dict[str, list[Stretch]]:
     return found
 
 
+def decided_again(stretches: Iterable[Stretch], first: int, deployment: str) -> list[Stretch]:
+    """Return the stretches of a source as if all from this message on had run under another deployment."""
+    made: list[Stretch] = []
+    for each in stretches:
+        if each.first < first < each.end:
+            made.append(Stretch(each.source, each.first, first, each.deployment, each.lookups))
+        start = max(each.first, first)
+        if each.end <= first:
+            made.append(each)
+        elif made and (made[-1].deployment, made[-1].lookups, made[-1].end > first) == (deployment, each.lookups, True):
+            made[-1] = Stretch(each.source, made[-1].first, each.end, deployment, each.lookups)
+        else:
+            made.append(Stretch(each.source, start, each.end, deployment, each.lookups))
+    return made
+
+
 def rounds(stretches: Iterable[list[Stretch]]) -> list[list[list[Stretch]]]:
     """Return the stretches in rounds: in each, all that a source ran under one deployment before it ran under another.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from contextlib import contextmanager
 from functools import partial
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.disk import make_folder
@@ -17,7 +18,14 @@ from headrace.lake.scratch import ScratchLake
 from headrace.runtime.deployment import now
 from headrace.runtime.loop import Loop
 from headrace.runtime.rebuild.bronze import BronzeBus
-from headrace.runtime.rebuild.recorded import Deployments, RecordedReferences, Stretch, rounds, stretches
+from headrace.runtime.rebuild.recorded import (
+    Deployments,
+    RecordedReferences,
+    Stretch,
+    decided_again,
+    rounds,
+    stretches,
+)
 from headrace.runtime.tick import Tick
 
 if TYPE_CHECKING:
@@ -45,11 +53,17 @@ class Rebuilt(NamedTuple):
     kept: Mapping[str, Parts]
     messages: int
     sources: Mapping[str, Source]
+    folder: Path
 
 
 @contextmanager
-def rebuilt(project: Project, lake: LakeReader, names: Sequence[str]) -> Iterator[Rebuilt]:
+def rebuilt(
+    project: Project, lake: LakeReader, names: Sequence[str], again: Mapping[str, int] = MappingProxyType({})
+) -> Iterator[Rebuilt]:
     """Rebuild the silver of some sources from the bronze that a pinned reader sees, and remove it after the block.
+
+    All runs under what was recorded, but for what `again` says: from that message of a source on, it runs under the
+    project as it is given.
 
     Whatever runs meanwhile is not disturbed. Takes about the disk of bronze and silver together. Raises `BusyError`
     where another rebuild of this environment runs, `SpaceError`, and `LakeError` where a message could not be decided.
@@ -64,6 +78,7 @@ def rebuilt(project: Project, lake: LakeReader, names: Sequence[str]) -> Iterato
         shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
         make_folder(folder)
         known = {name: each for name, each in stretches(lake).items() if name in names}
+        known |= {name: decided_again(known[name], again[name], project.digest) for name in known if name in again}
         deployments = Deployments(project, lake, folder / "deployments")
         newest: dict[str, Source] = {}
         messages = 0
@@ -73,7 +88,7 @@ def rebuilt(project: Project, lake: LakeReader, names: Sequence[str]) -> Iterato
             newest |= sources
         with open_reader(folder / "lake") as made:
             kept = [digests.kept(made, name).parts for name in newest] if made is not None else []
-            yield Rebuilt(made, {name: each for parts in kept for name, each in parts.items()}, messages, newest)
+            yield Rebuilt(made, {name: each for parts in kept for name, each in parts.items()}, messages, newest, folder / "lake")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()
