@@ -113,6 +113,17 @@ class LakeReader:
                 found[table.table_name] = problem
         return found
 
+    def layout(self, table: str) -> pa.Schema | None:
+        """Return the columns of a table, named `schema.name`; None where there is none."""
+        if table not in self.tables():
+            return None
+        schema, _, name = table.partition(".")
+        return self._connection.execute(f'SELECT * FROM lake.{schema}."{name}" LIMIT 0').to_arrow_table().schema
+
+    def json_columns(self) -> dict[str, frozenset[str]]:
+        """Return, per silver table, the columns whose text is JSON."""
+        return json_columns(self._connection)
+
     def tables(self) -> frozenset[str]:
         """Return the tables there are, as `schema.name`."""
         found = self.rows(

@@ -8,7 +8,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from headrace import words
-from headrace.disk import make_folder
 from headrace.governance.lineage import Graph, Table
 from headrace.governance.lineage_sql import Ref, Selected, lineage_of
 from headrace.lake.tables import silver
@@ -32,12 +31,16 @@ VERSION = "1"  # of what `lineage_of` says: another one makes what was kept wort
 _OPS = {"bronze.messages", "ops.batches", "ops.ledger", "ops.positions", "ops.quarantine"}
 
 
-def lineage(project: Project, found: Sequence[Model] | None = None) -> Graph:
-    """Return the graph of a project; `found` are its models, where they are at hand. Raises `BuildError`."""
+def lineage(project: Project, found: Sequence[Model] | None = None, cache: Cache | None = None) -> Graph:
+    """Return the graph of a project; `found` are its models, where they are at hand. Raises `BuildError`.
+
+    What was read is kept, unless a cache is given: then it is its owner's to `keep`.
+    """
     tables = [table for source in project.sources.values() for table in _of_source(project, source)]
-    cache = Cache(project.state / CACHE)
-    tables += of_models(models(inputs(project)) if found is None else found, tables, cache)
-    cache.keep()
+    mine = Cache(project.state / CACHE) if cache is None else cache
+    tables += of_models(models(inputs(project)) if found is None else found, tables, mine)
+    if cache is None:
+        mine.keep()
     return Graph(tables)
 
 
@@ -48,12 +51,14 @@ class Cache:
         self._file = file
         self._known: dict[str, Any] = {}
         self._used: dict[str, Any] = {}
+        self._kept: frozenset[str] = frozenset()
         if file is not None:
             try:
                 said = json.loads(file.read_text(encoding="utf-8"))
                 self._known = said["selects"] if said.get("version") == VERSION else {}
             except (OSError, ValueError, KeyError, AttributeError):  # none yet, or one that was cut off
                 self._known = {}
+        self._kept = frozenset(self._known)
 
     def lineage_of(self, sql: str, tables: Mapping[str, Sequence[str] | None]) -> Selected:
         """Return `lineage_sql.lineage_of`, or what was kept of it."""
@@ -71,20 +76,14 @@ class Cache:
         )
 
     def keep(self) -> None:
-        """Keep what was used, where anything is new."""
-        if self._file is None or not self._file.parent.is_dir() or set(self._used) == set(self._read_keys()):
+        """Keep what was used, where anything is new; what was not used goes when it is more than that."""
+        if self._file is None or not self._file.parent.is_dir() or self._used.keys() <= self._kept:
             return
-        make_folder(self._file.parent)
+        old = {name: each for name, each in self._known.items() if name in self._kept and name not in self._used}
+        selects = self._used | (old if len(old) <= len(self._used) else {})
         written = self._file.with_suffix(".new")
-        written.write_text(json.dumps({"version": VERSION, "selects": self._used}), encoding="utf-8")
+        written.write_text(json.dumps({"version": VERSION, "selects": selects}), encoding="utf-8")
         written.replace(self._file)
-
-    def _read_keys(self) -> Iterable[str]:
-        try:
-            said = json.loads(self._file.read_text(encoding="utf-8")) if self._file is not None else {}
-        except (OSError, ValueError):
-            return ()
-        return said.get("selects", ()) if said.get("version") == VERSION else ()
 
 
 def of_models(found: Sequence[Model], tables: Iterable[Table], cache: Cache) -> list[Table]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -130,7 +132,7 @@ class Deployments:
             path.write_text(text, encoding="utf-8")
         seeds = self._project.root / SEEDS
         if seeds.is_dir():  # what is looked up was recorded by itself; of the seeds only the columns are needed
-            (root / SEEDS).symlink_to(seeds)
+            shutil.copytree(seeds, root / SEEDS, copy_function=_linked, dirs_exist_ok=True)
         try:
             return load_project(root, self._project.environment, variables)
         except HeadraceError as problem:
@@ -139,6 +141,14 @@ class Deployments:
                 at="ops.deployments",
                 fix="verify it with the headrace that ran it",
             ) from problem
+
+
+def _linked(file: str, into: str) -> None:
+    """Give a file a second name, or copy it where that cannot be. A symbolic link would leave the project."""
+    try:
+        os.link(file, into)
+    except OSError:
+        shutil.copyfile(file, into)
 
 
 class RecordedReferences:

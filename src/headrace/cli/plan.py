@@ -1,0 +1,186 @@
+"""`headrace plan`: what `apply` would do, in every layer, and what it would do to history."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
+from headrace.cli.output import Output
+from headrace.errors import InputError
+
+if TYPE_CHECKING:
+    from headrace.runtime.plan.making import Ask
+
+_SIGNS = {"added": "+", "create": "+", "removed": "-"}
+KEYS_SHOWN, NAMES_SHOWN = 12, 12
+
+
+def run(
+    history: Annotated[
+        str | None,
+        typer.Option("--history", metavar="WINDOW", help="Replay this much of the past, too: 30d, 12h, or all."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DATE", help="Replay what was committed since this day or instant.")
+    ] = None,
+    examples: Annotated[int, typer.Option("--examples", metavar="N", min=0, help="How many events to name of each kind.")] = 5,
+    file: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="Write the plan here (default: below the state).")
+    ] = None,
+    project: ProjectDir = None,
+    env: EnvName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what `apply` would change: sources, contracts, tables, models, and what became of history under the new rules.
+
+    Nothing is changed. Exits 0 where nothing breaks, 1 where something does. With --json the plan as it is written to
+    its file: {"format", "digest", "made_at", "inputs", "first", "changes": [{"layer", "name", "action", "at", "keys":
+    [{"key", "was", "now"}]}], "contracts", "tables": [{"table", "action", "statements", "columns", "why", "fix"}],
+    "models": [{"model", "action", "at", "columns", "rows", "breaks", "unread", "full_refresh"}], "history": {"asked",
+    "since", "sources": [{"source", "first", "end", "messages", "now_fail", "now_pass", "still_fail", "versions",
+    "datasets"}]}, "partitions": {dataset: [date]}, "breaking": [sentence], "nothing", "estimate", "file"}.
+    """
+    from headrace.runtime.plan.document import write
+    from headrace.runtime.plan.making import plan
+
+    output = Output(as_json)
+    opened = open_project(project, env)
+    asked = ask(history, since, examples)
+    if asked.history:
+        output.note("replaying history …")
+    document = plan(opened, asked)
+    document["file"] = "" if document["nothing"] else str(write(opened, document, file))
+    output.show(document, lambda: show(output, document))
+    if document["breaking"]:
+        raise typer.Exit(1)
+
+
+def ask(history: str | None, since: str | None, examples: int) -> Ask:
+    """Return what the options ask for."""
+    from headrace.runtime.deployment import now
+    from headrace.runtime.plan.history import since_of
+    from headrace.runtime.plan.making import Ask
+
+    if history is not None and since is not None:
+        raise InputError("--history and --since say the same thing twice", at="--since", fix="leave one out")
+    if since is not None:
+        try:
+            instant = dt.datetime.fromisoformat(since)
+        except ValueError as problem:
+            raise InputError(f"{since!r} is no day", at="--since", fix="2026-11-01, or 2026-11-01T12:00:00Z") from problem
+        return Ask(True, instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC), examples)
+    return Ask(False, None, examples) if history is None else Ask(True, since_of(history, now()), examples)
+
+
+def show(output: Output, plan: dict[str, Any]) -> None:
+    """Print a plan: what breaks comes last, where it is read."""
+    if plan["nothing"]:
+        output.line("nothing to do: the files are what is deployed")
+        return
+    if plan["first"]:
+        output.line("nothing is deployed yet: all of it is new")
+    for each in plan["changes"]:
+        output.line(f"{_SIGNS.get(each['action'], '~')} {each['layer']} {each['name']}  {each['at']}".rstrip(), "bold")
+        for key in each["keys"][:KEYS_SHOWN]:
+            output.line(f"    {key['key']}: {_short(key['was'])} → {_short(key['now'])}")
+        _more(output, each["keys"], KEYS_SHOWN)
+    for each in plan["contracts"]:
+        versions = " → ".join(filter(None, (each["was"], each["now"])))
+        output.line(f"{_SIGNS.get(each['action'], '~')} contract {each['dataset']}  {versions}", "bold")
+        for change in each["changes"]:
+            output.line(f"    {change['pointer'] or '/'}: {change['why']}")
+            output.line(f"      readers {change['backward']}, writers {change['forward']}  ({change['rule']})")
+            if change["fix"]:
+                output.line(f"      fix: {change['fix']}", "dim")
+    _tables(output, plan["tables"])
+    _models(output, plan["models"])
+    _history(output, plan["history"]["sources"])
+    for dataset, dates in plan["partitions"].items():
+        output.line(f"rewrites {len(dates)} partition{'s' * (len(dates) != 1)} of silver.{dataset}: {_dates(dates)}")
+    if plan["history"]["sources"]:
+        told = plan["estimate"]
+        output.line(f"takes about {told['seconds']:.1f} s for {told['messages']:,} messages, by {told['how']}")
+    elif not plan["history"]["asked"]:
+        output.line("history stays as it was decided; --history 30d shows what these rules would make of it")
+    output.line()
+    for sentence in plan["breaking"]:
+        output.line(f"BREAKS  {sentence}", "bold red")
+    output.line(f"plan {plan['digest'][:16]}; headrace apply {plan['file']}")
+
+
+def _tables(output: Output, tables: list[dict[str, Any]]) -> None:
+    for each in tables:
+        output.line(f"{_SIGNS.get(each['action'], '~')} table {each['table']}: {each['action']}", "bold")
+        for column in each["columns"]:
+            kinds = " → ".join(filter(None, (column["was"], column["now"])))
+            output.line(f"    {column['change']} {column['column']}  {kinds}")
+        for statement in each["statements"]:
+            output.line(f"    {statement if len(statement) <= 200 else statement[:200] + ' …'}", "dim")
+        if each["why"]:
+            output.line(f"    {each['why']}")
+        if each["fix"]:
+            output.line(f"    fix: {each['fix']}")
+
+
+def _models(output: Output, models: list[dict[str, Any]]) -> None:
+    for each in models:
+        sign = "!" if each["breaks"] else _SIGNS.get(each["action"], "~")
+        output.line(f"{sign} model {each['model']}: {'breaks' if each['breaks'] else each['action']}  {each['at']}", "bold")
+        if each["breaks"]:
+            output.line(f"    {each['breaks']}", "red")
+        for column in each["columns"][:NAMES_SHOWN]:
+            kinds = " → ".join(filter(None, (column["was"], column["now"])))
+            said = {"type": "has another type:", "values": "has other values", "added": "is added:", "removed": "is gone:"}
+            output.line(f"    {column['column']} {said[column['change']]} {kinds}  {column['at']}".rstrip())
+        _more(output, each["columns"], NAMES_SHOWN)
+        if each["rows"]:
+            output.line("    other rows may be in it")
+        if each["unread"]:
+            output.line(f"    its columns are not known: {each['unread']}")
+        if each["full_refresh"]:
+            output.line("    it is incremental: make it from scratch, headrace build --full-refresh")
+
+
+def _history(output: Output, sources: list[dict[str, Any]]) -> None:
+    for one in sources:
+        share = 100 * one["now_fail"]["messages"] / max(1, one["messages"])
+        output.line(f"history of {one['source']}: {one['messages']:,} messages replayed", "bold")
+        output.line(
+            f"    {one['now_fail']['messages']:,} would now fail ({share:.2f} %), {one['now_pass']['messages']:,} would now "
+            f"pass, {one['still_fail']:,} fail as before"
+        )
+        for what, sign in (("now_fail", "fails"), ("now_pass", "passes, failed")):
+            for reason in one[what]["reasons"][:3]:
+                at = f" at {reason['path']}" if reason["path"] else ""
+                output.line(f"    {reason['messages']:,} × {sign}: {reason['stage']}/{reason['code']}{at}")
+            for event in one[what]["examples"]:
+                output.line(f"      headrace explain {event['id']}   {event['reason']}")
+        for each in one["datasets"]:
+            output.line(
+                f"    silver.{each['dataset']}: {each['entered']:,} rows enter, {each['left']:,} leave, {each['changed']:,} "
+                f"change, {each['unchanged']:,} stay; {len(each['partitions'])} partitions: {_dates(each['partitions'])}"
+            )
+            for column in each["columns"]:
+                output.line(f"      {column['column']}: {column['rows']:,} other values")
+            for event in each["examples"]:
+                output.line(f"      {event['id']}: {event['column']} {_short(event['was'])} → {_short(event['now'])}")
+
+
+def _dates(dates: list[str]) -> str:
+    return ", ".join(dates) if len(dates) <= NAMES_SHOWN else f"{dates[0]} … {dates[-1]}"
+
+
+def _short(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = str(value)
+    return text if len(text) <= 60 else text[:60] + " …"
+
+
+def _more(output: Output, these: list[Any], shown: int) -> None:
+    if len(these) > shown:
+        output.line(f"    and {len(these) - shown} more: --json shows all")

@@ -1,0 +1,293 @@
+"""History under the new files: bronze replayed through the ordinary stages and merges, and held against what is there.
+
+The rebuild does the work: up to the window under what was recorded, from there on under the files as they are now. What
+it makes lies in a lake of its own, so nothing is written to the project's. What differs is asked of both by SQL.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+from headrace import words
+from headrace.contracts.types import literal
+from headrace.errors import ConfigError, InputError
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+from headrace.runtime.rebuild.silver import FOLDER, rebuilt
+from headrace.stages.canonical import column_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    import duckdb
+
+    from headrace.config.project import Project
+    from headrace.config.source import Source
+    from headrace.lake.reader import LakeReader
+    from headrace.runtime.rebuild.silver import Rebuilt
+
+ENVELOPE = frozenset({*words.ENVELOPE, words.EVENT_DATE})
+
+
+def redecided(was: Project | None, now: Project) -> list[str]:
+    """Return the sources of which the new files may decide otherwise; those that are new have no history."""
+    if was is None:
+        return []
+    return [name for name, source in now.sources.items() if name in was.sources and _rules(was.sources[name]) != _rules(source)]
+
+
+def _rules(source: Source) -> object:
+    settings = source.settings.model_dump()
+    return (source.spec.model_dump(by_alias=True), [repr(dataset) for dataset in source.datasets], settings)
+
+
+def window(lake: LakeReader, source: str, since: dt.datetime | None) -> range | None:
+    """Return the messages of a source from an instant on, rounded down to the first of a batch; None: there are none."""
+    where = "" if since is None else f" AND committed_at >= TIMESTAMPTZ '{since.isoformat()}'"
+    (row,) = lake.rows(
+        f"SELECT min(first_seq) AS first, (SELECT max(next_seq) FROM lake.ops.batches WHERE source = {literal(source)}) "
+        f"AS stop FROM lake.ops.batches WHERE source = {literal(source)}{where}"
+    )
+    return range(row["first"], row["stop"]) if row["first"] is not None else None
+
+
+def refuse_new_lookups(was: Project, now: Project, names: Sequence[str]) -> None:
+    """Raise `InputError` where a source looks up what it did not: which version history would have seen is unknown."""
+    for name in names:
+        then = {step.lookup for dataset in was.sources[name].datasets for step in dataset.enrichments}
+        for dataset in now.sources[name].datasets:
+            for step in dataset.enrichments:
+                if step.lookup not in then:
+                    raise InputError(
+                        f"{name} now looks up {step.lookup}, and no version of it was recorded for its history",
+                        at=f"connectors/{name}.yaml",
+                        fix="plan without --history: the lookup is for new messages; join history in a model",
+                    )
+
+
+@contextmanager
+def replayed(project: Project, lake: LakeReader, windows: Mapping[str, range]) -> Iterator[Rebuilt]:
+    """Replay sources, each from the start of its window on under these files; the lake that this makes goes afterwards.
+
+    Raises `ConfigError` where silver of before the window cannot take the new columns.
+    """
+    from headrace.errors import ContractError
+
+    try:
+        with rebuilt(project, lake, list(windows), {name: each.start for name, each in windows.items()}) as made:
+            yield made
+    except ContractError as problem:
+        raise ConfigError(
+            f"history before the window has another type: {problem.message}",
+            at=problem.at,
+            fix="decide all of it again: --history all",
+        ) from problem
+
+
+class Comparison:
+    """Asks both lakes what differs: `lake`, pinned to a snapshot, and `made`, what the replay made."""
+
+    def __init__(self, project: Project, snapshot: int, made: Path) -> None:
+        self._connection = connect()
+        spill = project.state / FOLDER / "spill"
+        self._connection.execute(f"SET temp_directory = {literal(str(spill))}")
+        lake = project.state / "lake"
+        self._connection.execute(attach_statement("lake", lake / CATALOG, lake / DATA, snapshot=snapshot))
+        self._connection.execute(attach_statement("made", made / CATALOG, made / DATA, read_only=True))
+
+    def close(self) -> None:
+        """Let both lakes go."""
+        self._connection.close()
+
+    def source(self, source: str, window: range, datasets: Sequence[str], keys: Mapping[str, Sequence[str]], examples: int) -> dict[str, Any]:
+        """Return what differs of a source: see `headrace plan --json`."""
+        now_fail, now_pass, still = self._quarantine(source, window, examples)
+        return {
+            "source": source,
+            "first": window.start,
+            "end": window.stop,
+            "messages": len(window),
+            "now_fail": now_fail,
+            "now_pass": now_pass,
+            "still_fail": still,
+            "versions": self._versions(source, window.start),
+            "datasets": [self._dataset(name, window.start, keys.get(name, ()), examples) for name in datasets],
+        }
+
+    def _rows(self, sql: str) -> list[dict[str, Any]]:
+        result = self._connection.execute(sql)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def _quarantine(self, source: str, window: range, examples: int) -> tuple[dict[str, Any], dict[str, Any], int]:
+        since = f"source = {literal(source)} AND seq >= {window.start} AND seq < {window.stop}"
+        was, now = (f"(SELECT * FROM {side}.ops.quarantine WHERE {since})" for side in ("lake", "made"))
+        (both,) = self._rows(f"SELECT count(*) AS n FROM {now} n SEMI JOIN {was} w ON n.seq = w.seq")
+        return (
+            self._failures(f"{now} n ANTI JOIN {was} w ON n.seq = w.seq", examples),
+            self._failures(f"{was} n ANTI JOIN {now} w ON n.seq = w.seq", examples),
+            both["n"],
+        )
+
+    def _failures(self, of: str, examples: int) -> dict[str, Any]:
+        reasons = self._rows(
+            "SELECT dataset, contract_version AS version, stage, code, path, count(*) AS messages "
+            f"FROM {of} GROUP BY ALL ORDER BY messages DESC, stage, code, path, dataset, version LIMIT 50"
+        )
+        (total,) = self._rows(f"SELECT count(*) AS n FROM {of}")
+        shown = self._rows(f"SELECT id, seq, stage, code, reason, path, value FROM {of} ORDER BY seq LIMIT {examples}")
+        return {"messages": total["n"], "reasons": reasons, "examples": shown}
+
+    def _versions(self, source: str, first: int) -> list[dict[str, Any]]:
+        fates = ", ".join(f'coalesce(sum("{name}"), 0)::BIGINT AS "{name}"' for name in words.COUNTS)
+        found: dict[tuple[str, str], dict[str, Any]] = {}
+        for side in ("was", "now"):
+            lake = "lake" if side == "was" else "made"
+            for row in self._rows(
+                f"SELECT dataset, contract_version AS version, {fates} FROM {lake}.ops.ledger WHERE batch_id IN "
+                f"(SELECT batch_id FROM {lake}.ops.batches WHERE source = {literal(source)} AND first_seq >= {first}) "
+                "GROUP BY ALL ORDER BY ALL"
+            ):
+                key = (row.pop("dataset"), row.pop("version"))
+                found.setdefault(key, {"dataset": key[0], "version": key[1], "was": None, "now": None})[side] = row
+        return [found[key] for key in sorted(found)]
+
+    def _dataset(self, name: str, first: int, key: Sequence[str], examples: int) -> dict[str, Any]:
+        """Return what differs of a silver table; rows of before the window differ only by being there or not."""
+        was, now = (self._columns(side, name) for side in ("lake", "made"))
+        seq, date = (column_sql(each) for each in (words.SEQ, words.EVENT_DATE))
+        left = f'lake.silver.{column_sql(name)}' if was else f"(SELECT NULL::BIGINT AS {seq}, NULL::DATE AS {date} WHERE false)"
+        right = f'made.silver.{column_sql(name)}' if now else f"(SELECT NULL::BIGINT AS {seq}, NULL::DATE AS {date} WHERE false)"
+        only = {
+            "left": f"{left} l ANTI JOIN {right} r ON l.{seq} = r.{seq}",
+            "entered": f"{right} l ANTI JOIN {left} r ON l.{seq} = r.{seq}",
+        }
+        counts: dict[str, Any] = {}
+        changed: set[dt.date] = set()
+        for what, of in only.items():
+            rows = self._rows(f"SELECT l.{date} AS day, count(*) AS n FROM {of} GROUP BY ALL")
+            counts[what] = sum(row["n"] for row in rows)
+            changed |= {row["day"] for row in rows}
+        tests = self._tests(was, now)
+        told = {"columns": [], "changed": 0, "moved": 0, "rekeyed": 0, "unchanged": 0, "examples": []}
+        rewritten = set(changed)
+        if was and now:
+            told, days, all_days = self._values(left, right, first, tests, key, examples)
+            changed |= days
+            rewritten |= all_days
+        return {
+            "dataset": name,
+            **counts,
+            **told,
+            "partitions": [str(day) for day in sorted(changed)],
+            "rewritten": [str(day) for day in sorted(rewritten)],
+        }
+
+    def _values(
+        self, left: str, right: str, first: int, tests: Mapping[str, str], key: Sequence[str], examples: int
+    ) -> tuple[dict[str, Any], set[dt.date], set[dt.date]]:
+        seq, date = (column_sql(each) for each in (words.SEQ, words.EVENT_DATE))
+        joined = f"{left} l JOIN {right} r ON l.{seq} = r.{seq} WHERE l.{seq} >= {first}"
+        differs = " OR ".join(f"({test})" for test in tests.values()) or "false"
+        moved = f"l.{date} <> r.{date}"
+        keyed = [tests[name] for name in key if name in tests]
+        rekeyed = " OR ".join(f"({test})" for test in keyed) or "false"
+        sums = "".join(f", count(*) FILTER ({test}) AS c{place}" for place, test in enumerate(tests.values()))
+        (row,) = self._rows(
+            f"SELECT count(*) AS n, count(*) FILTER (({differs}) OR {moved}) AS changed, count(*) FILTER ({moved}) AS moved, "
+            f"count(*) FILTER ({rekeyed}) AS rekeyed{sums} FROM {joined}"
+        )
+        days = self._rows(
+            f"SELECT day, bool_or(changed) AS changed FROM (SELECT unnest([l.{date}, r.{date}]) AS day, "
+            f"({differs}) OR {moved} AS changed FROM {joined}) GROUP BY ALL"
+        )
+        columns = [
+            {"column": name, "rows": row[f"c{place}"]} for place, name in enumerate(tests) if row[f"c{place}"]
+        ]
+        shown = []
+        for each in columns[:examples]:
+            column = column_sql(str(each["column"]))
+            shown += self._rows(
+                f"SELECT l.{column_sql(words.EVENT_ID)} AS id, {literal(str(each['column']))} AS column, "
+                f"{self._text('l', column, left)} AS was, {self._text('r', column, right)} AS now FROM {joined} "
+                f"AND ({tests[str(each['column'])]}) ORDER BY l.{seq} LIMIT {examples}"
+            )
+        told = {
+            "columns": columns,
+            "changed": row["changed"],
+            "moved": row["moved"],
+            "rekeyed": row["rekeyed"],
+            "unchanged": row["n"] - row["changed"],
+            "examples": shown,
+        }
+        return told, {each["day"] for each in days if each["changed"]}, {each["day"] for each in days}
+
+    def _text(self, side: str, column: str, table: str) -> str:
+        there = {name for name in self._columns(*_place(table))}
+        return f"CAST({side}.{column} AS VARCHAR)" if column.strip('"').replace('""', '"') in there else "NULL"
+
+    def _tests(self, was: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+        """Return, by column of either side, the SQL that says whether a row has another value of it."""
+        tests = {}
+        for name in dict.fromkeys([*was, *now]):
+            if name in ENVELOPE:
+                continue
+            column = column_sql(name)
+            if name not in now:
+                tests[name] = f"l.{column} IS NOT NULL"
+            elif name not in was:
+                tests[name] = f"r.{column} IS NOT NULL"
+            elif was[name] == now[name] or (_is_number(was[name]) and _is_number(now[name])):
+                tests[name] = f"l.{column} IS DISTINCT FROM r.{column}"
+            else:
+                tests[name] = f"CAST(to_json(l.{column}) AS VARCHAR) IS DISTINCT FROM CAST(to_json(r.{column}) AS VARCHAR)"
+        return tests
+
+    def _columns(self, lake: str, name: str) -> dict[str, str]:
+        rows = self._rows(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE schema_name = 'silver' "
+            f"AND database_name = {literal(lake)} AND table_name = {literal(name)} ORDER BY column_index"
+        )
+        return {row["column_name"]: row["data_type"] for row in rows}
+
+
+def _place(table: str) -> tuple[str, str]:
+    lake, _, name = table.split(".", 2)
+    return lake, name.strip('"').replace('""', '"')
+
+
+def _is_number(kind: str) -> bool:
+    return kind.partition("(")[0] in {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"}
+
+
+def compared(
+    project: Project, was: Project, snapshot: int, made: Rebuilt, windows: Mapping[str, range], examples: int
+) -> list[dict[str, Any]]:
+    """Return what differs of every source that was replayed."""
+    found = []
+    with closing(Comparison(project, snapshot, made.folder)) as comparison:
+        for name, window in windows.items():
+            both = [*was.sources[name].datasets, *project.sources[name].datasets]
+            keys = {dataset.name: [each.partition(".")[0] for each in dataset.key] for dataset in both}
+            found.append(comparison.source(name, window, list(keys), keys, examples))
+    return found
+
+
+def since_of(text: str, now: dt.datetime) -> dt.datetime | None:
+    """Return the instant that `--history` means: `30d` before now; None for `all`. Raises `InputError`."""
+    from headrace.durations import parse_duration
+
+    if text == "all":
+        return None
+    try:
+        return now - parse_duration(text)
+    except ValueError as problem:
+        raise InputError(f"--history {text}: {problem}", at="--history", fix="30d, 12h, or all") from problem
+
+
+def speed(messages: int, began: float) -> float:
+    """Return messages a second since an instant of the monotonic clock."""
+    return messages / max(time.monotonic() - began, 1e-3)

@@ -1,0 +1,220 @@
+"""Making a plan: every layer asked in turn, then history if that was asked for; nothing is changed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import headrace
+from headrace.governance.lineage_sql import Ref
+from headrace.lake.reader import open_reader
+from headrace.runtime.deployment import now
+from headrace.runtime.inputs import inputs as warehouse_inputs
+from headrace.runtime.plan import history
+from headrace.runtime.plan.deployed import Deployed, deployed, digest_of
+from headrace.runtime.plan.document import sealed
+from headrace.runtime.plan.estimate import estimate
+from headrace.runtime.plan.gold_models import model_changes
+from headrace.runtime.plan.silver_tables import table_changes
+from headrace.runtime.plan.sources import changed
+from headrace.warehouse.rendering import dbt_files
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping
+
+    from headrace.config.project import Project
+    from headrace.lake.reader import LakeReader
+    from headrace.runtime.rebuild.silver import Rebuilt
+
+EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a plan is to look at: with `history`, what is replayed since an instant (None: all of it)."""
+
+    history: bool = False
+    since: dt.datetime | None = None
+    examples: int = EXAMPLES
+
+
+@dataclass(frozen=True)
+class Made:
+    """A plan, and, while it is held, the lake that its replay made; `first` has from where on, by source."""
+
+    document: dict[str, Any]
+    rebuilt: Rebuilt | None
+    was: Deployed
+    windows: Mapping[str, range]
+
+
+def plan(project: Project, ask: Ask = Ask()) -> dict[str, Any]:  # noqa: B008 - frozen
+    """Return the plan of a project: the documented shape of `headrace plan --json`."""
+    with planned(project, ask) as made:
+        return made.document
+
+
+@contextmanager
+def planned(project: Project, ask: Ask, windows: Mapping[str, range] | None = None) -> Iterator[Made]:
+    """Make a plan, and keep what its replay made until the block ends. `windows` are those of an earlier plan."""
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder, open_reader(project.state / "lake") as lake:
+        snapshot = lake.pin() if lake is not None else None
+        was = deployed(project, lake, Path(folder))
+        names = history.redecided(was.project, project) if ask.history else []
+        if windows is None:
+            windows = {}
+            for name in names:
+                found = history.window(lake, name, ask.since) if lake is not None else None
+                if found is not None and len(found):
+                    windows[name] = found
+        said = read_inputs(project, lake, was, windows)
+        if lake is None or snapshot is None or was.project is None or not windows:
+            yield Made(_document(project, ask, said, was, lake, [], began), None, was, {})
+            return
+        history.refuse_new_lookups(was.project, project, list(windows))
+        with history.replayed(project, lake, windows) as rebuilt:
+            replayed_in = time.monotonic() - began
+            found = history.compared(project, was.project, snapshot, rebuilt, windows, ask.examples)
+            document = _document(project, ask, said, was, lake, found, began, replayed_in)
+            yield Made(document, rebuilt, was, windows)
+
+
+def read_inputs(
+    project: Project, lake: LakeReader | None, was: Deployed, windows: Mapping[str, range]
+) -> dict[str, Any]:
+    """Return the digests of all that a plan is made of."""
+    return {
+        "project": project.name,
+        "environment": project.environment,
+        "files": project.digest,
+        "models": digest_of(dbt_files(warehouse_inputs(project))),
+        "deployed": was.digest,
+        "deployed_models": was.models_digest,
+        "code_version": headrace.__version__,
+        "history": {name: _history(lake, name, each) for name, each in windows.items() if lake is not None},
+    }
+
+
+def _history(lake: LakeReader, source: str, window: range) -> dict[str, Any]:
+    """Return a window, and the digest of every batch of its source: taken under what, and with what outcome."""
+    rows = lake.rows(
+        "SELECT first_seq, next_seq, deployment, lookups, digests FROM lake.ops.batches WHERE source = ? ORDER BY ALL",
+        [source],
+    )
+    said = hashlib.sha256(json.dumps(rows, default=str, sort_keys=True).encode()).hexdigest()
+    return {"first": window.start, "end": max((row["next_seq"] for row in rows), default=0), "batches": said}
+
+
+def _document(
+    project: Project,
+    ask: Ask,
+    said: dict[str, Any],
+    was: Deployed,
+    lake: LakeReader | None,
+    replayed: list[dict[str, Any]],
+    began: float,
+    replayed_in: float = 0.0,
+) -> dict[str, Any]:
+    whole = {each["dataset"] for one in replayed if one["first"] == 0 for each in one["datasets"]}
+    changes = changed(was.project, project)
+    tables = table_changes(was.project, project, lake, whole)
+    models = model_changes(was, project, lake, tables, _other_values(replayed), _other_rows(replayed))
+    contracts = contract_changes(was.project, project)
+    breaking = _breaking(contracts, tables, models, replayed, was)
+    partitions = {
+        each["dataset"]: each["rewritten"] for one in replayed for each in one["datasets"] if each["rewritten"]
+    }
+    return sealed(
+        {
+            "made_at": now().isoformat(),
+            "inputs": said,
+            "first": not was.digest,
+            "undeployable": was.problem,
+            "changes": changes,
+            "contracts": contracts,
+            "tables": tables,
+            "models": models,
+            "history": {"asked": ask.history, "since": ask.since, "sources": replayed},
+            "partitions": partitions,
+            "breaking": breaking,
+            "nothing": not (changes or contracts or tables or models or _is_new(project, said)),
+            "estimate": estimate(project, lake, replayed, replayed_in, time.monotonic() - began),
+        }
+    )
+
+
+def _is_new(project: Project, said: Mapping[str, Any]) -> bool:
+    """Whether anything differs at all: a digest covers what no layer shows, such as a seed's rows."""
+    return project.digest != said["deployed"] or said["models"] != said["deployed_models"]
+
+
+def _other_values(replayed: list[dict[str, Any]]) -> list[Ref]:
+    """Return the columns of silver that hold other values, by the replay."""
+    return [
+        Ref(f"silver.{each['dataset']}", column["column"].lower())
+        for one in replayed
+        for each in one["datasets"]
+        for column in each["columns"]
+    ]
+
+
+def _other_rows(replayed: list[dict[str, Any]]) -> set[str]:
+    """Return the silver tables into which rows come, or out of which they go, by the replay."""
+    return {
+        f"silver.{each['dataset']}"
+        for one in replayed
+        for each in one["datasets"]
+        if each["left"] or each["entered"] or each["moved"]
+    }
+
+
+def contract_changes(was: Project | None, now: Project) -> list[dict[str, Any]]:
+    """Return the contracts that are others: what changed in each, by rule, with the verdict for readers and writers."""
+    then = {each.name: each for source in was.sources.values() for each in source.datasets} if was is not None else {}
+    here = {each.name: each for source in now.sources.values() for each in source.datasets}
+    found: list[dict[str, Any]] = []
+    for name in sorted(then.keys() | here.keys()):
+        old, new = then.get(name), here.get(name)
+        if was is None or old == new or (old is not None and new is not None and old.contract == new.contract):
+            continue
+        found.append(
+            {
+                "dataset": name,
+                "action": "added" if old is None else "removed" if new is None else "changed",
+                "was": old.contract.version if old is not None else "",
+                "now": new.contract.version if new is not None else "",
+                "changes": _compared(old.contract.schema, new.contract.schema) if old and new else [],
+                "upcast": bool(new is not None and new.upcasts),
+            }
+        )
+    return found
+
+
+def _compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return []
+
+
+def _breaking(
+    contracts: list[dict[str, Any]],
+    tables: Any,
+    models: Any,
+    replayed: list[dict[str, Any]],
+    was: Deployed,
+) -> list[str]:
+    found = [f"what is deployed does not load any more: {was.problem}"] if was.problem else []
+    found += [f"{each['table']} cannot be: {each['why']}" for each in tables if each["action"] == "refused"]
+    found += [f"{each['model']} breaks: {each['breaks']}" for each in models if each["breaks"]]
+    for one in replayed:
+        if one["now_fail"]["messages"]:
+            found.append(
+                f"{one['now_fail']['messages']:,} of {one['messages']:,} messages of {one['source']} would fail"
+            )
+    return found
