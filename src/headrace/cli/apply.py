@@ -17,7 +17,9 @@ def run(
         Path | None,
         typer.Argument(metavar="PLAN", help="The file of a plan (default: one made now, without history)."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say whether the plan still holds; change nothing.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say whether the plan still holds; change nothing.")
+    ] = False,
     project: ProjectDir = None,
     env: EnvName = None,
     as_json: AsJson = False,
@@ -39,7 +41,8 @@ def run(
         check(opened, document)
         nothing = {"deployed": False, "decided": False, "messages": 0, "partitions": {}}
         output.show(
-            {"plan": document["digest"], **nothing, "dry_run": True}, lambda: output.line("the plan holds: apply would do it")
+            {"plan": document["digest"], **nothing, "dry_run": True},
+            lambda: output.line("the plan holds: apply would do it"),
         )
         return
     if document["inputs"]["history"]:

@@ -25,9 +25,11 @@ def run(
         typer.Option("--history", metavar="WINDOW", help="Replay this much of the past, too: 30d, 12h, or all."),
     ] = None,
     since: Annotated[
-        str | None, typer.Option("--since", metavar="DATE", help="Replay what was committed since this day or instant.")
+        str | None, typer.Option("--since", metavar="DATE", help="Replay what came since this day or instant.")
     ] = None,
-    examples: Annotated[int, typer.Option("--examples", metavar="N", min=0, help="How many events to name of each kind.")] = 5,
+    examples: Annotated[
+        int, typer.Option("--examples", metavar="N", min=0, help="How many events to name of each kind.")
+    ] = 5,
     file: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="Write the plan here (default: below the state).")
     ] = None,
@@ -35,7 +37,7 @@ def run(
     env: EnvName = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show what `apply` would change: sources, contracts, tables, models, and what became of history under the new rules.
+    """Show what `apply` would change: sources, contracts, tables, models, and what history is under the new rules.
 
     Nothing is changed. Exits 0 where nothing breaks, 1 where something does. With --json the plan as it is written to
     its file: {"format", "digest", "made_at", "inputs", "first", "changes": [{"layer", "name", "action", "at", "keys":
@@ -71,7 +73,9 @@ def ask(history: str | None, since: str | None, examples: int) -> Ask:
         try:
             instant = dt.datetime.fromisoformat(since)
         except ValueError as problem:
-            raise InputError(f"{since!r} is no day", at="--since", fix="2026-11-01, or 2026-11-01T12:00:00Z") from problem
+            raise InputError(
+                f"{since!r} is no day", at="--since", fix="2026-11-01, or 2026-11-01T12:00:00Z"
+            ) from problem
         return Ask(True, instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC), examples)
     return Ask(False, None, examples) if history is None else Ask(True, since_of(history, now()), examples)
 
@@ -129,12 +133,19 @@ def _tables(output: Output, tables: list[dict[str, Any]]) -> None:
 def _models(output: Output, models: list[dict[str, Any]]) -> None:
     for each in models:
         sign = "!" if each["breaks"] else _SIGNS.get(each["action"], "~")
-        output.line(f"{sign} model {each['model']}: {'breaks' if each['breaks'] else each['action']}  {each['at']}", "bold")
+        output.line(
+            f"{sign} model {each['model']}: {'breaks' if each['breaks'] else each['action']}  {each['at']}", "bold"
+        )
         if each["breaks"]:
             output.line(f"    {each['breaks']}", "red")
         for column in each["columns"][:NAMES_SHOWN]:
             kinds = " → ".join(filter(None, (column["was"], column["now"])))
-            said = {"type": "has another type:", "values": "has other values", "added": "is added:", "removed": "is gone:"}
+            said = {
+                "type": "has another type:",
+                "values": "has other values",
+                "added": "is added:",
+                "removed": "is gone:",
+            }
             output.line(f"    {column['column']} {said[column['change']]} {kinds}  {column['at']}".rstrip())
         _more(output, each["columns"], NAMES_SHOWN)
         if each["rows"]:
@@ -150,8 +161,8 @@ def _history(output: Output, sources: list[dict[str, Any]]) -> None:
         share = 100 * one["now_fail"]["messages"] / max(1, one["messages"])
         output.line(f"history of {one['source']}: {one['messages']:,} messages replayed", "bold")
         output.line(
-            f"    {one['now_fail']['messages']:,} would now fail ({share:.2f} %), {one['now_pass']['messages']:,} would now "
-            f"pass, {one['still_fail']:,} fail as before"
+            f"    {one['now_fail']['messages']:,} would now fail ({share:.2f} %), "
+            f"{one['now_pass']['messages']:,} would now pass, {one['still_fail']:,} fail as before"
         )
         for what, sign in (("now_fail", "fails"), ("now_pass", "passes, failed")):
             for reason in one[what]["reasons"][:3]:
@@ -161,8 +172,9 @@ def _history(output: Output, sources: list[dict[str, Any]]) -> None:
                 output.line(f"      headrace explain {event['id']}   {event['reason']}")
         for each in one["datasets"]:
             output.line(
-                f"    silver.{each['dataset']}: {each['entered']:,} rows enter, {each['left']:,} leave, {each['changed']:,} "
-                f"change, {each['unchanged']:,} stay; {len(each['partitions'])} partitions: {_dates(each['partitions'])}"
+                f"    silver.{each['dataset']}: {each['entered']:,} rows enter, {each['left']:,} leave, "
+                f"{each['changed']:,} change, {each['unchanged']:,} stay; "
+                f"{len(each['partitions'])} partitions change: {_dates(each['partitions']) or 'none'}"
             )
             for column in each["columns"]:
                 output.line(f"      {column['column']}: {column['rows']:,} other values")

@@ -342,13 +342,13 @@ class DuckLake:
     # ---- history decided again ---------------------------------------------------------------------------------------
 
     def decide_again(
-        self, made: Path, histories: Sequence[History], datasets: Sequence[Dataset], deployment: pa.Table | None
+        self, made: Path, histories: Sequence[History], datasets: Sequence[Dataset], ops: Mapping[str, pa.Table]
     ) -> None:
         """Put what a scratch lake made of some sources' history in the place of what was decided before, all at once.
 
         In one transaction: silver tables become what these datasets want, rows are taken out and put in, and what was
         recorded of the batches from `first` on (`ops.batches`, ledger, superseded, quarantine) is what the scratch lake
-        recorded. A quarantined message that stays so keeps its status. `deployment` is recorded with it.
+        recorded. A quarantined message that stays so keeps its status. `ops` are rows that are recorded with it.
         """
         self._check_thread()
         with _mapped("decide again", self.folder):
@@ -362,7 +362,7 @@ class DuckLake:
                     for table in (tables.silver(dataset) for dataset in datasets if dataset.name in rewritten)
                     if (existing := self._columns(table)) is not None
                 }
-                for table, existing in self._checked(datasets, dropped, marked):
+                for table, existing in self._remaining(datasets, dropped):
                     evolution.check(table, existing, marked)
                 prepared = [swap.prepare(each) for each in histories]
                 named = [*(f"silver.{name}" for each in histories for name in each.datasets), *OPS]
@@ -380,15 +380,15 @@ class DuckLake:
                     self._evolve([(table, self._columns(table)) for table in map(tables.silver, datasets)])
                     for each, said in zip(histories, prepared, strict=True):
                         swap.put_in(each, said)
-                    if deployment is not None:
-                        self._query(f"INSERT INTO {tables.DEPLOYMENTS.sql} BY NAME FROM added", added=deployment)
+                    for name, rows in ops.items():
+                        self._query(f"INSERT INTO lake.{name} BY NAME FROM added", added=rows)
                     reach("lake.decide.after")
             finally:
                 self._connection.execute("DETACH made")
         self._knowledge = Knowledge(self._query)
 
-    def _checked(
-        self, datasets: Sequence[Dataset], dropped: Mapping[str, Sequence[str]], marked: Mapping[str, Set[str]]
+    def _remaining(
+        self, datasets: Sequence[Dataset], dropped: Mapping[str, Sequence[str]]
     ) -> list[tuple[Table, pa.Schema]]:
         """Return the tables that there are, without what is dropped of them."""
         found = []

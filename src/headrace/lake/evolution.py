@@ -43,8 +43,9 @@ def decide(table: str, existing: pa.Schema, wanted: pa.Schema) -> list[AddColumn
 
 
 def replaced(table: Table, existing: pa.Schema, json_columns: Mapping[str, Set[str]]) -> list[str]:
-    """Return the columns that there are and that cannot become what is wanted: where every row is written anew, they
-    are dropped, and those of their names are added.
+    """Return the columns that there are and that cannot become what is wanted.
+
+    Where every row is written anew, they are dropped, and those of their names are added.
     """
     marked = json_columns.get(table.table_name, frozenset())
     gone = []

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-OPS = ("ops.batches", "ops.ledger", "ops.superseded", "ops.quarantine", "ops.deployments")
+OPS = ("ops.batches", "ops.ledger", "ops.superseded", "ops.quarantine", "ops.deployments", "ops.contracts")
 """The ops tables that deciding again writes. Positions stay: what was taken from the bus was taken."""
 
 _OF_BATCHES = (tables.LEDGER, tables.SUPERSEDED, tables.QUARANTINE)
@@ -43,7 +43,7 @@ class Swap:
         self._query = query
 
     def prepare(self, history: History) -> dict[str, pa.Table]:
-        """Read what will be gone: which batches there were, which partitions lose rows, what people did in quarantine."""
+        """Read what will be gone: the batches, the partitions that lose rows, what people did in quarantine."""
         since = f"source = {literal(history.source)} AND first_seq >= {history.first}"
         batches = self._query(f"SELECT batch_id FROM {tables.BATCHES.sql} WHERE {since}")
         status = self._query(
@@ -51,7 +51,7 @@ class Swap:
             f"WHERE source = {literal(history.source)} AND status <> 'open' GROUP BY seq"
         )
         parts = [
-            f"SELECT DISTINCT {literal(dataset)} AS dataset, \"{words.EVENT_DATE}\" AS event_date "
+            f'SELECT DISTINCT {literal(dataset)} AS dataset, "{words.EVENT_DATE}" AS event_date '
             f"FROM lake.silver.{_quoted(dataset)} {self._gone(history, dataset)}"
             for dataset in history.datasets
             if self._is_there("lake", dataset)
@@ -63,26 +63,22 @@ class Swap:
         """Take out the rows of silver that were decided in this history, or lost to one that was."""
         for dataset in history.datasets:
             if dataset in there:
-                self._connection.execute(
-                    f"DELETE FROM lake.silver.{_quoted(dataset)} {self._gone(history, dataset)}"
-                )
+                self._connection.execute(f"DELETE FROM lake.silver.{_quoted(dataset)} {self._gone(history, dataset)}")
 
     def put_in(self, history: History, said: dict[str, pa.Table]) -> None:
         """Put in what the scratch lake has, in silver and in the records of the batches."""
         for dataset in history.datasets:
             if self._is_there("made", dataset):
-                table = _quoted(dataset)
+                name = _quoted(dataset)
                 self._connection.execute(
-                    f"INSERT INTO lake.silver.{table} BY NAME SELECT * FROM made.silver.{table} "
+                    f"INSERT INTO lake.silver.{name} BY NAME SELECT * FROM made.silver.{name} "
                     f'WHERE "{words.SEQ}" >= {history.first} '
-                    f'OR "{words.SEQ}" NOT IN (SELECT "{words.SEQ}" FROM lake.silver.{table})'
+                    f'OR "{words.SEQ}" NOT IN (SELECT "{words.SEQ}" FROM lake.silver.{name})'
                 )
         since = f"source = {literal(history.source)} AND first_seq >= {history.first}"
         mine = f"SELECT batch_id FROM made.ops.batches WHERE {since}"
         for table in _OF_BATCHES:
-            self._query(
-                f"DELETE FROM {table.sql} WHERE batch_id IN (SELECT batch_id FROM gone)", gone=said["batches"]
-            )
+            self._query(f"DELETE FROM {table.sql} WHERE batch_id IN (SELECT batch_id FROM gone)", gone=said["batches"])
         for table in (tables.LEDGER, tables.SUPERSEDED):
             names = ", ".join(_quoted(name) for name in table.columns.names)
             self._connection.execute(

@@ -201,8 +201,8 @@ DEPLOYMENTS = Table(
 )
 """The project's files as `up` or `apply` took them: `files` is a JSON object of path to text, and so is `models`.
 
-A row is added whenever they are others than those of the row before: the newest is what is deployed, and a digest may be
-there more than once. `models` has the files of dbt, and of each seed its columns and digest; null in deployments of
+A row is added whenever they are others than those of the row before: the newest is what is deployed, and a digest may
+be there more than once. `models` has the files of dbt, and of each seed its columns and digest; null in deployments of
 before they were recorded.
 
 `variables` is one of the HEADRACE_ settings that were set, by name: some of them decide what becomes of an event. Null

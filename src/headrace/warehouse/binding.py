@@ -1,4 +1,4 @@
-"""Binding models to columns without rows: which types their columns have, and whether their SQL still fits its inputs."""
+"""Binding models to columns without rows: which types their columns have, and whether their SQL fits its inputs."""
 
 from __future__ import annotations
 

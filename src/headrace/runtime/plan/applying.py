@@ -19,7 +19,7 @@ from headrace.lake.ducklake import DuckLake
 from headrace.lake.history import History
 from headrace.lake.reader import open_reader
 from headrace.runtime import control
-from headrace.runtime.deployment import deployment_rows, recorded, take
+from headrace.runtime.deployment import recorded, records, refuse_changed_versions, take
 from headrace.runtime.plan.deployed import deployed
 from headrace.runtime.plan.document import stale
 from headrace.runtime.plan.making import Ask, Made, planned, read_inputs
@@ -60,9 +60,7 @@ def apply(project: Project, document: Mapping[str, Any]) -> Applied:
             at=str(project.state),
             fix="stop it with Ctrl-C, which drains it; apply; then start it again: it takes the new files",
         )
-    windows = {
-        name: range(each["first"], each["end"]) for name, each in (document["inputs"]["history"] or {}).items()
-    }
+    windows = {name: range(each["first"], each["end"]) for name, each in (document["inputs"]["history"] or {}).items()}
     if not windows:
         with closing(DuckLake(project.state / "lake")) as lake:
             check(project, document)
@@ -100,16 +98,15 @@ def _swap(project: Project, lake: DuckLake, made: Made) -> None:
             name,
             window.start,
             tuple(
-                dict.fromkeys(
-                    each.name for side in (made.was.project, project) for each in side.sources[name].datasets
-                )
+                dict.fromkeys(each.name for side in (made.was.project, project) for each in side.sources[name].datasets)
             ),
             project.digest,
         )
         for name, window in made.windows.items()
     ]
     datasets = [dataset for source in project.sources.values() for dataset in source.datasets]
-    lake.decide_again(made.rebuilt.folder, histories, datasets, deployment_rows(recorded(project)))
+    refuse_changed_versions(project, lake)
+    lake.decide_again(made.rebuilt.folder, histories, datasets, records(project, lake))
 
 
 def _is_done(project: Project, document: Mapping[str, Any]) -> bool:
@@ -126,8 +123,8 @@ def _is_done(project: Project, document: Mapping[str, Any]) -> bool:
             return False
         for name, each in (said["history"] or {}).items():
             other = lake.rows(
-                "SELECT 1 FROM lake.ops.batches WHERE source = ? AND next_seq > ? AND first_seq < ? AND deployment <> ? "
-                "LIMIT 1",
+                "SELECT 1 FROM lake.ops.batches WHERE source = ? AND next_seq > ? AND first_seq < ? "
+                "AND deployment <> ? LIMIT 1",
                 [name, each["first"], each["end"], project.digest],
             )
             if other:

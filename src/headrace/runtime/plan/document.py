@@ -21,7 +21,7 @@ LARGEST_BYTES = 256 << 20
 
 
 def sealed(document: dict[str, Any]) -> dict[str, Any]:
-    """Return a plan with its digest: that of its inputs, and of what it says will change, but not of when it was made."""
+    """Return a plan with its digest: that of its inputs and of what it says, but not of when it was made."""
     said = {name: each for name, each in document.items() if name not in {"digest", "made_at", "estimate"}}
     digest = hashlib.sha256(json.dumps(said, sort_keys=True, default=str).encode()).hexdigest()
     return {"format": FORMAT, "digest": digest, **document}
@@ -40,7 +40,9 @@ def write(project: Project, document: Mapping[str, Any], file: Path | None) -> P
         written.replace(file)
         sync(file.parent)
     except OSError as problem:
-        raise InputError(f"the plan cannot be written: {problem.strerror}", at=str(file), fix="name another file") from problem
+        raise InputError(
+            f"the plan cannot be written: {problem.strerror}", at=str(file), fix="name another file"
+        ) from problem
     return file
 
 
@@ -51,9 +53,13 @@ def read(file: Path) -> dict[str, Any]:
             raise InputError("the file is too large for a plan", at=str(file), fix="headrace plan makes one")
         document = json.loads(file.read_text(encoding="utf-8"))
     except OSError as problem:
-        raise InputError(f"the plan cannot be read: {problem.strerror}", at=str(file), fix="headrace plan makes one") from problem
+        raise InputError(
+            f"the plan cannot be read: {problem.strerror}", at=str(file), fix="headrace plan makes one"
+        ) from problem
     except ValueError as problem:
-        raise InputError("the file is not a plan: it is not JSON", at=str(file), fix="headrace plan makes one") from problem
+        raise InputError(
+            "the file is not a plan: it is not JSON", at=str(file), fix="headrace plan makes one"
+        ) from problem
     if not isinstance(document, dict) or document.get("format") != FORMAT or "inputs" not in document:
         raise InputError(f"the file is not a plan of format {FORMAT}", at=str(file), fix="headrace plan makes one")
     bare = {name: each for name, each in document.items() if name not in {"format", "digest"}}
@@ -75,7 +81,6 @@ def stale(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     }
     found = [said for name, said in words.items() if was.get(name) != now.get(name)]
     before, after = was.get("history") or {}, now.get("history") or {}
-    for source in sorted(before.keys() | after.keys()):
-        if before.get(source) != after.get(source):
-            found.append(f"the history of {source}: messages were taken, or decided again, since")
+    others = (source for source in sorted(before.keys() | after.keys()) if before.get(source) != after.get(source))
+    found += [f"the history of {source}: messages were taken, or decided again, since" for source in others]
     return found

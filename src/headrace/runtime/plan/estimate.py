@@ -1,7 +1,8 @@
-"""How long an apply takes, and what it costs, told from what was measured: the replay just made, or the last batches."""
+"""How long an apply takes, and what it costs, by what was measured: the replay just made, or the last batches."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -46,13 +47,14 @@ def _of_batches(lake: LakeReader | None) -> tuple[float, str]:
     """Return messages a second between the last commits that followed each other at once."""
     rows = (
         lake.rows(
-            f"SELECT committed_at, next_seq - first_seq AS n FROM lake.ops.batches ORDER BY committed_at DESC LIMIT {BATCHES}"
+            "SELECT committed_at, next_seq - first_seq AS n FROM lake.ops.batches "
+            f"ORDER BY committed_at DESC LIMIT {BATCHES}"
         )
         if lake is not None
         else []
     )
     messages, seconds = 0, 0.0
-    for later, earlier in zip(rows, rows[1:], strict=False):
+    for later, earlier in pairwise(rows):
         gap = (later["committed_at"] - earlier["committed_at"]).total_seconds()
         if 0 < gap <= TOGETHER_SECS:
             messages, seconds = messages + later["n"], seconds + gap

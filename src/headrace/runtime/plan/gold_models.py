@@ -73,7 +73,9 @@ def model_changes(
     graph = lineage(now, list(after.values()), cache)
     old = graph if was.project is None else lineage(was.project, list(before.values()), cache)
     cache.keep()
-    altered = {Ref(each["table"], column["column"].lower()) for each in tables for column in each["columns"]} | set(values)
+    altered = {Ref(each["table"], column["column"].lower()) for each in tables for column in each["columns"]} | set(
+        values
+    )
     ways = {**old.reached(altered), **graph.reached(altered)}
     reached: dict[str, list[Ref]] = {}
     for ref in sorted(ways):
@@ -83,8 +85,9 @@ def model_changes(
     shifted = {name for each in rows for name in graph.dependents(each) if name in after}
     told |= shifted
     told |= {name for each in edited & after.keys() for name in graph.dependents(each) if name in after}
-    types_before, types_after = _bound(told, before, _silver(was.project or now, lake)), _bound(
-        told, after, _silver(now, lake, tables)
+    types_before, types_after = (
+        _bound(told, before, _silver(was.project or now, lake)),
+        _bound(told, after, _silver(now, lake, tables)),
     )
     found = []
     for name in sorted(told):
@@ -121,9 +124,8 @@ def _change(
                 columns.append({"column": column, "change": change, "was": was, "now": now, "at": ""})
     known = {each["column"] for each in columns}
     by_value = [ref for ref in reached.get(name, ()) if "value" in ways[ref] and ref.column != ALL]
-    for ref in by_value:
-        if action != "removed" and ref.column not in known:
-            columns.append({"column": ref.column, "change": "values", "was": "", "now": "", "at": ""})
+    others = [ref.column for ref in by_value if action != "removed" and ref.column not in known]
+    columns += [{"column": column, "change": "values", "was": "", "now": "", "at": ""} for column in others]
     table = graph.tables.get(name)
     for each in columns:
         each["at"] = table.at(each["column"]) if table is not None else ""
@@ -145,7 +147,9 @@ def _change(
     }
 
 
-def _bound(told: Iterable[str], known: Mapping[str, Model], tables: Mapping[str, Mapping[str, str]]) -> dict[str, Bound]:
+def _bound(
+    told: Iterable[str], known: Mapping[str, Model], tables: Mapping[str, Mapping[str, str]]
+) -> dict[str, Bound]:
     """Bind these models and all that they read."""
     wanted: dict[str, None] = {}
     done: set[str] = set()

@@ -6,7 +6,6 @@ it makes lies in a lake of its own, so nothing is written to the project's. What
 
 from __future__ import annotations
 
-import datetime as dt
 import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,12 +16,12 @@ from headrace.errors import ConfigError, InputError
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.runtime.rebuild.silver import FOLDER, rebuilt
 from headrace.stages.canonical import column_sql
+from headrace.stages.masking import Maskings
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-    import duckdb
 
     from headrace.config.project import Project
     from headrace.config.source import Source
@@ -36,22 +35,34 @@ def redecided(was: Project | None, now: Project) -> list[str]:
     """Return the sources of which the new files may decide otherwise; those that are new have no history."""
     if was is None:
         return []
-    return [name for name, source in now.sources.items() if name in was.sources and _rules(was.sources[name]) != _rules(source)]
+    return [
+        name
+        for name, source in now.sources.items()
+        if name in was.sources and _rules(was.sources[name]) != _rules(source)
+    ]
 
 
 def _rules(source: Source) -> object:
-    settings = source.settings.model_dump()
-    return (source.spec.model_dump(by_alias=True), [repr(dataset) for dataset in source.datasets], settings)
+    """Return all that decides what becomes of a message."""
+    tables = [each.model_dump() for each in source.spec.ingestion.tables]
+    return source.message_format, repr(source.csv), tables, repr(source.datasets), source.settings.timezone
 
 
 def window(lake: LakeReader, source: str, since: dt.datetime | None) -> range | None:
-    """Return the messages of a source from an instant on, rounded down to the first of a batch; None: there are none."""
-    where = "" if since is None else f" AND committed_at >= TIMESTAMPTZ '{since.isoformat()}'"
+    """Return the messages of a source that came since an instant, from the first of a batch on; None: no message."""
+    mine = f"WHERE source = {literal(source)}"
+    first = "0"
+    if since is not None:
+        day = f"DATE '{since.date()}'"
+        first = (
+            f"(SELECT min(seq) FROM lake.bronze.messages {mine} AND ingest_date >= {day} "
+            f"AND ingest_time >= TIMESTAMPTZ '{since.isoformat()}')"
+        )
     (row,) = lake.rows(
-        f"SELECT min(first_seq) AS first, (SELECT max(next_seq) FROM lake.ops.batches WHERE source = {literal(source)}) "
-        f"AS stop FROM lake.ops.batches WHERE source = {literal(source)}{where}"
+        f"SELECT min(first_seq) FILTER (next_seq > {first}) AS start, max(next_seq) AS stop "
+        f"FROM lake.ops.batches {mine}"
     )
-    return range(row["first"], row["stop"]) if row["first"] is not None else None
+    return range(row["start"], row["stop"]) if row["start"] is not None else None
 
 
 def refuse_new_lookups(was: Project, now: Project, names: Sequence[str]) -> None:
@@ -102,7 +113,9 @@ class Comparison:
         """Let both lakes go."""
         self._connection.close()
 
-    def source(self, source: str, window: range, datasets: Sequence[str], keys: Mapping[str, Sequence[str]], examples: int) -> dict[str, Any]:
+    def source(
+        self, source: str, window: range, datasets: Sequence[str], keys: Mapping[str, Sequence[str]], examples: int
+    ) -> dict[str, Any]:
         """Return what differs of a source: see `headrace plan --json`."""
         now_fail, now_pass, still = self._quarantine(source, window, examples)
         return {
@@ -159,8 +172,16 @@ class Comparison:
         """Return what differs of a silver table; rows of before the window differ only by being there or not."""
         was, now = (self._columns(side, name) for side in ("lake", "made"))
         seq, date = (column_sql(each) for each in (words.SEQ, words.EVENT_DATE))
-        left = f'lake.silver.{column_sql(name)}' if was else f"(SELECT NULL::BIGINT AS {seq}, NULL::DATE AS {date} WHERE false)"
-        right = f'made.silver.{column_sql(name)}' if now else f"(SELECT NULL::BIGINT AS {seq}, NULL::DATE AS {date} WHERE false)"
+        left = (
+            f"lake.silver.{column_sql(name)}"
+            if was
+            else f"(SELECT NULL::BIGINT AS {seq}, NULL::DATE AS {date} WHERE false)"
+        )
+        right = (
+            f"made.silver.{column_sql(name)}"
+            if now
+            else f"(SELECT NULL::BIGINT AS {seq}, NULL::DATE AS {date} WHERE false)"
+        )
         only = {
             "left": f"{left} l ANTI JOIN {right} r ON l.{seq} = r.{seq}",
             "entered": f"{right} l ANTI JOIN {left} r ON l.{seq} = r.{seq}",
@@ -197,16 +218,14 @@ class Comparison:
         rekeyed = " OR ".join(f"({test})" for test in keyed) or "false"
         sums = "".join(f", count(*) FILTER ({test}) AS c{place}" for place, test in enumerate(tests.values()))
         (row,) = self._rows(
-            f"SELECT count(*) AS n, count(*) FILTER (({differs}) OR {moved}) AS changed, count(*) FILTER ({moved}) AS moved, "
-            f"count(*) FILTER ({rekeyed}) AS rekeyed{sums} FROM {joined}"
+            f"SELECT count(*) AS n, count(*) FILTER (({differs}) OR {moved}) AS changed, "
+            f"count(*) FILTER ({moved}) AS moved, count(*) FILTER ({rekeyed}) AS rekeyed{sums} FROM {joined}"
         )
         days = self._rows(
             f"SELECT day, bool_or(changed) AS changed FROM (SELECT unnest([l.{date}, r.{date}]) AS day, "
             f"({differs}) OR {moved} AS changed FROM {joined}) GROUP BY ALL"
         )
-        columns = [
-            {"column": name, "rows": row[f"c{place}"]} for place, name in enumerate(tests) if row[f"c{place}"]
-        ]
+        columns = [{"column": name, "rows": row[f"c{place}"]} for place, name in enumerate(tests) if row[f"c{place}"]]
         shown = []
         for each in columns[:examples]:
             column = column_sql(str(each["column"]))
@@ -226,7 +245,7 @@ class Comparison:
         return told, {each["day"] for each in days if each["changed"]}, {each["day"] for each in days}
 
     def _text(self, side: str, column: str, table: str) -> str:
-        there = {name for name in self._columns(*_place(table))}
+        there = self._columns(*_place(table))
         return f"CAST({side}.{column} AS VARCHAR)" if column.strip('"').replace('""', '"') in there else "NULL"
 
     def _tests(self, was: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
@@ -243,7 +262,9 @@ class Comparison:
             elif was[name] == now[name] or (_is_number(was[name]) and _is_number(now[name])):
                 tests[name] = f"l.{column} IS DISTINCT FROM r.{column}"
             else:
-                tests[name] = f"CAST(to_json(l.{column}) AS VARCHAR) IS DISTINCT FROM CAST(to_json(r.{column}) AS VARCHAR)"
+                tests[name] = (
+                    f"CAST(to_json(l.{column}) AS VARCHAR) IS DISTINCT FROM CAST(to_json(r.{column}) AS VARCHAR)"
+                )
         return tests
 
     def _columns(self, lake: str, name: str) -> dict[str, str]:
@@ -260,7 +281,16 @@ def _place(table: str) -> tuple[str, str]:
 
 
 def _is_number(kind: str) -> bool:
-    return kind.partition("(")[0] in {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"}
+    return kind.partition("(")[0] in {
+        "TINYINT",
+        "SMALLINT",
+        "INTEGER",
+        "BIGINT",
+        "HUGEINT",
+        "FLOAT",
+        "DOUBLE",
+        "DECIMAL",
+    }
 
 
 def compared(
@@ -272,7 +302,13 @@ def compared(
         for name, window in windows.items():
             both = [*was.sources[name].datasets, *project.sources[name].datasets]
             keys = {dataset.name: [each.partition(".")[0] for each in dataset.key] for dataset in both}
-            found.append(comparison.source(name, window, list(keys), keys, examples))
+            told = comparison.source(name, window, list(keys), keys, examples)
+            masked = Maskings(both)
+            for dataset in told["datasets"]:
+                for each in dataset["examples"]:
+                    for side in ("was", "now"):
+                        each[side] = masked[dataset["dataset"]].field(each["column"], each[side])
+            found.append(told)
     return found
 
 

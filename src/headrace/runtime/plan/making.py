@@ -17,6 +17,7 @@ from headrace.lake.reader import open_reader
 from headrace.runtime.deployment import now
 from headrace.runtime.inputs import inputs as warehouse_inputs
 from headrace.runtime.plan import history
+from headrace.runtime.plan.contracts import contract_changes
 from headrace.runtime.plan.deployed import Deployed, deployed, digest_of
 from headrace.runtime.plan.document import sealed
 from headrace.runtime.plan.estimate import estimate
@@ -55,9 +56,9 @@ class Made:
     windows: Mapping[str, range]
 
 
-def plan(project: Project, ask: Ask = Ask()) -> dict[str, Any]:  # noqa: B008 - frozen
+def plan(project: Project, ask: Ask | None = None) -> dict[str, Any]:
     """Return the plan of a project: the documented shape of `headrace plan --json`."""
-    with planned(project, ask) as made:
+    with planned(project, ask or Ask()) as made:
         return made.document
 
 
@@ -72,9 +73,9 @@ def planned(project: Project, ask: Ask, windows: Mapping[str, range] | None = No
         if windows is None:
             windows = {}
             for name in names:
-                found = history.window(lake, name, ask.since) if lake is not None else None
-                if found is not None and len(found):
-                    windows[name] = found
+                window = history.window(lake, name, ask.since) if lake is not None else None
+                if window is not None and len(window):
+                    windows[name] = window
         said = read_inputs(project, lake, was, windows)
         if lake is None or snapshot is None or was.project is None or not windows:
             yield Made(_document(project, ask, said, was, lake, [], began), None, was, {})
@@ -153,7 +154,7 @@ def _document(
 
 def _is_new(project: Project, said: Mapping[str, Any]) -> bool:
     """Whether anything differs at all: a digest covers what no layer shows, such as a seed's rows."""
-    return project.digest != said["deployed"] or said["models"] != said["deployed_models"]
+    return bool(project.digest != said["deployed"] or said["models"] != said["deployed_models"])
 
 
 def _other_values(replayed: list[dict[str, Any]]) -> list[Ref]:
@@ -176,32 +177,6 @@ def _other_rows(replayed: list[dict[str, Any]]) -> set[str]:
     }
 
 
-def contract_changes(was: Project | None, now: Project) -> list[dict[str, Any]]:
-    """Return the contracts that are others: what changed in each, by rule, with the verdict for readers and writers."""
-    then = {each.name: each for source in was.sources.values() for each in source.datasets} if was is not None else {}
-    here = {each.name: each for source in now.sources.values() for each in source.datasets}
-    found: list[dict[str, Any]] = []
-    for name in sorted(then.keys() | here.keys()):
-        old, new = then.get(name), here.get(name)
-        if was is None or old == new or (old is not None and new is not None and old.contract == new.contract):
-            continue
-        found.append(
-            {
-                "dataset": name,
-                "action": "added" if old is None else "removed" if new is None else "changed",
-                "was": old.contract.version if old is not None else "",
-                "now": new.contract.version if new is not None else "",
-                "changes": _compared(old.contract.schema, new.contract.schema) if old and new else [],
-                "upcast": bool(new is not None and new.upcasts),
-            }
-        )
-    return found
-
-
-def _compared(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return []
-
-
 def _breaking(
     contracts: list[dict[str, Any]],
     tables: Any,
@@ -210,6 +185,11 @@ def _breaking(
     was: Deployed,
 ) -> list[str]:
     found = [f"what is deployed does not load any more: {was.problem}"] if was.problem else []
+    found += [
+        f"the contract {each['dataset']} does not take what its version of before took, and has no upcast from it"
+        for each in contracts
+        if each["breaks"]
+    ]
     found += [f"{each['table']} cannot be: {each['why']}" for each in tables if each["action"] == "refused"]
     found += [f"{each['model']} breaks: {each['breaks']}" for each in models if each["breaks"]]
     for one in replayed:

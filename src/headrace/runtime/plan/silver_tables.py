@@ -44,7 +44,9 @@ def table_changes(
     was: Project | None, now: Project, lake: LakeReader | None, rewritten: Set[str] = frozenset()
 ) -> list[TableChange]:
     """Return what becomes of every table whose columns are others; `rewritten` are the datasets decided anew, whole."""
-    then = {dataset.name: silver(dataset) for source in was.sources.values() for dataset in source.datasets} if was else {}
+    then = (
+        {dataset.name: silver(dataset) for source in was.sources.values() for dataset in source.datasets} if was else {}
+    )
     marked = lake.json_columns() if lake is not None else {}
     found = []
     for source in now.sources.values():
@@ -103,14 +105,17 @@ def _change(
     if existing is None:
         types = ", ".join(f"{column_sql(name)} {kind}" for name, kind in _types(table.columns).items())
         partition = ", ".join(column_sql(name) for name in table.partition)
-        statements = [f"CREATE TABLE {table.sql} ({types})", f"ALTER TABLE {table.sql} SET PARTITIONED BY ({partition})"]
+        statements = [
+            f"CREATE TABLE {table.sql} ({types})",
+            f"ALTER TABLE {table.sql} SET PARTITIONED BY ({partition})",
+        ]
         return _said(table.name, "create", statements, columns, "", "")
     dropped = evolution.replaced(table, existing, marked)
     if dropped and not rewritten:
         try:
             evolution.check(table, existing, marked)
         except ContractError as problem:
-            fix = f"{problem.fix} Or decide all of history again, which writes every row anew: headrace plan --history all"
+            fix = f"{problem.fix} Or decide all of history again, every row anew: headrace plan --history all"
             return _said(table.name, "refused", [], columns, problem.message, fix)
     left = pa.schema([field for field in existing if field.name not in dropped])
     statements = [f"ALTER TABLE {table.sql} DROP COLUMN {column_sql(name)}" for name in dropped]

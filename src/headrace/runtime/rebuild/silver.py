@@ -88,7 +88,9 @@ def rebuilt(
             newest |= sources
         with open_reader(folder / "lake") as made:
             kept = [digests.kept(made, name).parts for name in newest] if made is not None else []
-            yield Rebuilt(made, {name: each for parts in kept for name, each in parts.items()}, messages, newest, folder / "lake")
+            yield Rebuilt(
+                made, {name: each for parts in kept for name, each in parts.items()}, messages, newest, folder / "lake"
+            )
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         lock.release()

@@ -1,0 +1,209 @@
+"""What a plan announced is what silver is after `apply`; twice, cut off anywhere, undone: always."""
+
+import json
+
+import pytest
+
+from headrace import fault_points
+from headrace.config.project import load_project
+from headrace.errors import BusyError, InputError
+from headrace.lake.ducklake import DuckLake
+from headrace.runtime.plan.applying import apply, check
+from headrace.runtime.plan.making import Ask, plan
+from headrace.runtime.verify import verify
+from living import ORDERS, rows, running, totals, write_source
+from planning import change, publish, with_amount, write_models
+
+INTEGER = with_amount(type="integer")
+ALL = Ask(history=True)
+
+
+def held(project):
+    found = verify(project, from_bronze=True)
+    assert (found.balanced, found.kept, found.equal, found.ledgers) == (True, True, True, {}), found
+    return found.silver
+
+
+def quarantined(project):
+    return [
+        row["seq"] for row in rows(project, "SELECT seq FROM lake.ops.quarantine WHERE source = 'orders' ORDER BY seq")
+    ]
+
+
+def test_what_was_announced_is_what_there_is_and_the_old_files_undo_it(project):
+    before, failed = held(project), quarantined(project)
+    changed = change(project, INTEGER)
+    found = plan(changed, ALL)
+    (orders,) = found["history"]["sources"]
+    done = apply(changed, found)
+    assert (done.deployed, done.decided, done.messages, done.partitions) == (True, True, 16, found["partitions"])
+    after = held(changed)
+    assert len(quarantined(changed)) - len(failed) == orders["now_fail"]["messages"]
+    assert before["orders"] != after["orders"]
+    assert before["visits"] == after["visits"]
+    assert totals(changed)["orders"]["silver"] == 12 - orders["datasets"][0]["left"]
+    (kind,) = rows(
+        changed, "SELECT data_type AS t FROM duckdb_columns() WHERE table_name = 'orders' AND column_name = 'amount'"
+    )
+    assert kind["t"] == "BIGINT"
+    again = apply(changed, found)
+    assert (again.deployed, again.decided) == (False, False), "idempotent"
+    assert plan(changed)["nothing"]
+
+    back = change(changed, ORDERS)
+    undo = plan(back, ALL)
+    assert undo["history"]["sources"][0]["now_pass"]["messages"] == 7
+    apply(back, undo)
+    assert held(back) == before, "to the digest"
+    assert quarantined(back) == failed
+
+
+def test_part_of_history_is_decided_again_and_what_was_superseded_wins_again(project):
+    """The window holds the version of o1 that won; under the new rule it fails, and the one of before is back."""
+    changed = change(project, with_amount(type="number", maximum=5))
+    (since,) = rows(project, "SELECT max(ingest_time) AS t FROM lake.bronze.messages WHERE source = 'orders'")
+    found = plan(changed, Ask(history=True, since=since["t"]))
+    (orders,) = found["history"]["sources"]
+    assert orders["first"] == 9
+    apply(changed, found)
+    held(changed)
+    (o1,) = rows(changed, "SELECT amount, version FROM lake.silver.orders WHERE id = 'o1'")
+    assert (o1["amount"], o1["version"]) == (0.5, 1)
+    assert (
+        rows(changed, "SELECT count(DISTINCT deployment) AS n FROM lake.ops.batches WHERE source = 'orders'")[0]["n"]
+        == 2
+    )
+
+
+def test_without_history_the_rules_are_for_what_follows(project):
+    before = held(project)
+    changed = change(project, with_amount(type="number", maximum=3))
+    found = plan(changed)
+    done = apply(changed, found)
+    assert (done.deployed, done.decided) == (True, False)
+    assert held(changed) == before
+    publish(changed, {"id": "dear", "amount": 4}, {"id": "cheap", "amount": 2})
+    assert rows(changed, "SELECT id FROM lake.silver.orders WHERE id IN ('dear', 'cheap')") == [{"id": "cheap"}]
+    held(changed)
+
+
+def test_a_stale_plan_is_refused_and_says_what_changed(project):
+    changed = change(project, with_amount(type="number", maximum=3))
+    found = plan(changed, ALL)
+    publish(project, {"id": "late", "amount": 1})
+    with pytest.raises(InputError, match="the history of orders"):
+        apply(changed, found)
+    found = plan(changed, ALL)
+    with pytest.raises(InputError, match="the project's files"):
+        apply(change(project, with_amount(type="number", maximum=4)), found)
+    changed = change(project, with_amount(type="number", maximum=3))
+    write_models(project, total="select 1 as one")
+    with pytest.raises(InputError, match="the dbt files"):
+        check(changed, found)
+    with pytest.raises(InputError, match="dbt files"):
+        apply(changed, found)
+
+
+def test_a_type_that_silver_cannot_take_needs_all_of_history(project):
+    changed = change(project, INTEGER)
+    with pytest.raises(InputError, match=r"silver\.orders"):
+        apply(changed, plan(changed))
+    (since,) = rows(project, "SELECT max(ingest_time) AS t FROM lake.bronze.messages WHERE source = 'orders'")
+    with pytest.raises(Exception, match="history before the window has another type"):
+        plan(changed, Ask(history=True, since=since["t"]))
+
+
+@pytest.mark.parametrize("point", ["lake.decide.before", "lake.decide.after", "lake.commit.after"])
+def test_cut_off_at_any_step_it_is_all_or_nothing_and_goes_on(project, point):
+    changed = change(project, INTEGER)
+    found = json.loads(json.dumps(plan(changed, ALL), default=str))
+
+    class CutOff(BaseException):
+        pass
+
+    passed = []
+
+    def cut(reached):
+        passed.append(reached)
+        if reached == point and any(each.startswith("lake.decide") for each in passed):
+            raise CutOff
+
+    fault_points.watch(cut)
+    try:
+        with pytest.raises(CutOff):
+            apply(changed, found)
+    finally:
+        fault_points.watch(None)
+    done = point == "lake.commit.after"
+    assert len(quarantined(changed)) == (8 if done else 1)
+    assert apply(changed, found).decided is not done
+    assert len(quarantined(changed)) == 8
+    assert verify(changed, scan=True).holds
+
+
+def test_tables_that_were_extended_before_it_was_cut_off_are_no_other_input(project):
+    more = {**ORDERS, "properties": {**ORDERS["properties"], "note": {"type": "string"}}}
+    changed = change(project, more)
+    found = plan(changed)
+
+    def cut(reached):
+        if reached == "deployment.record.before":
+            raise KeyboardInterrupt
+
+    fault_points.watch(cut)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            apply(changed, found)
+    finally:
+        fault_points.watch(None)
+    assert apply(changed, found).deployed
+    held(changed)
+
+
+def test_while_another_writes_it_says_so(project):
+    changed = change(project, INTEGER)
+    found = plan(changed, ALL)
+    lake = DuckLake(project.state / "lake")
+    try:
+        with pytest.raises(BusyError):
+            apply(changed, found)
+    finally:
+        lake.close()
+
+
+def test_while_up_runs_it_says_what_to_type(project):
+    with running(project, build_every_secs=None):
+        changed = change(project, with_amount(type="number", maximum=3))
+        with pytest.raises(BusyError) as problem:
+            apply(changed, plan(changed))
+    assert "Ctrl-C" in problem.value.fix
+
+
+def test_what_people_did_in_quarantine_stays(project):
+    from living import changed_behind_its_back
+
+    changed_behind_its_back(project, "UPDATE lake.ops.quarantine SET status = 'discarded'")
+    changed = change(project, INTEGER)
+    apply(changed, plan(changed, ALL))
+    found = rows(changed, "SELECT status, count(*) AS n FROM lake.ops.quarantine GROUP BY ALL ORDER BY ALL")
+    assert found == [{"status": "discarded", "n": 1}, {"status": "open", "n": 7}]
+
+
+def test_an_upcast_makes_the_plan_clean(project):
+    """The issue's own story: a number becomes an integer, history fails, an upcast mends it, and verify is equal."""
+    write_source(project.root, "orders", schema=INTEGER)
+    (project.root / "schemas/orders").mkdir()
+    (project.root / "schemas/orders/v1.json").write_text(json.dumps(ORDERS))
+    path = project.root / "connectors/orders.yaml"
+    text = path.read_text().replace(
+        "schema: {file: schemas/orders.json}",
+        "schema:\n  file: schemas/orders.json\n  upcast: {v1: [{set: {amount: 'round(amount)'}}]}",
+    )
+    path.write_text(text)
+    changed = load_project(project.root)
+    found = plan(changed, ALL)
+    (orders,) = found["history"]["sources"]
+    assert (orders["now_fail"]["messages"], found["breaking"]) == (0, []), found["breaking"]
+    assert {each["column"] for each in orders["datasets"][0]["columns"]} == {"amount"}
+    apply(changed, found)
+    held(changed)

@@ -1,0 +1,149 @@
+"""A plan says what `apply` would do, layer by layer, and changes nothing."""
+
+import datetime as dt
+import json
+
+import pytest
+
+from headrace.config.project import load_project
+from headrace.errors import InputError
+from headrace.runtime.plan.document import read, sealed, write
+from headrace.runtime.plan.making import Ask, plan
+from living import project_of, rows
+from planning import TOTAL, change, dumped, publish, with_amount, write_models
+
+INTEGER = with_amount(type="integer")
+
+
+def test_nothing_is_deployed_or_nothing_has_changed(tmp_path, project):
+    first = plan(project_of(tmp_path / "new"))
+    assert (first["first"], first["nothing"]) == (True, False)
+    assert [each["action"] for each in first["tables"]] == ["create"]
+    assert {(each["layer"], each["action"]) for each in first["changes"]} >= {("source", "added"), ("topic", "added")}
+    again = plan(project)
+    assert (again["nothing"], again["changes"], again["breaking"]) == (True, [], [])
+
+
+def test_every_layer_says_what_becomes_of_it(project):
+    change(project, INTEGER)
+    (project.root / "connectors/visits.yaml").unlink()
+    (project.root / "headrace.yaml").write_text("name: lab\ndefaults: {freshness_secs: 1}\n")
+    write_models(project, total=TOTAL.replace("+ 1", "+ 2"), extra="select 1 as one")
+    found = plan(load_project(project.root))
+    said = {(each["layer"], each["name"]): each for each in found["changes"]}
+    assert said["source", "visits"]["action"] == said["topic", "visits"]["action"] == "removed"
+    assert said["settings", "headrace.yaml"]["keys"] == [{"key": "defaults.freshness_secs", "was": 0, "now": 1}]
+    table = next(each for each in found["tables"] if each["table"] == "silver.orders")
+    assert table["action"] == "refused"
+    assert "headrace plan --history all" in table["fix"]
+    models = {each["model"]: each for each in found["models"]}
+    assert (models["gold.extra"]["action"], models["gold.total"]["action"]) == ("added", "changed")
+    (revenue,) = models["gold.daily"]["columns"]
+    assert (revenue["column"], revenue["change"], revenue["was"]) == ("revenue", "type", "DOUBLE")
+    assert any("silver.orders cannot be" in each for each in found["breaking"])
+    assert found["contracts"][0]["dataset"] == "orders"
+    assert any(each["backward"] == "breaking" for each in found["contracts"][0]["changes"])
+
+
+def test_an_added_column_is_one_exact_statement(project):
+    more = {**with_amount(type="number"), "required": ["id"]}
+    changed = change(project, {**more, "properties": {**more["properties"], "note": {"type": "string"}}})
+    found = plan(changed)
+    (table,) = found["tables"]
+    assert table["statements"] == ['ALTER TABLE lake.silver."orders" ADD COLUMN "note" VARCHAR']
+    assert (table["action"], found["breaking"]) == ("alter", [])
+    publish(changed, {"id": "n", "note": "here"})
+    assert [row["note"] for row in rows(changed, "SELECT note FROM lake.silver.orders WHERE id = 'n'")] == ["here"]
+
+
+def test_a_model_that_no_longer_fits_breaks(project):
+    write_models(project, total="select revenu from {{ ref('daily') }}")
+    (broken,) = plan(project)["models"]
+    assert "revenu" in broken["breaks"]
+
+
+def test_history_is_counted_message_by_message(project):
+    before = rows(project, "SELECT count(*) AS n FROM lake.ops.batches")
+    found = plan(change(project, INTEGER), Ask(history=True, examples=2))
+    (orders,) = found["history"]["sources"]
+    assert (orders["source"], orders["messages"]) == ("orders", 16)
+    assert (orders["now_fail"]["messages"], orders["now_pass"]["messages"], orders["still_fail"]) == (7, 0, 1)
+    assert [each["reason"] for each in orders["now_fail"]["examples"]] == [
+        '0.5 is not of type "integer"',
+        '1.5 is not of type "integer"',
+    ]
+    (silver,) = orders["datasets"]
+    assert (silver["left"], silver["entered"], silver["changed"]) == (5, 0, 0)
+    assert len(silver["partitions"]) == 1
+    assert found["partitions"] == {"orders": silver["rewritten"]}
+    assert "7 of 16 messages of orders would fail" in found["breaking"]
+    assert {each["model"]: each["rows"] for each in found["models"]} == {
+        "gold.daily": True,
+        "gold.total": True,
+        "gold.stg_orders": True,
+    }
+    assert rows(project, "SELECT count(*) AS n FROM lake.ops.batches") == before, "nothing is written"
+    assert not (project.state / "rebuild").exists()
+
+
+def test_rules_that_change_no_message_leave_history_as_it_is(project):
+    found = plan(change(project, with_amount(type="number", maximum=1000)), Ask(history=True))
+    (orders,) = found["history"]["sources"]
+    assert (orders["now_fail"]["messages"], orders["datasets"][0]["unchanged"]) == (0, 12)
+    assert orders["datasets"][0]["partitions"] == []
+    assert orders["datasets"][0]["rewritten"], "their version is another"
+
+
+def test_another_key_is_another_history(project):
+    keyed = "  bronze_to_silver:\n  - deduplication: {key: [id, version]}\n"
+    (orders,) = plan(change(project, more=keyed), Ask(history=True))["history"]["sources"]
+    (silver,) = orders["datasets"]
+    assert (silver["entered"], silver["left"]) == (2, 0), "versions of one order are orders of their own"
+
+
+def test_a_window_begins_with_a_batch(project):
+    late = plan(
+        change(project, with_amount(type="number", maximum=5)),
+        Ask(history=True, since=dt.datetime(2100, 1, 1, tzinfo=dt.UTC)),
+    )
+    assert late["history"]["sources"] == []
+    batches = [
+        row["first_seq"]
+        for row in rows(project, "SELECT first_seq FROM lake.ops.batches WHERE source = 'orders' ORDER BY ALL")
+    ]
+    (since,) = rows(
+        project,
+        f"SELECT max(ingest_time) AS t FROM lake.bronze.messages WHERE source = 'orders' AND seq = {batches[3] + 1}",
+    )
+    (orders,) = plan(change(project, with_amount(type="number", maximum=5)), Ask(history=True, since=since["t"]))[
+        "history"
+    ]["sources"]
+    assert orders["first"] == 9, "all of that publish came at once: its first batch"
+
+
+def test_a_plan_is_a_file_that_nobody_edits(project, tmp_path):
+    found = plan(change(project, with_amount(type="number", maximum=5)))
+    file = write(project, found, None)
+    assert read(file) == dumped(found)
+    assert plan(change(project, with_amount(type="number", maximum=5)))["digest"] == found["digest"], (
+        "same inputs, same plan"
+    )
+    document = json.loads(file.read_text())
+    document["breaking"] = []
+    document["tables"] = [1]
+    file.write_text(json.dumps(document))
+    with pytest.raises(InputError, match="changed after it was made"):
+        read(file)
+    for text in ("{}", "no", "[]"):
+        file.write_text(text)
+        with pytest.raises(InputError, match="not a plan"):
+            read(file)
+    assert sealed({"inputs": {}})["digest"] != sealed({"inputs": {"a": 1}})["digest"]
+
+
+def test_secrets_stay_references(project):
+    path = project.root / "connectors/orders.yaml"
+    push = "serving: {push: [{name: hook, to: 'secret://env/CANARY_URL'}]}\n"
+    path.write_text(path.read_text() + push)
+    found = plan(load_project(project.root))
+    assert "secret://env/CANARY_URL" in json.dumps(dumped(found)["changes"])
