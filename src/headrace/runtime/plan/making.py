@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import headrace
 from headrace.governance.lineage_sql import Ref
 from headrace.lake.reader import open_reader
+from headrace.runtime import applied
 from headrace.runtime.deployment import now
 from headrace.runtime.inputs import inputs as warehouse_inputs
 from headrace.runtime.plan import history
@@ -129,7 +130,8 @@ def _document(
     tables = table_changes(was.project, project, lake, whole)
     models = model_changes(was, project, lake, tables, _other_values(replayed), _other_rows(replayed))
     contracts = contract_changes(was.project, project)
-    breaking = _breaking(contracts, tables, models, replayed, was)
+    fixed = applied.refusals(project.sources.values(), applied.applied(lake)) if lake is not None else []
+    breaking = [*(each.message for each in fixed), *_breaking(contracts, tables, models, replayed, was)]
     partitions = {
         each["dataset"]: each["rewritten"] for one in replayed for each in one["datasets"] if each["rewritten"]
     }
