@@ -36,10 +36,13 @@ class Verb(NamedTuple):
 VERBS = (
     Verb("demo", "headrace.cli.demo", "Open a shop: from nothing to published gold in a minute."),
     Verb("init", "headrace.cli.init", "Start a project: a source, its schema, sample events, a mart."),
+    Verb("add", "headrace.cli.add", "Add a source from a sample of its events, or from a schema."),
     Verb("check", "headrace.cli.check", "Lint every file of the project; all faults at once."),
     Verb("contract", "headrace.cli.contract", "Versions of contracts: diff, list, show, history, deprecate."),
     Verb("plan", "headrace.cli.plan", "Show what apply would change, and what it does to history."),
     Verb("apply", "headrace.cli.apply", "Deploy the files as a plan says, history included."),
+    Verb("test", "headrace.cli.test", "Run the cases of sources through their stages."),
+    Verb("export", "headrace.cli.export", "Export a contract: JSON Schema, Avro, Protobuf, ODCS …"),
     Verb("schema", "headrace.cli.schema", "Print the JSON Schema of a source file, for editors."),
     Verb("up", "headrace.cli.up", "Run the project: bus, tick and builds, until Ctrl-C."),
     Verb("publish", "headrace.cli.publish", "Send events from a file or stdin to a source, durably."),

@@ -120,7 +120,7 @@ class CsvReader:
             Unreadable: empty_message, missing_header, duplicate_key (in the header), ragged_row, multiple_documents or
                 invalid_csv.
         """
-        cells = self._cells(record, dialect)
+        cells = self.cells(record, dialect)
         names = self._names(header, dialect)
         if len(cells) != len(names):
             reason = f"the record has {len(cells)} cells and the header {len(names)}"
@@ -136,7 +136,7 @@ class CsvReader:
                 "missing_header", "neither the source's csv.columns nor the attribute csv-header names the cells"
             )
         if (header, dialect) not in self._headers:
-            names = tuple(name.strip() for name in self._cells(header.removeprefix("\ufeff"), dialect))
+            names = tuple(name.strip() for name in self.cells(header.removeprefix("\ufeff"), dialect))
             if len(set(names)) < len(names):
                 twice = next(name for name in names if names.count(name) > 1)
                 raise Unreadable("duplicate_key", f"the header names {quote(twice)} twice", None, cut(quote(header)))
@@ -154,7 +154,8 @@ class CsvReader:
                 raise Unreadable("invalid_csv", reason, None, cut(quote(told))) from error
         return self._dialects[told]
 
-    def _cells(self, record: str, told: str | None) -> list[str]:
+    def cells(self, record: str, told: str | None) -> list[str]:
+        """Return the cells of a record. Raises `Unreadable` as `object_text` does."""
         dialect = self._dialect(told)
         try:
             rows = list(

@@ -1,0 +1,86 @@
+"""What a set of texts has in common: the one form that all of them have, as the validator and the columns read it."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from headrace.contracts import fields
+from headrace.contracts.types import TYPE_WORD
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_NAIVE: Mapping[str, Mapping[str, Any]] = {"datetime": fields.TYPES["DATETIME"], "time-of-day": fields.TYPES["TIME"]}
+FORMS = ("date-time", "datetime", "date", "time-of-day", "uuid", "email", "ipv4", "ipv6", "uri")
+"""The forms, the one that says most first."""
+
+TIMES = frozenset({"date-time", "datetime", "date"})
+_HINTS = {
+    "date-time": r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)",
+    "date": r"\d{4}-\d\d-\d\d",
+    "uuid": r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}",
+    "email": r"[^@\s]+@[^@\s]+\.[^@\s]+",
+    "ipv4": r"\d{1,3}(\.\d{1,3}){3}",
+    "ipv6": r"[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*",
+    "uri": r"[A-Za-z][A-Za-z0-9+.-]*://\S+",
+}
+_OTHER_TIMES = re.compile(
+    r"\d{1,2}[/.]\d{1,2}[/.]\d{2,4}([ T].*)?|\d{4}[/.]\d{1,2}[/.]\d{1,2}([ T].*)?"
+    r"|\d{1,2}[ /-][A-Z][a-z]{2}[ /-]\d{2,4}.*|\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d.*)?|[A-Z][a-z]{2} \d{1,2},? \d{4}.*"
+)
+
+
+@cache
+def matcher(form: str) -> Callable[[str], bool]:
+    """Return what says whether a text has a form: as the columns can take it, and as the validator asserts it."""
+    if form in _NAIVE:
+        return _calendar(re.compile(_NAIVE[form]["pattern"]), date=form == "datetime")
+    import jsonschema_rs
+
+    asserted = jsonschema_rs.Draft202012Validator({"format": form}, validate_formats=True).is_valid
+    hint = re.compile(_HINTS[form])
+    if form in {"date-time", "date"}:
+        known = _calendar(hint, date=True)
+        return lambda text: known(text) and asserted(text)
+    return lambda text: hint.fullmatch(text) is not None and asserted(text)
+
+
+def _calendar(pattern: re.Pattern[str], *, date: bool) -> Callable[[str], bool]:
+    """Return what says whether a text has a pattern, and a year that a column can hold and a day that there is."""
+    import datetime as dt
+
+    def is_one(text: str) -> bool:
+        if pattern.fullmatch(text) is None:
+            return False
+        if not date:
+            return True
+        try:
+            day = dt.date.fromisoformat(text[:10])
+        except ValueError:
+            return False
+        return 1 < day.year < 9999
+
+    return is_one
+
+
+def common_forms(texts: Iterable[str], among: Iterable[str] = FORMS) -> tuple[str, ...]:
+    """Return which of some forms all of these texts have."""
+    values = list(texts)
+    return tuple(form for form in among if all(map(matcher(form), values)))
+
+
+def looks_like_time(text: str) -> bool:
+    """Say whether a text is a time in a form that is not read as one."""
+    return _OTHER_TIMES.fullmatch(text.strip()) is not None
+
+
+def schema_of(form: str) -> dict[str, Any]:
+    """Return what JSON Schema says of texts of a form."""
+    if form in _NAIVE:
+        return dict(_NAIVE[form])
+    return {"type": "string", "format": form}
+
+
+__all__ = ["FORMS", "TIMES", "TYPE_WORD", "common_forms", "looks_like_time", "matcher", "schema_of"]

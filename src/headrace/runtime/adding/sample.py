@@ -1,0 +1,187 @@
+"""A sample file on its way to inference: its messages as rows, read once, in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from headrace.connectors.csv_dialect import DIALECT_ATTRIBUTE
+from headrace.connectors.files import format_of, read_messages
+from headrace.contracts.inference.infer import Inference
+from headrace.errors import InputError
+from headrace.stages.csv_rows import CsvReader, CsvSpec
+from headrace.stages.json_text import Unreadable, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from headrace.contracts.inference.infer import Inferred
+
+ROWS = 200_000
+_PIECE_ROWS, _PIECE_BYTES = 10_000, 8 << 20
+_FEW = 32
+
+
+@dataclass
+class Sample:
+    """A file of events. `rows` is how many of them are looked at, 0: all; `read` how many were.
+
+    `unreadable` counts the rows that decode would refuse, by code; `first` says which one came first, and why.
+    """
+
+    path: Path
+    format: str | None = None
+    rows: int = ROWS
+    read: int = 0
+    more: bool = False
+    unreadable: Counter[str] = field(default_factory=Counter)
+    first: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def kind(self) -> str:
+        """What the file holds: csv, tsv, json, ndjson, parquet or avro."""
+        return format_of(self.path, self.format)
+
+    def messages(self, note: Callable[[str], None] = lambda _: None) -> Iterator[pa.RecordBatch]:
+        """Yield the messages that are looked at, as they would be published; the same ones every time."""
+        left = self.rows or None
+        for batch in read_messages(self.path, format=self.format, usual="csv" if self.is_csv else "", note=note):
+            if left is not None and len(batch) > left:
+                self.more = True
+                batch = batch.slice(0, left)  # noqa: PLW2901
+            if len(batch):
+                yield batch
+            if left is not None:
+                left -= len(batch)
+                if not left:
+                    self.more = True
+                    return
+
+    @property
+    def is_csv(self) -> bool:
+        """Whether its messages are CSV records."""
+        return self.kind in {"csv", "tsv"}
+
+    def inferred(self, source: str) -> Inferred:
+        """Return the contract of its rows. Raises `InputError` where there is nothing to infer it from."""
+        inference = Inference()
+        self.read, self.unreadable, self.first, self.notes = 0, Counter(), "", []
+        for batch in self.messages(self.notes.append):
+            for piece in _pieces(batch):
+                self._infer(piece, inference)
+        if not inference.rows and self.unreadable:
+            code = self.unreadable.most_common(1)[0][0]
+            raise InputError(
+                f"none of the {self.read:,} rows can be read: {self.first}",
+                at=str(self.path),
+                fix=f"iconv -f latin1 -t UTF-8 {self.path} > utf8-{self.path.name}"
+                if code == "invalid_utf8"
+                else "see that --format is what the file holds",
+            )
+        try:
+            return inference.finish(source)
+        except InputError as error:
+            raise InputError(error.message, at=str(self.path), fix=error.fix) from error
+
+    def _infer(self, piece: pa.RecordBatch, inference: Inference) -> None:
+        payloads = piece.column("payload").to_pylist()
+        attributes = dict(piece.column("attributes")[0].as_py() or ()) if "attributes" in piece.schema.names else {}
+        if str(attributes.get("content-type", "")).startswith("text/csv"):
+            self._records(payloads, attributes, inference)
+        else:
+            inference.documents(self._documents(payloads))
+        self.read += len(payloads)
+
+    def _documents(self, payloads: Sequence[bytes], start: int = 0) -> list[dict[str, Any]]:
+        """Return the objects of JSON messages; what makes many unreadable at once is looked for by halves."""
+        try:
+            text = b"[" + b",".join(payloads) + b"]"
+            found = json.loads(text.decode(), parse_float=Decimal, parse_constant=_no_constant)
+            if len(found) == len(payloads) and set(map(type, found)) <= {dict}:
+                return list(found)
+        except (ValueError, RecursionError):
+            pass
+        if len(payloads) > _FEW:
+            half = len(payloads) // 2
+            return [*self._documents(payloads[:half], start), *self._documents(payloads[half:], start + half)]
+        documents = []
+        for index, payload in enumerate(payloads):
+            try:
+                documents.append(read(payload.decode().removeprefix("\ufeff")))
+            except UnicodeDecodeError as error:
+                self._fault(start + index, "invalid_utf8", f"not UTF-8 at byte {error.start}")
+            except Unreadable as fault:
+                self._fault(start + index, fault.code, fault.reason)
+        return documents
+
+    def _records(self, payloads: Sequence[bytes], attributes: dict[str, str], inference: Inference) -> None:
+        dialect = json.loads(attributes.get(DIALECT_ATTRIBUTE) or '{"delimiter": ",", "quote": "\\""}')
+        header = [name.strip() for name in _cells([attributes["csv-header"]], dialect)[0]]
+        if twice := [name for name in header if header.count(name) > 1]:
+            raise InputError(
+                f"the header names {twice[0]!r} twice", at=f"{self.path}:1", fix="rename one of the two columns"
+            )
+        texts: list[str] = []
+        for index, payload in enumerate(payloads):
+            try:
+                texts.append(payload.decode())
+            except UnicodeDecodeError as error:
+                self._fault(index, "invalid_utf8", f"not UTF-8 at byte {error.start}")
+        try:
+            rows = _cells(texts, dialect)
+            if len(rows) != len(texts) or not all(rows):
+                rows = self._one_by_one(texts, dialect)
+        except csv.Error:
+            rows = self._one_by_one(texts, dialect)
+        whole = [row for row in rows if len(row) == len(header)]
+        if len(whole) < len(rows):
+            index, row = next((index, row) for index, row in enumerate(rows) if len(row) != len(header))
+            reason = f"the record has {len(row)} cells and the header {len(header)}"
+            self._fault(index, "ragged_row", reason, len(rows) - len(whole))
+        inference.records(header, whole)
+
+    def _one_by_one(self, texts: list[str], dialect: dict[str, Any]) -> list[list[str]]:
+        reader = CsvReader(CsvSpec(), None)
+        found = []
+        for index, text in enumerate(texts):
+            try:
+                found.append(reader.cells(text, json.dumps(dialect)))
+            except Unreadable as fault:
+                self._fault(index, fault.code, fault.reason)
+        return found
+
+    def _fault(self, index: int, code: str, reason: str, rows: int = 1) -> None:
+        self.unreadable[code] += rows
+        self.first = self.first or f"row {self.read + index + 1:,}: {reason}"
+
+
+def _no_constant(word: str) -> Any:
+    raise ValueError(word)
+
+
+def _cells(records: list[str], dialect: dict[str, Any]) -> list[list[str]]:
+    return list(
+        csv.reader(
+            records,
+            delimiter=dialect["delimiter"],
+            quotechar=dialect.get("quote") or None,
+            quoting=csv.QUOTE_MINIMAL if dialect.get("quote") else csv.QUOTE_NONE,
+            escapechar=dialect.get("escape"),
+            doublequote=not dialect.get("escape"),
+            strict=True,
+        )
+    )
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    each = max(1, min(_PIECE_ROWS, _PIECE_BYTES * len(batch) // max(1, batch.nbytes)))
+    for start in range(0, len(batch), each):
+        yield batch.slice(start, each)

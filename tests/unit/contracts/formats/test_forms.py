@@ -1,0 +1,345 @@
+"""Foreign schema forms: what each says as JSON Schema, and what a contract is in each."""
+
+import json
+from pathlib import Path
+
+import jsonschema_rs
+import pytest
+
+from headrace.contracts.formats import avro, bigquery, iglu, odcs, protobuf_schema
+from headrace.contracts.formats.known import FORMS, as_text, form_of, read_document, read_protobuf
+from headrace.contracts.load import compiled, load_contract
+from headrace.errors import ContractError
+
+SHARED = Path(__file__).parents[5] / "shared" / "data" / "schemas"
+shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared material is not beside the checkout")
+
+
+def refuse(place, reference):
+    raise ContractError(f"{reference} is not read here", at=place)
+
+
+def read(document, choice=None, form=None):
+    found = read_document(document, form, choice, "file.json", refuse)
+    if found.form != "fields":
+        load_contract("x", found.found.schema)
+    return found
+
+
+def schema(document, choice=None):
+    found = dict(read(document, choice).found.schema)
+    found.pop("$schema")
+    return found
+
+
+CONTRACT = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "properties": {
+        "order_id": {"type": "string", "description": "Its number"},
+        "amount": {"type": "number", "format": "decimal", "precision": 18, "scale": 2},
+        "count": {"type": "integer"},
+        "small": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
+        "gift": {"type": "boolean"},
+        "ratio": {"type": ["number", "null"]},
+        "placed_at": {"type": "string", "format": "date-time"},
+        "day": {"type": "string", "format": "date"},
+        "status": {"type": "string", "enum": ["paid", "placed"]},
+        "email": {"type": ["string", "null"], "x-pii": "email"},
+        "uid": {"type": "string", "format": "uuid"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "by_sku": {"type": "object", "additionalProperties": {"type": "integer"}},
+        "items": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"sku": {"type": "string"}, "quantity": {"type": "integer"}},
+                "required": ["sku", "quantity"],
+            },
+        },
+    },
+}
+CONTRACT["required"] = list(CONTRACT["properties"])
+
+
+def test_avro_says_what_a_contract_says():
+    found = avro.write(CONTRACT, "orders", "com.example")
+    assert found.dropped == []
+    again = read(json.loads(as_text(found.document)))
+    assert again.form == "avsc"
+    assert again.found.schema == CONTRACT
+    fastavro = pytest.importorskip("fastavro")
+    fastavro.parse_schema(found.document)
+
+
+def test_what_avro_cannot_say_is_named():
+    part = {"type": "object", "properties": {
+        "a b": {"type": "string", "pattern": "^x"}, "any": {}, "n": {"type": "integer", "minimum": 0}}}  # fmt: skip
+    found = avro.write(part, "x")
+    assert found.dropped == [
+        "#/properties/a b: pattern",
+        "#/properties/a b: that it may be absent and never null: Avro has null for both",
+        "#/properties/any: its shape: a string that holds JSON",
+        "#/properties/n: minimum",
+        "#/properties/n: that it may be absent and never null: Avro has null for both",
+    ]
+    assert found.document["fields"][0]["name"] == "a_b"
+    assert list(schema(found.document)["properties"]) == ["a b", "any", "n"]
+
+
+def test_avro_records_that_hold_themselves_and_unions():
+    tree = {"type": "record", "name": "Node", "namespace": "a", "fields": [
+        {"name": "left", "type": ["null", "Node"], "default": None},
+        {"name": "value", "type": ["string", "long"]},
+        {"name": "kind", "type": {"type": "enum", "name": "Kind", "symbols": ["A", "B"]}},
+        {"name": "again", "type": "Kind"},
+        {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}},
+        {"name": "at", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+    ]}  # fmt: skip
+    found = schema(tree)
+    assert found["properties"]["left"] == {"anyOf": [{"$ref": "#"}, {"type": "null"}]}
+    assert found["required"] == ["value", "kind", "again", "price", "at"]
+    assert found["properties"]["again"] == {"type": "string", "enum": ["A", "B"]}
+    assert avro.write(read(tree).found.schema, "Node").document["fields"][0]["type"] == ["null", "Node"]
+    assert (
+        odcs.write(read(tree).found.schema, "n", version="1", identifier="1").dropped[0].startswith("#/properties/left")
+    )
+    assert found["properties"]["price"] == {"type": "number", "format": "decimal", "precision": 9, "scale": 2}
+    with pytest.raises(ContractError, match="'Missing' is declared nowhere"):
+        read({"type": "record", "name": "A", "fields": [{"name": "a", "type": "Missing"}]})
+
+
+def test_protobuf_says_what_a_contract_says_but_for_what_it_cannot():
+    found = protobuf_schema.write(CONTRACT, "orders", "shop.v1")
+    assert "#/properties/amount: decimal(18,2): a string" in found.dropped
+    again = read_protobuf(found.document, None, "orders.proto", {}).found.schema
+    properties = again["properties"]
+    assert list(properties) == list(CONTRACT["properties"])
+    same = ("count", "small", "gift", "placed_at", "status", "tags", "by_sku")
+    for name in same:
+        number = properties[name].pop(protobuf_schema.NUMBER)
+        assert (properties[name], number) == (CONTRACT["properties"][name], list(properties).index(name) + 1)
+    assert properties["order_id"]["description"] == "Its number"
+    assert properties["items"]["items"] == {"$ref": "#/$defs/shop.v1.Orders.Items"}
+    twice = protobuf_schema.write(again, "orders", "shop.v1")
+    assert read_protobuf(twice.document, None, "", {}).found.schema["properties"]["gift"][protobuf_schema.NUMBER] == 5
+
+
+def test_protobuf_numbers_stay():
+    text = 'syntax = "proto3"; message A { string b = 7; oneof c { int32 d = 2; bool e = 9; } A again = 4; }'
+    found = read_protobuf(text, None, "a.proto", {}).found.schema
+    assert found["properties"]["again"]["$ref"] == "#"
+    written = protobuf_schema.write(found, "A").document
+    assert "A again = 4;" in written
+    assert "b = 7;" in written
+    assert "e = 9;" in written
+    validator = compiled(found)
+    assert validator.is_valid({"d": 1, "b": "x"})
+    assert not validator.is_valid({"d": 1, "e": True})
+
+
+def test_odcs_says_what_a_contract_says_but_for_what_it_cannot():
+    found = odcs.write(CONTRACT, "orders", version="1", identifier="id-1", key=["order_id"], owner="shop")
+    assert (
+        found.dropped
+        == [
+            "#/properties/ratio: that it may be null and not absent",
+            "#/properties/status: enum",
+            "#/properties/email: x-pii: email, as the tag pii",
+            "#/properties/email: that it may be null and not absent",
+            "#/properties/by_sku: its shape: anything",
+            "#/properties/by_sku: that it may be null and not absent",
+        ]
+        or "#/properties/status: enum" in found.dropped
+    )
+    again = read(json.loads(as_text(found.document)))
+    assert (again.form, again.found.key, again.found.owner) == ("odcs", ("order_id",), "shop")
+    for name in ("order_id", "amount", "count", "small", "gift", "ratio", "placed_at", "day", "uid", "tags", "items"):
+        assert again.found.schema["properties"][name] == CONTRACT["properties"][name], name
+    assert "email" not in again.found.schema["required"]
+
+
+@shared
+def test_odcs_contracts_are_of_the_standard():
+    standard = json.loads((SHARED / "odcs/odcs-json-schema-v3.1.0.json").read_text())
+    validator = jsonschema_rs.validator_for(standard)
+    found = odcs.write(CONTRACT, "orders", version="1", identifier="id-1", key=["order_id"], owner="shop",
+                       event_time="placed_at", description="Orders")  # fmt: skip
+    assert [error.message for error in validator.iter_errors(found.document)] == []
+
+
+@shared
+def test_the_example_contracts_of_the_standard_are_read():
+    from ruamel.yaml import YAML
+
+    count = 0
+    for path in sorted((SHARED / "odcs/examples").rglob("*.yaml")):
+        document = YAML(typ="safe", pure=True).load(path.read_text())
+        assert form_of(document) == "odcs", path
+        for each in document.get("schema") or ():
+            found = read_document(document, None, each["name"], path.name, refuse).found
+            load_contract("x", found.schema)
+            count += bool(found.schema.get("properties"))
+    assert count > 10
+
+
+def test_iglu_goes_out_and_in():
+    found = iglu.write(CONTRACT, "orders", "com.example", "2-0-1")
+    assert found.document["self"] == {
+        "vendor": "com.example", "name": "orders", "format": "jsonschema", "version": "2-0-1"}  # fmt: skip
+    again = read(found.document)
+    assert again.form == "iglu"
+    assert again.found.schema["x-iglu"] == "iglu:com.example/orders/jsonschema/2-0-1"
+    assert again.found.schema["properties"] == CONTRACT["properties"]
+    newer = {"type": "object", "properties": {"a": {"const": 1}, "b": {"type": "integer", "exclusiveMinimum": 3},
+             "c": {"type": "array", "prefixItems": [{"type": "string"}], "contains": {"const": 1}}}}  # fmt: skip
+    older = iglu.write(newer, "x", "v")
+    assert older.document["properties"]["a"] == {"enum": [1]}
+    assert older.document["properties"]["b"] == {"type": "integer", "minimum": 3, "exclusiveMinimum": True}
+    assert older.dropped == ["#/properties/c: contains, which draft 4 has not"]
+    jsonschema_rs.Draft4Validator({word: part for word, part in older.document.items() if word != "$schema"})
+    with pytest.raises(ContractError, match="no version of Iglu"):
+        iglu.write(newer, "x", "v", "1.0.0")
+
+
+@shared
+def test_the_schemas_of_iglu_central_are_read():
+    paths = [path for path in (SHARED / "iglu_central").rglob("[0-9]-*") if path.is_file()][::7]
+    read_ = [read(document).form for path in paths if (document := json.loads(path.read_text()))["type"] == "object"]
+    assert set(read_) == {"iglu"}
+    assert len(read_) > 10
+
+
+def test_bigquery_has_the_columns_of_silver():
+    contract = load_contract("orders", CONTRACT | {"additionalProperties": False})
+    found = bigquery.write(contract)
+    assert found.document[:2] == [
+        {"name": "order_id", "mode": "REQUIRED", "type": "STRING", "description": "Its number"},
+        {"name": "amount", "mode": "REQUIRED", "type": "NUMERIC", "precision": "18", "scale": "2"},
+    ]
+    assert next(each for each in found.document if each["name"] == "items")["mode"] == "REPEATED"
+
+
+PATHS = {"/orders": {"post": {"requestBody": {"content": {"application/json": {
+    "schema": {"$ref": "#/components/schemas/Order"}}}}}}}  # fmt: skip
+OPENAPI = {
+    "openapi": "3.0.3",
+    "paths": PATHS,
+    "components": {
+        "schemas": {
+            "Order": {
+                "type": "object",
+                "properties": {
+                    "id": {"type": "string", "example": "x"},
+                    "note": {"type": "string", "nullable": True},
+                    "total": {"type": "number", "minimum": 0, "exclusiveMinimum": True},
+                    "parent": {"$ref": "#/components/schemas/Order"},
+                    "customer": {"nullable": True, "allOf": [{"$ref": "#/components/schemas/Customer"}]},
+                },
+            },
+            "Customer": {"type": "object", "properties": {"email": {"type": "string", "format": "email"}}},
+            "Unused": {"type": "object", "properties": {"x": {"$ref": "https://example.com/x.json"}}},
+        }
+    },
+}
+
+
+def test_openapi_gives_what_is_posted_or_what_is_chosen():
+    found = schema(OPENAPI)
+    assert found["$ref"] == "#/$defs/Order"
+    order = found["$defs"]["Order"]
+    assert order["properties"]["note"] == {"type": ["string", "null"]}
+    assert order["properties"]["total"] == {"type": "number", "exclusiveMinimum": 0}
+    assert order["properties"]["parent"] == {"$ref": "#/$defs/Order"}
+    assert order["properties"]["id"] == {"type": "string"}
+    assert set(found["$defs"]) == {"Order", "Customer"}
+    assert schema(OPENAPI, "Customer")["properties"]["email"] == {"type": "string", "format": "email"}
+    validator = compiled(read(OPENAPI).found.schema)
+    assert validator.is_valid({"customer": None, "parent": {"total": 1}})
+    assert not validator.is_valid({"parent": {"parent": {"total": 0}}})
+    with pytest.raises(ContractError) as error:
+        read({**OPENAPI, "paths": {}})
+    assert "#Order, #Customer, #Unused" in error.value.fix
+    with pytest.raises(ContractError, match="no schema 'Ordr'"):
+        read(OPENAPI, "Ordr")
+    with pytest.raises(ContractError, match="not read here"):
+        read(OPENAPI, "Unused")
+
+
+def test_swagger_too():
+    old = {"swagger": "2.0", "definitions": {"A": {"type": "object", "properties": {"a": {"type": "file"}}}}}
+    assert schema(old)["properties"]["a"] == {"type": "string"}
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_asyncapi_gives_the_payload_of_a_message(version):
+    payload = {"type": "object", "properties": {"id": {"$ref": "#/components/schemas/Id"}}}
+    messages = {"OrderPlaced": {"payload": payload}}
+    document = {"asyncapi": f"{version}.0.0", "components": {"schemas": {"Id": {"type": "integer"}}}, "channels": {}}
+    if version == 2:
+        document["channels"] = {"orders": {"publish": {"message": {"name": "OrderPlaced", "payload": payload}}}}
+    else:
+        document["channels"] = {"orders": {"messages": messages}}
+    found = read(document)
+    assert found.form == "asyncapi"
+    assert found.found.schema["definitions"] == {"Id": {"type": "integer"}}
+    record = {"type": "record", "name": "A", "fields": [{"name": "a", "type": "long"}]}
+    kind = "application/vnd.apache.avro;version=1.9.0"
+    document["channels"] = {}
+    document["components"]["messages"] = {"A": {"schemaFormat": kind, "payload": record}}
+    if version == 3:
+        document["components"]["messages"] = {"A": {"payload": {"schemaFormat": kind, "schema": record}}}
+    assert schema(document)["properties"] == {"a": {"type": "integer"}}
+
+
+def test_json_schemas_of_all_drafts_and_their_parts():
+    for draft in ("draft-04", "draft-06", "draft-07"):
+        part = {"type": "object", "properties": {"a": {"$ref": "#/definitions/B"}}}
+        document = {"$schema": f"http://json-schema.org/{draft}/schema#", **part,
+                    "definitions": {"B": {"type": "integer"}, "C": {**part}, "unused": {}}}  # fmt: skip
+        found = read(document)
+        assert found.form == "jsonschema"
+        assert found.found.schema["$schema"] == f"http://json-schema.org/{draft}/schema#"
+        assert found.found.schema["definitions"] == {"B": {"type": "integer"}}
+        assert schema(document, "C")["properties"]["a"] == {"$ref": "#/definitions/B"}
+        assert schema(document, "/definitions/C") == schema(document, "C")
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}, "leads to itself"),
+        ({"properties": {"a": {"$ref": "https://example.com/a.json"}}}, "is not read here"),
+        ({"properties": {"a": {"$ref": "#/$defs/nowhere"}}}, "leads nowhere"),
+        ({"properties": {"a": {"$schema": "http://json-schema.org/draft-04/schema#"}}}, "drafts are mixed"),
+        ({"$schema": "https://json-schema.org/draft/2042-01/schema"}, "no draft that is known"),
+    ],
+)
+def test_what_cannot_be_a_contract_says_why(document, said):
+    document = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object", **document}
+    with pytest.raises(ContractError, match=said) as error:
+        read(document)
+    assert error.value.at
+
+
+def test_forms_are_told_apart():
+    assert form_of({"fields": [{"name": "a", "type": "STRING"}]}) == "fields"
+    assert form_of({"id": 1, "type": "object"}) is None
+    assert form_of([1]) is None
+    assert form_of({"type": "object", "properties": {}}) == "jsonschema"
+    nothing = {"asyncapi": 1, "channels": 3, "type": "record", "fields": 3, "schema": 3, "self": 3}
+    for form in FORMS:
+        if form not in {"fields", "protobuf", "jsonschema"}:
+            with pytest.raises(ContractError):
+                read_document(nothing, form, None, "x", refuse)
+
+
+@shared
+def test_other_shared_schemas_are_read():
+    cloud = SHARED / "cloudevents"
+    assert "id" in schema(json.loads((cloud / "cloudevents.json").read_text()))["properties"]
+    assert "attribute" in schema(json.loads((cloud / "cloudevents.avsc").read_text()))["properties"]
+    text = (cloud / "cloudevents.proto").read_text()
+    found = read_protobuf(text, "CloudEvent", "cloudevents.proto", {}).found.schema
+    load_contract("x", found)
+    assert "specVersion" in found["properties"]

