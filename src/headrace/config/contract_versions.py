@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from headrace.config.faults import did_you_mean
 from headrace.config.files import inside
@@ -122,20 +122,24 @@ class Lifecycles:
         return found
 
 
-def named_upcasts(
-    spec: SchemaSpec | None, versions: Sequence[Version], origin: Origin, faults: list[Fault]
+def named_steps(
+    word: Literal["upcast", "downcast"],
+    spec: SchemaSpec | None,
+    versions: Sequence[Version],
+    origin: Origin,
+    faults: list[Fault],
 ) -> dict[str, tuple[UpcastStep, ...]]:
-    """Return the steps by the name of the version that they start from."""
+    """Return the steps of a key of `schema:` by the name of the older version that they start from, or lead to."""
     found: dict[str, tuple[UpcastStep, ...]] = {}
     older = {version.number: version.name for version in versions[:-1]}
-    for name, steps in (spec.upcast if spec is not None else {}).items():
+    for name, steps in (getattr(spec, word) if spec is not None else {}).items():
         number = number_of(name)
         if number in older:
             found[older[number]] = steps
             continue
         newest_one = bool(versions) and number == versions[-1].number
         message = f"{name} is the newest version: nothing follows it" if newest_one else f"no older version {name}"
-        faults.append(origin.error(("schema", "upcast", name), message, did_you_mean(name, older.values())))
+        faults.append(origin.error(("schema", word, name), message, did_you_mean(name, older.values())))
     return found
 
 

@@ -11,7 +11,7 @@ from headrace.config.contract_versions import (
     Lifecycles,
     Newest,
     VersionFile,
-    named_upcasts,
+    named_steps,
     newest,
     twice,
     version_files,
@@ -77,6 +77,7 @@ class Datasets:
         self._lookups = Lookups(layers.seeds, layers.silver, origin)
         self._enriched: set[int] = set()
         self._incomplete = False  # a lookup is missing or faulty: which columns there are is not known
+        self._downcasts: dict[str, tuple[UpcastStep, ...]] = {}
         self.schema_files: list[str] = []
         self.seeds: dict[str, str] = {}
         self.faults: list[Fault] = []
@@ -100,7 +101,7 @@ class Datasets:
             if schema is not None and (schema.file is not None or schema.inline is not None):
                 fix = "give each of `tables:` its own: {name: …, schema_file: …}"
                 self.faults.append(self._origin.error(("schema",), "one schema cannot describe several tables", fix))
-            if schema is not None and (schema.versions or schema.upcast):
+            if schema is not None and (schema.versions or schema.upcast or schema.downcast):
                 message = "`versions` and `upcast` are those of one contract, and each of several tables has its own"
                 fix = "make the table a source of its own"
                 self.faults.append(self._origin.error(("schema",), message, fix))
@@ -207,6 +208,7 @@ class Datasets:
             rules=rules,
             versions=versions,
             upcasts=upcasts,
+            downcasts=self._downcasts,
             version_from=self._spec.schema_.version_from if self._spec.schema_ is not None else None,
         )
 
@@ -253,9 +255,8 @@ class Datasets:
         if len(self.faults) > before:  # what is said of versions that did not load is no fault of its own
             return (), {}
         versions = tuple(map(lives.of, (*found, newest)))
-        upcasts = (
-            named_upcasts(schema, versions, self._origin, self.faults) if older or (schema and schema.upcast) else {}
-        )
+        upcasts = named_steps("upcast", schema, versions, self._origin, self.faults)
+        self._downcasts = named_steps("downcast", schema, versions, self._origin, self.faults)
         self.faults += lives.faults(versions)
         if len(self.faults) > before:
             return (), {}

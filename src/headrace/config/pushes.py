@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from headrace.config.faults import did_you_mean
 from headrace.config.references import malformed_secrets
 from headrace.connectors.push import is_loopback, refused_address
+from headrace.contracts.versions import number_of
 from headrace.errors import ConfigError
 from headrace.lake import tables
 from headrace.secrets.reference import is_reference
+from headrace.stages.downcast import check_downcast
 from headrace.stages.select import Select, wanted
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from headrace.config.source import Read, Source
     from headrace.config.validation import Origin
     from headrace.connectors.push import PushesSpec, PushSpec, TargetSpec
+    from headrace.contracts.versions import Version
     from headrace.stages.dataset import Dataset
 
 
@@ -55,11 +59,33 @@ def push_faults(pushes: Sequence[PushSpec], datasets: Sequence[Dataset], origin:
         if push.on == "silver" and not datasets:
             message = f"the push {push.name} sends nothing: the source has no schema that loads, so it has no silver"
             faults.append(origin.warning(key, message, "give it a schema"))
+        if push.version is not None and datasets:
+            faults += _no_version(push, push.version, datasets, key, origin)
         # In one dataset of several at least, all of it must hold; the faults of the first that comes nearest are told.
         found = [list(_unmet(push, schema)) for schema in columns_of(push, datasets).values()]
         for place, problem in min(found, key=len, default=[]):
             faults.append(origin.error((*key, *place), f"the push {push.name}: {problem.message}", problem.fix))
     return faults
+
+
+def _no_version(push: PushSpec, name: str, datasets: Sequence[Dataset], key: Key, origin: Origin) -> Iterator[Fault]:
+    """Return what keeps a push from the older shape that it asks for."""
+    found = [(dataset, version) for dataset in datasets if (version := version_of(dataset, name)) is not None]
+    if not found:
+        names = [version.name for dataset in datasets for version in dataset.versions]
+        message = f"the push {push.name}: the contract has no version {name}"
+        yield origin.error((*key, "version"), message, did_you_mean(name, names))
+    for dataset, version in found:
+        if version is dataset.versions[-1]:
+            continue
+        for fault in check_downcast(dataset, version):
+            where: Key = ("schema", *fault.key) if fault.key else (*key, "version")
+            yield origin.error(where, f"the push {push.name}: {fault.message}", fault.fix)
+
+
+def version_of(dataset: Dataset, name: str) -> Version | None:
+    """Return the version of a dataset's contract that a name means."""
+    return next((each for each in dataset.versions if each.name == name or each.number == number_of(name)), None)
 
 
 def _unmet(push: PushSpec, schema: pa.Schema) -> Iterator[tuple[Key, ConfigError]]:

@@ -38,6 +38,7 @@ _HARMLESS: dict[str, Any] = {
     "silver_to_gold": {"filter": "true"},
     "push": {"name": "push", "topic": "none"},
     "upcast": {"drop": ["nothing"]},
+    "downcast": {"drop": ["nothing"]},
 }
 
 
@@ -75,6 +76,12 @@ class SchemaSpec(Spec):
         default={},
         description="The steps that bring an event of a version to the next one, by the version's name.",
         examples=[{"v1": [{"rename": {"cust": "customer_id"}}]}],
+    )
+    downcast: dict[str, tuple[UpcastStep, ...]] = Field(
+        default={},
+        description="The steps that bring an event of the next version back to this one, for pushes with a `version`; "
+        "needed where `upcast` cannot be turned around.",
+        examples=[{"v1": [{"set": {"amount": "cents / 100"}}]}],
     )
 
     @model_validator(mode="after")

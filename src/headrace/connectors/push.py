@@ -170,6 +170,11 @@ class PushSpec(TargetSpec):
         default=None, description="A SQL expression that must be true, as in a quality rule.", examples=["amount > 100"]
     )
     topic: Topic | None = Field(default=None, description="The topic to publish to, in place of an endpoint.")
+    version: str | None = Field(
+        default=None,
+        description="The version of the contract in whose shape events are sent (default: the newest).",
+        examples=["v1"],
+    )
     max_events: Annotated[int, Field(ge=1, le=1000)] = Field(
         default=1, description="How many events one request holds at most; above 1, the body is a JSON array."
     )
@@ -183,6 +188,8 @@ class PushSpec(TargetSpec):
             raise ValueError("a push goes to an endpoint or to a topic: give one of `to:` and `topic:`")
         if self.topic is not None and (self.secret or self.headers):
             raise ValueError("a topic takes neither `secret:` nor `headers:`: leave them out")
+        if self.on != "silver" and self.version is not None:
+            raise ValueError("only events of silver have a version of the contract: leave out `version:`")
         if self.on == "batch" and (self.filter or self.where is not None):
             raise ValueError("a commit has no fields to filter by: leave out `filter:` and `where:`")
         return self

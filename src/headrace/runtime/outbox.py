@@ -23,11 +23,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import words
-from headrace.config.pushes import applicable
+from headrace.config.pushes import applicable, version_of
 from headrace.contracts.contract import JSON_MARK
 from headrace.contracts.types import literal
 from headrace.errors import SpaceError
 from headrace.lake import tables
+from headrace.stages.downcast import Downcast
 from headrace.stages.event_json import event_json_sql
 from headrace.stages.key import ALIAS, key_columns
 from headrace.stages.sql import SqlKernel
@@ -43,8 +44,10 @@ if TYPE_CHECKING:
     from headrace.stages.dataset import Dataset
     from headrace.stages.select import Select
 
-Choose = Callable[[pa.Table], tuple[pa.Table, int]]
-"""Turns rows of silver or of the quarantine into rows of the outbox; and how many it cannot tell of."""
+Choose = Callable[[pa.Table], tuple[pa.Table, Counter[str]]]
+"""Turns rows of silver or of the quarantine into rows of the outbox; and how many it cannot send, by why."""
+
+_WHERE = "its `where` cannot be computed"
 
 FORGET_EVERY_SECS = 600.0
 _ENVELOPE = (*words.ENVELOPE, words.EVENT_DATE)
@@ -70,6 +73,14 @@ class Outbox:
         self._datasets = {dataset.name: dataset for dataset in source.datasets}
         self._pushes = [(push, applicable(push, source.datasets)) for push in source.spec.serving.push]
         self._kernel = SqlKernel()
+        self._downcasts = {
+            (push.name, dataset.name): Downcast(dataset, version)
+            for push in source.spec.serving.push
+            for dataset in source.datasets
+            if push.version is not None
+            and (version := version_of(dataset, push.version)) is not None
+            and version is not dataset.versions[-1]
+        }
 
     def __call__(self, merges: Merges, committed_at: dt.datetime) -> tuple[pa.Table | None, Counter[str]]:
         """Return the rows that a batch adds, by push and in the order of `seq`, and what there is to warn of.
@@ -97,14 +108,16 @@ class Outbox:
             case "silver":
                 inserted = merges.inserted.items()
                 return [
-                    (partial(self._events, selects[name], name), rows) for name, rows in inserted if name in selects
+                    (partial(self._events, selects[name], name, self._downcasts.get((push.name, name))), rows)
+                    for name, rows in inserted
+                    if name in selects
                 ]
             case "quarantined":
                 quarantine = merges.quarantine
                 return [(partial(self._failures, selects[""]), pa.concat_tables(quarantine))] if quarantine else []
             case _:
                 one = pa.table({"batch_id": [merges.prepared.batch_id]})
-                return [(lambda _: (self._completion(merges, committed_at), 0), one)]
+                return [(lambda _: (self._completion(merges, committed_at), Counter()), one)]
 
     def _chosen(
         self, push: PushSpec, choose: Choose, rows: pa.Table, tries: Tries, warned: Counter[str]
@@ -121,23 +134,33 @@ class Outbox:
                 return [each for part in halves for each in self._chosen(push, choose, part, tries, warned)]
             warned[f"push_failed: {push.name}: not sent, headrace failed on it ({type(problem).__name__})"] += len(rows)
             return []
-        if undecided:
-            warned[f"push_undecided: {push.name}: not sent, its `where` cannot be computed"] += undecided
+        for why, count in undecided.items():
+            warned[f"push_undecided: {push.name}: not sent, {why}"] += count
         return [found] if len(found) else []
 
-    def _events(self, select: Select, name: str, rows: pa.Table) -> tuple[pa.Table, int]:
+    def _events(
+        self, select: Select, name: str, downcast: Downcast | None, rows: pa.Table
+    ) -> tuple[pa.Table, Counter[str]]:
         dataset = self._datasets[name]
         chosen, undecided = _selected(select, rows)
+        older: pa.Array | None = None
+        if downcast is not None and len(chosen):
+            older, fits = downcast(chosen)
+            undecided += Counter({"it has no counterpart in that version": len(chosen) - len(fits)})
+            chosen = chosen.take(fits)
         if not len(chosen):
             return _NONE, undecided
         sql = (
             f'SELECT "{words.SEQ}" AS seq, "{words.EVENT_ID}" AS id, \'silver\' AS kind, {literal(name)} AS dataset, '
             f'{_key_sql(dataset)} AS "key", "{words.EVENT_TIME}" AS at, "{words.TRACE_ID}" AS trace_id, '
-            f"{_data_sql(dataset, rows.schema)} AS data FROM rows {ALIAS}"
+            f"{_data_sql(dataset, rows.schema) if older is None else 'NULL::VARCHAR'} AS data FROM rows {ALIAS}"
         )
-        return self._kernel.run(sql, rows=chosen).cast(_NONE.schema), undecided
+        found = self._kernel.run(sql, rows=chosen).cast(_NONE.schema)
+        if older is not None:
+            found = found.set_column(found.schema.get_field_index("data"), "data", older)
+        return found, undecided
 
-    def _failures(self, select: Select, rows: pa.Table) -> tuple[pa.Table, int]:
+    def _failures(self, select: Select, rows: pa.Table) -> tuple[pa.Table, Counter[str]]:
         chosen, undecided = _selected(select, rows)
         if not len(chosen):
             return _NONE, undecided
@@ -227,13 +250,13 @@ _NONE = pa.schema(
 ).empty_table()
 
 
-def _selected(select: Select, rows: pa.Table) -> tuple[pa.RecordBatch, int]:
+def _selected(select: Select, rows: pa.Table) -> tuple[pa.RecordBatch, Counter[str]]:
     """Return the rows that are selected, and how many cannot be told of."""
     if not len(rows):
-        return pa.RecordBatch.from_pylist([], schema=rows.schema), 0
+        return pa.RecordBatch.from_pylist([], schema=rows.schema), Counter()
     (batch,) = rows.combine_chunks().to_batches()
     chosen, undecided = select(batch)
-    return batch.filter(chosen), undecided
+    return batch.filter(chosen), Counter({_WHERE: undecided} if undecided else {})
 
 
 def _key_sql(dataset: Dataset) -> str:

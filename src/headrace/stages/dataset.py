@@ -29,8 +29,9 @@ class Dataset:
     their order, is no part of the payload: an event is the same whatever a lookup says of it.
 
     `versions` has all of the contract's, the oldest first; the last is `contract`, whose columns all else is about. It
-    is empty only where a dataset is made by hand. `upcasts` has the steps from each version to the next, by its name,
-    and `version_from` says where an event names its version.
+    is empty only where a dataset is made by hand. `upcasts` has the steps from each version to the next, by its name;
+    `version_from` says where an event names its version, and `downcasts` has the declared steps from the next version
+    back to each, for what is sent on in an older shape.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Dataset:
     versions: tuple[Version, ...] = field(default=())
     upcasts: Mapping[str, tuple[UpcastStep, ...]] = field(default_factory=lambda: MappingProxyType({}))
     version_from: VersionFrom | None = None
+    downcasts: Mapping[str, tuple[UpcastStep, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def is_versioned(self) -> bool:

@@ -254,9 +254,26 @@ _ENVELOPE = frozenset(
 
 def upcast_of(versions: Sequence[Version], steps: Mapping[str, Sequence[UpcastStep]]) -> Upcast:
     """Return the way from the first of some versions to the last, over all between; `check_upcasts` found no error."""
+    return way(versions, steps).upcast
+
+
+class Way(NamedTuple):
+    """The compiled way from one version to another, and what is wrong with it."""
+
+    upcast: Upcast
+    faults: tuple[UpcastFault, ...]
+
+
+def way(versions: Sequence[Version], steps: Mapping[str, Sequence[UpcastStep]], word: str = "upcast") -> Way:
+    """Compile the way over some versions by the steps from each, by its name; faults speak of the key `word`."""
     shape = _shape(versions[0])
-    hops = list(_hops(versions, steps, shape))
-    return Upcast(hops, versions[-1].contract.arrow_schema(), shape.origin)
+    hops = list(_hops(versions, steps, shape, word))
+    faults = [fault for hop in hops for fault in hop.faults]
+    if all(fault.warning for fault in faults):
+        place = versions[-2 if word == "upcast" else -1].name
+        key = (word, place) if steps.get(versions[-2].name) else ()
+        faults += _unprovided(versions, shape, hops, key, f"{word}: {{{place}: […]}}")
+    return Way(Upcast(hops, versions[-1].contract.arrow_schema(), shape.origin), tuple(faults))
 
 
 def check_upcasts(versions: Sequence[Version], steps: Mapping[str, Sequence[UpcastStep]]) -> list[UpcastFault]:
@@ -268,13 +285,7 @@ def check_upcasts(versions: Sequence[Version], steps: Mapping[str, Sequence[Upca
     for start, version in enumerate(versions[:-1]):
         if version.lifecycle == "retired":
             continue
-        shape = _shape(version)
-        hops = list(_hops(versions[start:], steps, shape))
-        faults |= dict.fromkeys(fault for hop in hops for fault in hop.faults)
-        if any(not fault.warning for fault in faults):
-            continue
-        key = ("upcast", versions[-2].name) if steps.get(versions[-2].name) else ()
-        faults |= dict.fromkeys(_unprovided(version, versions, shape, hops, key))
+        faults |= dict.fromkeys(way(versions[start:], steps).faults)
     return list(faults)
 
 
@@ -295,17 +306,22 @@ def _shape(version: Version) -> _Shape:
     return _Shape({each.name: each for each in schema}, origin)
 
 
-def _hops(versions: Sequence[Version], steps: Mapping[str, Sequence[UpcastStep]], shape: _Shape) -> Iterator[_Hop]:
+def _hops(
+    versions: Sequence[Version], steps: Mapping[str, Sequence[UpcastStep]], shape: _Shape, word: str
+) -> Iterator[_Hop]:
     """Compile each hop; `shape` is carried along, and ends as that of the last version."""
     kernel = SqlKernel(isolate_errors=True)
     for here, there in itertools.pairwise(versions):
-        yield _Compiler(here, there, shape, kernel).hop(steps.get(here.name, ()))
+        place = (word, here.name if word == "upcast" else there.name)
+        yield _Compiler(here, there, shape, kernel, place).hop(steps.get(here.name, ()))
 
 
 class _Compiler:
     """Compiles one hop: what each step does to the shape, and whether the next version fits in the end."""
 
-    def __init__(self, here: Version, there: Version, shape: _Shape, kernel: SqlKernel) -> None:
+    def __init__(self, here: Version, there: Version, shape: _Shape, kernel: SqlKernel, place: tuple[str, str]) -> None:
+        """`place` is the key of the steps in the source's `schema:`."""
+        self._place = place
         self._here = here
         self._there = there
         self._target = {each.name: each for each in there.contract.arrow_schema()}
@@ -320,12 +336,12 @@ class _Compiler:
             items = said.items() if isinstance(said, dict) else ((name, None) for name in said)
             before = self._shape.schema()
             for name, value in items:
-                self._at = ("upcast", self._here.name, number, kind, name)
+                self._at = (*self._place, number, kind, name)
                 try:
                     self._step(kind, name, value, before)
                 except ConfigError as error:
                     self._fault(f"{self._way()}: {error.message}", error.fix)
-        self._at = ("upcast", self._here.name) if steps else ()
+        self._at = self._place if steps else ()
         self._arrive()
         return self._hop
 
@@ -448,7 +464,7 @@ class _Compiler:
         self._shape.origin = {name: at for name, at in self._shape.origin.items() if name in now}
 
     def _add(self, message: str, step: str, *, warning: bool = False) -> None:
-        fix = f"add `- {step}` to `upcast: {{{self._here.name}: […]}}`"
+        fix = f"add `- {step}` to `{self._place[0]}: {{{self._place[1]}: […]}}`"
         self._hop.faults.append(UpcastFault(self._here.name, self._at, message, fix, warning))
 
     def _fault(self, message: str, fix: str) -> None:
@@ -459,23 +475,23 @@ class _Compiler:
 
 
 def _unprovided(
-    version: Version, versions: Sequence[Version], shape: _Shape, hops: Sequence[_Hop], key: tuple[str, ...]
+    versions: Sequence[Version], shape: _Shape, hops: Sequence[_Hop], key: tuple[str, ...], place: str
 ) -> Iterator[UpcastFault]:
-    """Return the columns that the newest version requires, and that events of this one have not, or not always."""
-    newest, before = versions[-1], versions[-2]
+    """Return the columns that the last version requires, and that events of the first have not, or not always."""
+    first, last = versions[0], versions[-1]
     made = {op.name for hop in hops for op in hop.ops if isinstance(op, _Fill | _Compute | _Extract)}
-    for wanted in newest.contract.arrow_schema():
-        if wanted.nullable or not shape.fields[wanted.name].nullable:
+    for wanted in last.contract.arrow_schema():
+        if wanted.nullable or not shape.fields[wanted.name].nullable or wanted.name in made:
             continue
-        if wanted.name not in shape.origin and wanted.name not in made:
-            message = f"{newest.name} requires {wanted.name}, and events of {version.name} have none"
-            fix = f"add `- default: {{{wanted.name}: …}}` to `upcast: {{{before.name}: […]}}`"
-            yield UpcastFault(before.name, key, message, fix)
-        elif wanted.name not in made:
-            said = f"{newest.name} requires {wanted.name}, which {version.name} does not"
-            message = f"{said}: events without it are quarantined"
-            fix = f"add `- default: {{{wanted.name}: …}}` to `upcast: {{{before.name}: […]}}`"
-            yield UpcastFault(before.name, key, message, fix, warning=True)
+        fix = f"add `- default: {{{wanted.name}: …}}` to `{place}`"
+        if wanted.name not in shape.origin:
+            message = f"{last.name} requires {wanted.name}, and events of {first.name} have none"
+            yield UpcastFault(first.name, key, message, fix)
+        else:
+            message = (
+                f"{last.name} requires {wanted.name}, which {first.name} does not: events without it are quarantined"
+            )
+            yield UpcastFault(first.name, key, message, fix, warning=True)
 
 
 def _metadata(shape: _Shape, path: paths.Path) -> Any:

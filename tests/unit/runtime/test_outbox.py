@@ -2,7 +2,11 @@
 
 import json
 
+import pytest
+
+from headrace.config.lint import lint
 from headrace.config.project import load_project
+from headrace.contracts.load import compiled
 from living import lived, messages, rows, sqlite_bus, write_source
 
 SHOP = {
@@ -109,3 +113,91 @@ def test_events_that_a_push_cannot_tell_of_are_warned_of(tmp_path):
         "push_undecided: large: not sent, its `where` cannot be computed": 2,
         "push_undecided: odd: not sent, its `where` cannot be computed": 1,
     }
+
+
+V1 = {
+    "type": "object",
+    "required": ["ident", "amount"],
+    "additionalProperties": False,
+    "properties": {"ident": {"type": "string"}, "amount": {"type": "integer"}, "gone": {"type": "string"}},
+}
+V2 = {
+    "type": "object",
+    "required": ["id", "amount", "channel"],
+    "properties": {"id": {"type": "string"}, "amount": {"type": "number"}, "channel": {"type": "string"}},
+}
+BACK = (
+    "  bronze_to_silver:\n  - deduplication: {key: [id]}\nserving:\n  push:\n  - {name: old, topic: old, version: v1}\n"
+)
+UP = "{v1: [{rename: {ident: id}}, {cast: [amount]}, {drop: [gone]}, {default: {channel: web}}]}"
+
+
+def versioned(tmp_path, schema):
+    write_source(tmp_path, "orders", schema=V2, more=BACK)
+    (tmp_path / "schemas/orders").mkdir()
+    (tmp_path / "schemas/orders/v1.json").write_text(json.dumps(V1))
+    source = tmp_path / "connectors/orders.yaml"
+    source.write_text(source.read_text().replace("schemas/orders.json}", f"schemas/orders.json, {schema}}}"))
+    return source
+
+
+def test_readers_that_have_not_moved_get_every_event_in_the_older_shape(tmp_path):
+    versioned(tmp_path, f"upcast: {UP}")
+    assert [each for each in lint(tmp_path, environ={}) if each.severity == "error"] == []
+    project = load_project(tmp_path)
+    events = [
+        {"ident": "a", "amount": 5, "gone": "x"},
+        {"id": "b", "amount": 7.0, "channel": "app"},
+        {"id": "c", "amount": 7.5, "channel": "app"},
+        {"ident": "a", "amount": 5, "gone": "y"},
+    ]
+    with sqlite_bus(project) as bus:
+        bus.publish("orders", messages(events))
+        lived(project, bus)
+    found = [json.loads(row["data"]) for row in rows(project, "SELECT data FROM lake.ops.outbox ORDER BY seq")]
+    assert found == [{"ident": "a", "amount": 5}, {"ident": "b", "amount": 7}]
+    assert all(compiled(V1).is_valid(each) for each in found)
+    (batch,) = rows(project, "SELECT warned FROM lake.ops.batches")
+    assert batch["warned"] == {"push_undecided: old: not sent, it has no counterpart in that version": 1}
+
+
+def test_a_way_back_that_cannot_be_derived_is_declared(tmp_path):
+    computed = 'upcast: {v1: [{rename: {ident: id}}, {set: {amount: "amount / 2"}}, {drop: [gone]}, ' + (
+        "{default: {channel: web}}]}"
+    )
+    source = versioned(tmp_path, computed)
+    (fault,) = [each for each in lint(tmp_path, environ={}) if each.severity == "error"]
+    assert fault.message == (
+        "the push old: the way from v2 back to v1 cannot be derived: `set: {amount: …}` has no inverse"
+    )
+    assert fault.fix == "declare it: `downcast: {v1: […]}`"
+    written = source.read_text()
+    source.write_text(written.replace("web}}]}", "web}}]}, downcast: {v1: [{rename: {id: ident}}]}"))
+    (fault,) = [each for each in lint(tmp_path, environ={}) if each.severity == "error"]
+    assert (fault.message, fault.fix) == (
+        "the push old: amount is DOUBLE in v2 and BIGINT in v1",
+        "add `- cast: [amount]` to `downcast: {v1: […]}`",
+    )
+    both = 'downcast: {v1: [{rename: {id: ident}}, {set: {amount: "amount * 2"}}]}'
+    source.write_text(written.replace("web}}]}", "web}}]}, " + both))
+    assert [each for each in lint(tmp_path, environ={}) if each.severity == "error"] == []
+    project = load_project(tmp_path)
+    with sqlite_bus(project) as bus:
+        bus.publish("orders", messages([{"ident": "a", "amount": 5}]))
+        lived(project, bus)
+    (row,) = rows(project, "SELECT data FROM lake.ops.outbox")
+    assert json.loads(row["data"]) == {"ident": "a", "amount": 5}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "message"),
+    [
+        ("version: v1", "version: v7", "the push old: the contract has no version v7"),
+        ("topic: old", "on: quarantined, topic: old", "only events of silver have a version of the contract"),
+    ],
+)
+def test_a_shape_that_there_is_not(tmp_path, was, now, message):
+    source = versioned(tmp_path, f"upcast: {UP}")
+    source.write_text(source.read_text().replace(was, now))
+    (fault,) = [each for each in lint(tmp_path, environ={}) if each.severity == "error"]
+    assert message in fault.message
