@@ -30,6 +30,8 @@ def column_changes(old: Any, new: Any, told: Sequence[Change]) -> list[Change]:
         if any(change.breaks(backward=True, forward=True) and change.pointer.startswith(pointer) for change in told):
             continue
         try:
+            if _marks(before[name], old) == _marks(after[name], new):
+                continue
             was, now = arrow_of(before[name], old), arrow_of(after[name], new)
             if was.json or now.json or was.type == now.type:
                 continue
@@ -42,3 +44,12 @@ def column_changes(old: Any, new: Any, told: Sequence[Change]) -> list[Change]:
         fix = f"give the new type a name of its own, such as {name}_v2"
         found.append(Change(pointer, "column-type-changed", Verdict.UNDECIDED, Verdict.UNDECIDED, why, fix=fix))
     return found
+
+
+def _marks(part: Any, root: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what a schema says of a column that no document can show."""
+    from headrace.contracts.types import TYPE_WORD, flattened
+
+    flat = (flattened(part, root) if isinstance(part, dict) else None) or {}
+    decimal = (flat.get("precision", 38), flat.get("scale", 9)) if flat.get("format") == "decimal" else None
+    return flat.get(TYPE_WORD), decimal

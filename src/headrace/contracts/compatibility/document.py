@@ -18,6 +18,8 @@ Node = tuple["Part", ...]
 """A conjunction: a value is valid under a node when it is valid under each of its parts; under () it always is."""
 
 _REFERENCE = re.compile(r'"\$(?:ref|dynamicRef|recursiveRef)": "((?:[^"\\]|\\.)*)"')
+_SELF_DESCRIBING = "com.snowplowanalytics.self-desc/schema"
+"""Iglu's own meta-schema: draft 4, and who the schema is."""
 _YEARS = {"draft-04": 4, "draft-06": 6, "draft-07": 7, "draft/2019-09": 2019, "draft/2020-12": 2020}
 
 
@@ -197,9 +199,13 @@ def _references(written: str) -> frozenset[str]:
 
 
 def document_of(schema: Mapping[str, Any] | bool) -> Document:
-    """Return the document of a schema: JSON Schema, our `fields` form, or a boolean."""
+    """Return the document of a schema: JSON Schema, an Iglu schema, our `fields` form, or a boolean."""
     from headrace.contracts import fields
 
-    if isinstance(schema, dict) and fields.is_fields_form(schema):
+    if not isinstance(schema, dict):
+        return Document(schema)
+    if fields.is_fields_form(schema):
         return Document({"$schema": DRAFTS["draft/2020-12"]} | fields.json_schema(schema))
+    if _SELF_DESCRIBING in str(schema.get("$schema")):
+        return Document(schema | {"$schema": DRAFTS["draft-04"]})
     return Document(schema)

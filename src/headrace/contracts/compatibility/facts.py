@@ -122,9 +122,14 @@ class Facts:
         """The properties that are named, in order."""
         return dict.fromkeys([*(name for shape in self.shapes for name in shape.properties), *sorted(self.required)])
 
+    @property
+    def full(self) -> bool:
+        """Whether what is required is all that there is room for."""
+        return self.max_properties <= len(self.required)
+
     def is_open(self, *, closed_writers: bool) -> bool:
         """Whether there may be properties that are neither declared nor match a pattern."""
-        if any(shape.extra is not None and shape.extra.schema is False for shape in self.shapes):
+        if self.full or any(shape.extra is not None and shape.extra.schema is False for shape in self.shapes):
             return False
         silent = all(shape.extra is None or shape.extra.schema in (True, {}) for shape in self.shapes)
         declares = any(shape.properties or shape.patterns for shape in self.shapes)

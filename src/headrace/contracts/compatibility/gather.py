@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
+from headrace.contracts.compatibility import strings
 from headrace.contracts.compatibility.document import text
 from headrace.contracts.compatibility.facts import TYPES, Bound, Facts, Row, Shape, alone, type_of
 
@@ -34,6 +35,9 @@ def gathered(parts: tuple[Part, ...], *, partial: bool = False) -> Facts:
     low, high = facts.lowest(), facts.highest()
     if low and high and (low.value > high.value or (low.value == high.value and (low.exclusive or high.exclusive))):
         facts.types -= {"number"}
+    for name, length in strings.LENGTHS.items():
+        if any(_is_asserted(part, name) for part in parts if name in facts.formats):
+            facts.min_length, facts.max_length = max(facts.min_length, length), min(facts.max_length, length)
     if facts.min_length > facts.max_length:
         facts.types -= {"string"}
     if facts.min_items > facts.most_items():
@@ -41,6 +45,11 @@ def gathered(parts: tuple[Part, ...], *, partial: bool = False) -> Facts:
     if max(facts.min_properties, len(facts.required)) > facts.max_properties:
         facts.types -= {"object"}
     return facts
+
+
+def _is_asserted(part: Part, name: str) -> bool:
+    said = isinstance(part.schema, dict) and not alone(part) and part.schema.get("format") == name
+    return said and strings.asserted(name, part.document.draft)
 
 
 def types_of(schema: dict[str, Any]) -> tuple[frozenset[str], bool] | None:

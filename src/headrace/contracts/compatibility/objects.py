@@ -73,16 +73,18 @@ def value_of(proof: Inclusion, facts: Facts, name: str) -> Node:
     found = tuple(part for shape in facts.shapes for part in shape_parts(shape, name))
     if any(holds(name, (part,)) is False for part in facts.names):
         return (facts.parts[0].document.never,)
+    if facts.full and name not in facts.required:
+        return (facts.parts[0].document.never,)
     named = name in facts.declared or any(
         strings.matches(pattern, name) is not False for shape in facts.shapes for pattern in shape.patterns
     )
-    if not named and facts.shapes and not facts.is_open(closed_writers=proof.closed_writers):
+    if not named and not facts.is_open(closed_writers=proof.closed_writers):
         return (facts.parts[0].document.never,)
     return found
 
 
 def _most_properties(proof: Inclusion, facts: Facts) -> float:
-    closed = facts.shapes and not facts.is_open(closed_writers=proof.closed_writers)
+    closed = not facts.is_open(closed_writers=proof.closed_writers)
     if closed and not any(shape.patterns for shape in facts.shapes):
         return min(facts.max_properties, sum(may_have(proof, facts, name) for name in facts.declared))
     return facts.max_properties
@@ -105,7 +107,7 @@ def _shape(proof: Inclusion, facts: Facts, shape: Shape, part: Part, step: Step 
                 yield Doubt(place, "additionalProperties", why, facts, at, detail=name)
             continue
         yield from proof.doubts(value, tuple(wanted), Step(step, facts, name))
-    if not facts.is_open(closed_writers=proof.closed_writers) and facts.shapes:
+    if not facts.is_open(closed_writers=proof.closed_writers):
         others: Node | None = None
     else:
         others = tuple(each.extra for each in facts.shapes if each.extra is not None)
@@ -170,7 +172,7 @@ def _names(proof: Inclusion, facts: Facts, part: Part, step: Step | None) -> Ite
     if "propertyNames" not in part.schema or part.document.draft < 6:
         return
     wanted = part.below(part.schema["propertyNames"], "propertyNames")
-    closed = facts.shapes and not facts.is_open(closed_writers=proof.closed_writers)
+    closed = not facts.is_open(closed_writers=proof.closed_writers)
     if closed and not any(shape.patterns for shape in facts.shapes):
         for name in facts.declared:
             if may_have(proof, facts, name) and holds(name, (wanted,)) is not True:
@@ -201,7 +203,7 @@ def _unevaluated(proof: Inclusion, facts: Facts, part: Part, step: Step | None) 
                 detail=name,
             )
     mine = {pattern for shape in facts.shapes for pattern in shape.patterns}
-    is_open = not facts.shapes or facts.is_open(closed_writers=proof.closed_writers)
+    is_open = facts.is_open(closed_writers=proof.closed_writers)
     if (is_open or mine - patterns.keys()) and not _says_whole(facts, part):
         why = "there may be a property that nothing evaluates"
         yield Doubt(wanted, "unevaluatedProperties", why, facts, Step(step, facts, "another"))
@@ -256,7 +258,7 @@ def objects_apart(proof: Inclusion, mine: Facts, other: Facts, depth: int) -> bo
         return True
     if max(other.min_properties, len(other.required)) > mine.max_properties or depth > 2:
         return depth <= 2
-    closed = mine.shapes and not mine.is_open(closed_writers=proof.closed_writers)
+    closed = not mine.is_open(closed_writers=proof.closed_writers)
     if closed and not any(shape.patterns for shape in mine.shapes) and not other.required <= mine.declared.keys():
         return True
     for name in sorted(mine.required | other.required):

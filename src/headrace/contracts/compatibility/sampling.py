@@ -20,7 +20,7 @@ NONE = object()
 """What stands for a value where there is none."""
 
 _DEEPEST = 10
-_LONGEST = 3000
+_LONGEST = 70_000
 _MOST = 60
 
 
@@ -205,11 +205,22 @@ class Sampler:
                                 made = self.object(facts, {name: value}, depth)
                                 if made is not NONE:
                                     yield made
+        for name in self._foreign_names(facts, hints):
+            made = self.object(facts, {name: self.least(self.value_node(facts, name), depth + 1)}, depth)
+            if made is not NONE and NONE not in made.values():
+                yield made
         if self.may_have(facts, "another"):
             for value in self.some(self.value_node(facts, "another"), (), depth + 1, 8):
                 made = self.object(facts, {"another": value}, depth)
                 if made is not NONE:
                     yield made
+
+    def _foreign_names(self, facts: Facts, hints: list[Facts]) -> Iterator[str]:
+        """Yield names at the borders of what a reader asks of names."""
+        for hint in hints:
+            for part in hint.names:
+                tried = self.some((part.document.texts(), *facts.names), (part,), 1, 12)
+                yield from (name for name in tried if self.may_have(facts, name))
 
     def object(self, facts: Facts, forced: dict[str, Any], depth: int, count: int = 0) -> Any:
         """Return an object with what is required and what is given; NONE where none is found."""
@@ -250,6 +261,8 @@ class Sampler:
         if any(holds(name, (part,)) is False for part in facts.names):
             return False
         if any(part.schema is False for part in self.value_node(facts, name)):
+            return False
+        if facts.full and name not in facts.required:
             return False
         if facts.is_open(closed_writers=self._closed):
             return True

@@ -30,6 +30,9 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "relative-json-pointer": ("1/a", "0"),
     "regex": ("^a+$", "b"),
 }
+LENGTHS = {"uuid": 36, "date": 10}
+"""How long a text of a format always is."""
+
 _WORD = "abcdefghijklmnopqrstuvwxyz"
 _LONGEST = 2000
 

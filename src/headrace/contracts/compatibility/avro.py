@@ -1,0 +1,299 @@
+"""Two versions of an Avro schema, compared by the specification's rules of resolution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from headrace.contracts.compatibility.change import Change, Verdict
+from headrace.errors import ContractError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+PROMOTIONS = {
+    "int": frozenset({"long", "float", "double"}),
+    "long": frozenset({"float", "double"}),
+    "float": frozenset({"double"}),
+    "string": frozenset({"bytes"}),
+    "bytes": frozenset({"string"}),
+}
+_DEEPEST = 24
+_LEAST = {"null": None, "boolean": False, "int": 0, "long": 0, "float": 0.5, "double": 0.5, "bytes": "", "string": ""}
+_LOGICAL = ("logicalType", "precision", "scale")
+
+
+class Problem(NamedTuple):
+    """Why a reader cannot resolve what a writer wrote; `value` is what the writer wrote there, None where unknown."""
+
+    at: str
+    rule: str
+    why: str
+    fix: str
+    value: Any
+    sure: bool = True
+
+
+@dataclass(frozen=True)
+class Avro:
+    """A parsed schema: its root, and every named type by its full name."""
+
+    root: Any
+    named: Mapping[str, dict[str, Any]]
+
+
+def parse_avro(schema: Any) -> Avro:
+    """Return a schema with its names resolved. Raises ContractError where it is none, or names what it lacks."""
+    named: dict[str, dict[str, Any]] = {}
+    return Avro(_parsed(schema, "", named, "#", 0), named)
+
+
+def compare_avro(old: Any, new: Any) -> tuple[Change, ...]:
+    """Return what changed between two Avro schemas, as `compare` does; examples are records as plain JSON.
+
+    Raises:
+        ContractError: one of them is no Avro schema.
+    """
+    before, after = parse_avro(old), parse_avro(new)
+    sides = (_Resolution(before, after, newest_reads=True), _Resolution(after, before, newest_reads=False))
+    found = [list(side.problems(side.writer.root, side.reader.root, "#", ())) for side in sides]
+    written = dict(_differences(before, after))
+    places = dict.fromkeys([*written, *((each.at, each.rule) for side in found for each in side)])
+    changes = []
+    for at, rule in places:
+        mine = [[each for each in side if (each.at, each.rule) == (at, rule)] for side in found]
+        verdicts = [_verdict(side) for side in mine]
+        problems = [each for side in mine for each in side]
+        reasons = "; ".join(dict.fromkeys(each.why for each in problems))
+        said = written.get((at, rule), "")
+        why = "; ".join(filter(None, (said, reasons))) or "no record tells the two apart"
+        fix = next((each.fix for each in problems), "")
+        examples = [next((each.value for each in side if each.sure), None) for side in mine]
+        changes.append(Change(at, rule, verdicts[0], verdicts[1], why, examples[0], examples[1], fix))
+    return tuple(sorted(changes, key=lambda change: (change.pointer, change.rule)))
+
+
+def _verdict(problems: list[Problem]) -> Verdict:
+    if not problems:
+        return Verdict.COMPATIBLE
+    return Verdict.BREAKING if any(each.sure for each in problems) else Verdict.UNDECIDED
+
+
+def _parsed(schema: Any, space: str, named: dict[str, dict[str, Any]], at: str, depth: int) -> Any:
+    if depth > 200:
+        raise ContractError("the Avro schema is nested too deeply", at=at, fix="flatten it")
+    if isinstance(schema, list):
+        return [_parsed(each, space, named, f"{at}/{index}", depth + 1) for index, each in enumerate(schema)]
+    if isinstance(schema, str):
+        full = schema if "." in schema or not space else f"{space}.{schema}"
+        if schema in PRIMITIVES:
+            return {"type": schema}
+        for name in (full, schema):
+            if name in named:
+                return named[name]
+        raise ContractError(f"{at}: the Avro type {schema!r} is not declared", fix="declare it before it is used")
+    if not isinstance(schema, dict) or "type" not in schema:
+        raise ContractError(f"{at}: no Avro schema: it has no type", fix='write {"type": ...}')
+    kind = schema["type"]
+    if isinstance(kind, dict | list):
+        return _parsed(kind, space, named, f"{at}/type", depth + 1)
+    if kind in PRIMITIVES:
+        return schema
+    if kind in {"array", "map"}:
+        word = "items" if kind == "array" else "values"
+        return {"type": kind, word: _parsed(schema.get(word), space, named, f"{at}/{word}", depth + 1)}
+    if kind in {"record", "error", "enum", "fixed"}:
+        return _named(schema, space, named, at, depth)
+    return _parsed(kind, space, named, at, depth + 1)
+
+
+def _named(schema: dict[str, Any], space: str, named: dict[str, dict[str, Any]], at: str, depth: int) -> dict[str, Any]:
+    name = schema.get("name")
+    if not isinstance(name, str) or not name:
+        raise ContractError(f"{at}: an Avro {schema['type']} without a name", fix="give it one")
+    inner = schema.get("namespace", space) or ""
+    full = name if "." in name or not inner else f"{inner}.{name}"
+    inner = full.rpartition(".")[0]
+    found = dict(schema) | {"type": "record" if schema["type"] == "error" else schema["type"], "name": full}
+    named[full] = found
+    if found["type"] == "record":
+        fields = []
+        for index, field in enumerate(schema.get("fields") or ()):
+            where = f"{at}/fields/{index}"
+            if not isinstance(field, dict) or not isinstance(field.get("name"), str):
+                raise ContractError(f"{where}: an Avro field without a name", fix="give it one")
+            fields.append(dict(field) | {"type": _parsed(field.get("type"), inner, named, f"{where}/type", depth + 1)})
+        found["fields"] = fields
+    return found
+
+
+class _Resolution:
+    """One direction: what a writer's schema allows, resolved by a reader's."""
+
+    def __init__(self, writer: Avro, reader: Avro, *, newest_reads: bool) -> None:
+        self.writer = writer
+        self.reader = reader
+        self._newest_reads = newest_reads
+
+    def problems(self, writer: Any, reader: Any, at: str, seen: tuple[tuple[int, int], ...]) -> Iterator[Problem]:
+        """Yield why some value of a writer's type cannot be read; each with such a value."""
+        pair = (id(writer), id(reader))
+        if pair in seen or len(seen) > _DEEPEST:
+            return
+        seen = (*seen, pair)
+        if isinstance(writer, list):
+            for branch in writer:
+                found = list(self.problems(branch, reader, at, seen))
+                yield from (
+                    each._replace(rule="union-branch") if each.rule == "type-changed" else each for each in found
+                )
+            return
+        if isinstance(reader, list):
+            tried = [list(self.problems(writer, branch, at, seen)) for branch in reader]
+            if not any(not found for found in tried):
+                near = [
+                    found for found in tried if all(each.rule not in {"type-changed", "name-changed"} for each in found)
+                ]
+                what = f"{_word(writer)} is in no branch of the union"
+                own = [Problem(at, "union-branch", what, f"put {_word(writer)} back into the union", least(writer))]
+                yield from min(near, key=len) if near else own
+            return
+        yield from self._plain(writer, reader, at, seen)
+
+    def _plain(self, writer: Any, reader: Any, at: str, seen: tuple[tuple[int, int], ...]) -> Iterator[Problem]:
+        kind, wanted = writer["type"], reader["type"]
+        if kind != wanted:
+            if wanted not in PROMOTIONS.get(kind, frozenset()):
+                why = f"{_word(writer)} cannot be read as {_word(reader)}"
+                fix = f"keep {_word(writer)}, or a union that has it"
+                yield Problem(at, "type-changed", why, fix, _telling(writer))
+            return
+        if any(writer.get(word) != reader.get(word) for word in _LOGICAL) and kind not in {"record", "enum", "array"}:
+            was, now = (each.get("logicalType", "none") for each in (writer, reader))
+            why = (
+                f"the logical type is {was} for the writer and {now} for the reader, of other meaning, and none refuses"
+            )
+            yield Problem(at, "logical-type-changed", why, "keep the logical type", None, sure=False)
+        if kind in {"record", "enum", "fixed"} and not _same_name(writer, reader):
+            why = f"{writer['name']} is not {reader['name']}, nor an alias of it"
+            yield Problem(at, "name-changed", why, f'"aliases": ["{writer["name"]}"] at {at}', least(writer))
+            return
+        if kind == "array":
+            for each in self.problems(writer["items"], reader["items"], f"{at}/items", seen):
+                yield each._replace(value=[each.value])
+        elif kind == "map":
+            for each in self.problems(writer["values"], reader["values"], f"{at}/values", seen):
+                yield each._replace(value={"key": each.value})
+        elif kind == "fixed" and writer["size"] != reader["size"]:
+            why = f"{writer['size']} bytes cannot be read as {reader['size']}"
+            yield Problem(at, "size-changed", why, f'"size": {writer["size"]} at {at}', least(writer))
+        elif kind == "enum" and "default" not in reader:
+            for symbol in writer["symbols"]:
+                if symbol not in reader["symbols"]:
+                    why = f"{symbol} is no symbol of the reader, and it has no default"
+                    yield Problem(
+                        at, "symbols-changed", why, f"a default for the enum at {at}, or {symbol} kept", symbol
+                    )
+        elif kind == "record":
+            yield from self._record(writer, reader, at, seen)
+
+    def _record(self, writer: Any, reader: Any, at: str, seen: tuple[tuple[int, int], ...]) -> Iterator[Problem]:
+        newest, oldest = (reader, writer) if self._newest_reads else (writer, reader)
+        own = {field["name"]: field for field in writer["fields"]}
+        for field in reader["fields"]:
+            there = next((own[name] for name in (field["name"], *field.get("aliases", ())) if name in own), None)
+            here = f"{at}/fields/{_index(field['name'], there, newest, oldest)}"
+            if there is None:
+                if "default" not in field:
+                    rule = "field-added" if self._newest_reads else "field-removed"
+                    why = f"the reader asks for {field['name']!r}, which the writer does not write, and has no default"
+                    yield Problem(here, rule, why, f'a "default" for {field["name"]!r}', least(writer))
+                continue
+            for each in self.problems(there["type"], field["type"], f"{here}/type", seen):
+                yield each._replace(value=_record_with(writer, there["name"], each.value))
+
+
+def _index(name: str, there: Any, newest: Any, oldest: Any) -> int:
+    names = {name} | ({there["name"]} if there is not None else set())
+    for record in (newest, oldest):
+        for index, field in enumerate(record["fields"]):
+            if field["name"] in names:
+                return index
+    return 0
+
+
+def _record_with(record: Any, name: str, value: Any) -> dict[str, Any]:
+    return {field["name"]: value if field["name"] == name else least(field["type"]) for field in record["fields"]}
+
+
+def least(schema: Any, depth: int = 0) -> Any:
+    """Return a small value of a type, as plain JSON; a record that holds itself without end stops at null."""
+    if depth > _DEEPEST:
+        return None
+    if isinstance(schema, list):
+        null = next((each for each in schema if each["type"] == "null"), schema[0] if schema else {"type": "null"})
+        return least(null, depth + 1)
+    kind = schema["type"]
+    if kind == "record":
+        return {field["name"]: least(field["type"], depth + 1) for field in schema["fields"]}
+    if kind == "enum":
+        return next(iter(schema["symbols"]), None)
+    if kind in {"array", "map"}:
+        return [] if kind == "array" else {}
+    return "\u0000" * schema["size"] if kind == "fixed" else _LEAST[kind]
+
+
+def _telling(schema: Any) -> Any:
+    return least(schema)
+
+
+def _same_name(writer: Any, reader: Any) -> bool:
+    names = {reader["name"], *reader.get("aliases", ())}
+    return writer["name"] in names or writer["name"].rpartition(".")[2] in {each.rpartition(".")[2] for each in names}
+
+
+def _word(schema: Any) -> str:
+    if isinstance(schema, list):
+        return "a union"
+    return str(schema.get("name", schema["type"]))
+
+
+def _differences(before: Avro, after: Avro) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield what differs in records and enums of the same place, compatible or not."""
+    yield from _different(before.root, after.root, "#", ())
+
+
+def _different(old: Any, new: Any, at: str, seen: tuple[int, ...]) -> Iterator[tuple[tuple[str, str], str]]:
+    if isinstance(old, list) or isinstance(new, list):
+        was, now = ([_word(each) for each in (side if isinstance(side, list) else [side])] for side in (old, new))
+        if was != now:
+            yield (at, "union-branch"), f"was {' or '.join(was)} and is {' or '.join(now)}"
+        return
+    if id(new) in seen:
+        return
+    if old["type"] != new["type"]:
+        yield (at, "type-changed"), f"was {_word(old)} and is {_word(new)}"
+    elif old["type"] == "record":
+        names = [[field["name"] for field in side["fields"]] for side in (old, new)]
+        aliased = {alias for field in new["fields"] for alias in field.get("aliases", ())}
+        for index, field in enumerate(new["fields"]):
+            here = f"{at}/fields/{index}"
+            twin = next(
+                (each for each in old["fields"] if each["name"] in {field["name"], *field.get("aliases", ())}), None
+            )
+            if twin is None:
+                yield (here, "field-added"), f"{field['name']!r} is new"
+            else:
+                yield from _different(twin["type"], field["type"], f"{here}/type", (*seen, id(new)))
+        for index, name in enumerate(names[0]):
+            if name not in names[1] and name not in aliased:
+                yield (f"{at}/fields/{index}", "field-removed"), f"{name!r} is gone"
+    elif old["type"] == "enum" and old["symbols"] != new["symbols"]:
+        yield (
+            (at, "symbols-changed"),
+            f"the symbols were {', '.join(old['symbols'])} and are {', '.join(new['symbols'])}",
+        )
+    elif old["type"] in {"array", "map"}:
+        word = "items" if old["type"] == "array" else "values"
+        yield from _different(old[word], new[word], f"{at}/{word}", (*seen, id(new)))

@@ -1,0 +1,110 @@
+"""Avro: our rules against fastavro, which writes each example under one version and reads it under the other."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import fastavro
+import pytest
+
+from headrace.contracts.compatibility import Verdict, compare_avro
+from headrace.errors import ContractError
+
+GOOD, BAD, UNSURE = Verdict.COMPATIBLE, Verdict.BREAKING, Verdict.UNDECIDED
+
+
+def record(*fields: Any, name: str = "r", **more: Any) -> dict[str, Any]:
+    return {
+        "type": "record",
+        "name": name,
+        "fields": [{"name": f"f{at}", **field} for at, field in enumerate(fields)],
+        **more,
+    }
+
+
+def enum(*symbols: str, **more: Any) -> dict[str, Any]:
+    return {"type": {"type": "enum", "name": "e", "symbols": list(symbols), **more}}
+
+
+TREE = {
+    "type": "record",
+    "name": "t",
+    "fields": [{"name": "v", "type": "int"}, {"name": "next", "type": ["null", "t"]}],
+}
+WIDE = {
+    "type": "record",
+    "name": "t",
+    "fields": [{"name": "v", "type": "long"}, {"name": "next", "type": ["null", "t"]}],
+}
+
+PAIRS = [
+    ("int to long", record({"type": "int"}), record({"type": "long"}), GOOD, BAD),
+    ("float to double", record({"type": "float"}), record({"type": "double"}), GOOD, BAD),
+    ("text and bytes", record({"type": "string"}), record({"type": "bytes"}), GOOD, GOOD),
+    ("int to text", record({"type": "int"}), record({"type": "string"}), BAD, BAD),
+    ("a field with a default", record({"type": "int"}), record({"type": "int"}, {"type": "int", "default": 3}), GOOD, GOOD),  # noqa: E501
+    ("a field without", record({"type": "int"}), record({"type": "int"}, {"type": "int"}), BAD, GOOD),
+    ("a branch more", record({"type": ["null", "int"]}), record({"type": ["null", "int", "string"]}), GOOD, BAD),
+    ("into a union", record({"type": "int"}), record({"type": ["null", "long"]}), GOOD, BAD),
+    ("a symbol more", record(enum("A")), record(enum("A", "B")), GOOD, BAD),
+    ("a symbol more, and a default", record(enum("A", default="A")), record(enum("A", "B", default="A")), GOOD, GOOD),
+    ("an alias", record({"name": "old", "type": "int"}), record({"name": "new", "aliases": ["old"], "type": "int"}), GOOD, BAD),  # noqa: E501
+    ("items", record({"type": {"type": "array", "items": "int"}}), record({"type": {"type": "array", "items": "string"}}), BAD, BAD),  # noqa: E501
+    ("values", record({"type": {"type": "map", "values": "int"}}), record({"type": {"type": "map", "values": "long"}}), GOOD, BAD),  # noqa: E501
+    ("fixed", record({"type": {"type": "fixed", "name": "x", "size": 2}}), record({"type": {"type": "fixed", "name": "x", "size": 3}}), BAD, BAD),  # noqa: E501
+    ("another name", record({"type": "int"}, name="a"), record({"type": "int"}, name="b"), BAD, BAD),
+    ("a record that holds itself", TREE, WIDE, GOOD, BAD),
+]  # fmt: skip
+
+
+def refuses(value: Any, writer: Any, reader: Any) -> bool:
+    """Whether fastavro refuses to read what it wrote."""
+    stream = io.BytesIO()
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(writer), bytes_of(value))
+    stream.seek(0)
+    try:
+        fastavro.schemaless_reader(stream, fastavro.parse_schema(writer), fastavro.parse_schema(reader))
+    except Exception:  # noqa: BLE001 - it has no one error for this
+        return True
+    return False
+
+
+def bytes_of(value: Any) -> Any:
+    """Return a plain value with its bytes as such: text of NULs stands for a fixed."""
+    if isinstance(value, dict):
+        return {name: bytes_of(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [bytes_of(item) for item in value]
+    return value.encode("latin-1") if isinstance(value, str) and "\0" in value else value
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "backward", "forward"), [pair[1:] for pair in PAIRS], ids=[pair[0] for pair in PAIRS]
+)
+def test_a_pair(old: Any, new: Any, backward: Verdict, forward: Verdict):
+    changes = compare_avro(old, new)
+    assert [any(getattr(each, side) is BAD for each in changes) for side in ("backward", "forward")] == [
+        backward is BAD,
+        forward is BAD,
+    ]
+    for change in changes:
+        if change.backward is BAD:
+            assert refuses(change.backward_example, old, new)
+        if change.forward is BAD:
+            assert refuses(change.forward_example, new, old)
+
+
+def test_a_logical_type_that_nobody_refuses_is_undecided():
+    old, new = (
+        record({"type": {"type": "long", "logicalType": word}}) for word in ("timestamp-millis", "timestamp-micros")
+    )
+    (change,) = compare_avro(old, new)
+    assert (change.rule, change.backward, change.forward) == ("logical-type-changed", UNSURE, UNSURE)
+    assert change.pointer == "#/fields/0/type"
+
+
+@pytest.mark.parametrize("schema", [{"type": "record"}, "unknown", {"name": "x"}, record({"type": "nope"}), 3])
+def test_what_is_no_schema_is_refused(schema: Any):
+    with pytest.raises(ContractError):
+        compare_avro(schema, schema)
