@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -60,7 +61,9 @@ def chosen(named: Mapping[str, Any], choice: str | None, what: str, *, likely: s
         short = [name for name in named if name.rpartition(".")[2] == choice or name.rpartition("/")[2] == choice]
         if len(short) == 1:
             return short[0]
-        raise ContractError(f"there is no {what} {choice!r}", fix=_list(named))
+        near = difflib.get_close_matches(choice, [name.rpartition("/")[2] for name in named], n=3)
+        hint = f"did you mean {' or '.join(f'#{name}' for name in near)}? " if near else ""
+        raise ContractError(f"there is no {what} {choice!r}", fix=hint + _list(named))
     if len(named) == 1:
         return next(iter(named))
     if likely is not None:
@@ -74,7 +77,7 @@ _MANY = 12
 
 
 def _list(names: Mapping[str, Any]) -> str:
-    some = ", ".join(f"#{name}" for name in list(names)[:_MANY])
+    some = ", ".join(f"#{name.rpartition('/')[2] if name.startswith('/') else name}" for name in list(names)[:_MANY])
     more = f" and {len(names) - _MANY:,} more" if len(names) > _MANY else ""
     return f"add one to the file's name, as in --from 'FILE#Name': {some}{more}"
 

@@ -110,7 +110,15 @@ class Inference:
         version = _version(sure, properties) if key else None
         times = _event_time(sure, members, properties)
         return Inferred(
-            schema, top.seen, tuple(fields), key, version, times, dialect, left_out, tuple(_notes(top, properties))
+            schema,
+            top.seen,
+            tuple(fields),
+            key,
+            version,
+            times,
+            dialect,
+            left_out,
+            tuple(_notes(top, properties, source)),
         )
 
     def _whole(self) -> tuple[Top, Dialect]:
@@ -220,12 +228,24 @@ def _epoch(profile: Profile) -> str | None:
     return None
 
 
-def _notes(top: Top, properties: dict[str, Any]) -> list[str]:
+def _notes(top: Top, properties: dict[str, Any], source: str) -> list[str]:
     rare = [name for name in properties if 2 * top.members[name].seen < top.seen]
     kinds: Counter[str] = Counter(
         name for name in properties if "enum" in properties[name] and names.parts(name)[-1:] in (["type"], ["event"])
     )
     found = []
+    for name, profile in top.members.items():
+        there = profile.seen - profile.nulls
+        if names.key_rank(name, source) in {0, 1} and 0.9 * top.seen <= there < top.seen:
+            found.append(
+                f"{name} is named as the key, and {top.seen - there:,} rows have none: it is not taken as the key"
+            )
+        alone = len(top.members) == 1 and not there > 1
+        if alone and profile.items is not None and profile.items.kinds["object"] == profile.items.seen > 1:
+            found.append(
+                f"the sample is one event, whose {name} has {profile.items.seen:,} objects: if these are the events, "
+                f"give them alone: jq -c '.{name}[]' FILE > events.jsonl"
+            )
     if len(rare) > len(properties) // 2 and len(properties) > 5:
         by = f", told apart by {next(iter(kinds))!r}" if kinds else ""
         found.append(

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from headrace.errors import ContractError, ExternalError, InputError
+from headrace.config.files import parse_yaml
+from headrace.errors import ConfigError, ContractError, ExternalError, InputError
 
 if TYPE_CHECKING:
     from headrace.contracts.formats.bundle import Loader
@@ -83,16 +84,11 @@ def parsed(text: str, place: str) -> Any:
 
 
 def _yaml(text: str, place: str) -> Any:
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    if text.count("&") and text.count("*") and len(text) > (1 << 20):
-        raise InputError("a YAML file of this size with aliases is not read", at=place, fix="give it as JSON")
+    """Return a YAML document, within the limits that the files of a project have: no alias unfolds without end."""
     try:
-        return YAML(typ="safe", pure=True).load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
-        what = str(getattr(error, "problem", "") or error).splitlines()[0]
-        raise InputError(f"not valid YAML: {what}", at=place, fix="correct it") from error
+        return parse_yaml(text, place).value
+    except ConfigError as error:
+        raise InputError(error.message, at=error.at, fix=f"{error.fix}, or give it as JSON") from error
 
 
 def loader(origin: str, *, fetch: bool) -> Loader:

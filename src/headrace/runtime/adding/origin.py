@@ -37,9 +37,14 @@ def added(
     Nothing is fetched unless `fetch` says so. Raises `UserError` for what cannot be used, with what to type.
     """
     place, choice = _parted(origin)
-    read = _schema(place, choice, form, fetch=fetch)
-    if read is not None:
-        return _of_schema(root, source, place, read, environment)
+    try:
+        read = _schema(place, choice, form, fetch=fetch)
+        if read is not None:
+            return _of_schema(root, source, place, read, environment)
+    except RecursionError as error:
+        raise ContractError(
+            "the schema is nested too deep", at=place, fix="flatten it, or choose a part of it"
+        ) from error
     if is_url(place):
         raise InputError("samples are read from files", at=place, fix="download it, and give the file")
     sample = Sample(Path(place), form, rows)

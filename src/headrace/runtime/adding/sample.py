@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ROWS = 200_000
 _PIECE_ROWS, _PIECE_BYTES = 10_000, 8 << 20
 _FEW = 32
+MAX_DEPTH = 100
 
 
 @dataclass
@@ -97,7 +98,10 @@ class Sample:
         if str(attributes.get("content-type", "")).startswith("text/csv"):
             self._records(payloads, attributes, inference)
         else:
-            inference.documents(self._documents(payloads))
+            # Only what has so many brackets can be nested deeper than decode allows: that is for the exact reader.
+            deep = [each for each in payloads if each.count(b"{") + each.count(b"[") > MAX_DEPTH]
+            flat = [each for each in payloads if each.count(b"{") + each.count(b"[") <= MAX_DEPTH] if deep else payloads
+            inference.documents([*self._documents(flat), *self._exactly(deep, 0)])
         self.read += len(payloads)
 
     def _documents(self, payloads: Sequence[bytes], start: int = 0) -> list[dict[str, Any]]:
@@ -112,10 +116,13 @@ class Sample:
         if len(payloads) > _FEW:
             half = len(payloads) // 2
             return [*self._documents(payloads[:half], start), *self._documents(payloads[half:], start + half)]
+        return self._exactly(payloads, start)
+
+    def _exactly(self, payloads: Sequence[bytes], start: int) -> list[dict[str, Any]]:
         documents = []
         for index, payload in enumerate(payloads):
             try:
-                documents.append(read(payload.decode().removeprefix("\ufeff")))
+                documents.append(read(payload.decode().removeprefix("\ufeff"), MAX_DEPTH))
             except UnicodeDecodeError as error:
                 self._fault(start + index, "invalid_utf8", f"not UTF-8 at byte {error.start}")
             except Unreadable as fault:

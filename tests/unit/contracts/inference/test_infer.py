@@ -240,3 +240,12 @@ def test_every_row_meets_the_contract_and_their_order_does_not_matter(rows, shuf
     assert all(validator.is_valid(row) for row in rows)
     shuffled = random.Random(shuffler.random()).sample(rows, len(rows))
     assert json.dumps(infer(shuffled, pieces=pieces).schema) == json.dumps(found.schema)
+
+
+def test_what_is_nearly_a_key_or_not_yet_events_is_said():
+    rows = [{"order_id": n} for n in range(20)]
+    found = infer([*rows, {"amount": 1}])
+    assert found.key is None
+    assert "order_id is named as the key, and 1 rows have none: it is not taken as the key" in found.notes
+    (note,) = infer([{"Records": [{"a": 1}, {"a": 2}]}]).notes
+    assert "jq -c '.Records[]'" in note

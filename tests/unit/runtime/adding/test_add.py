@@ -116,11 +116,14 @@ T = "2026-01-02T03:04:05Z"
 
 
 def test_broken_rows_are_counted_and_not_learned_from(root, tmp_path):
-    text = lines(ROWS) + b'{"order_id": NaN}\n{"order_id"\n[1]\n{"a": 1, "a": 2}\n'
+    text = (
+        lines(ROWS) + b'{"a":' * 120 + b"1" + b"}" * 120 + b'\n{"order_id": NaN}\n{"order_id"\n[1]\n{"a": 1, "a": 2}\n'
+    )
     (tmp_path / "a.jsonl").write_bytes(text)
     found = add(root, tmp_path / "a.jsonl")
-    assert found.unreadable == {"nan_or_infinity": 1, "invalid_json": 1, "not_an_object": 1, "duplicate_key": 1}
-    assert (found.proof.kept, found.proof.refused.total()) == (30, 4)
+    assert found.unreadable == {"nan_or_infinity": 1, "invalid_json": 1, "not_an_object": 1, "duplicate_key": 1,
+                                "too_deep": 1}  # fmt: skip
+    assert (found.proof.kept, found.proof.refused.total()) == (30, 5)
     assert found.proof.reasons["decode/not_an_object"]
 
 
@@ -214,6 +217,10 @@ def test_what_is_no_schema_says_why(root, tmp_path):
 
     assert "#A, #B" in refused("x.proto", "message A { } message B { }", "2 of message").fix
     refused("x.yaml", "a: 1", "no form that is known")
+    bomb = "a0: &a0 [1]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    assert "as JSON" in refused("x.yaml", f"openapi: 3.0.0\n{bomb}", "more than 50,000 values").fix
+    deep = '{"properties": {"a": ' * 400 + "1" + "}}" * 400
+    refused("x.json", f'{{"$schema": "{SCHEMA["$schema"]}", "type": "object", {deep[1:]}', "nested too deep")
     refused("x.avsc", '{"type": "enum"}', "no record")
     refused("x.json", json.dumps({"$schema": SCHEMA["$schema"], "type": "object"}), "no fields of its own")
     refused("x.json", json.dumps({**SCHEMA, "properties": {"a": {"$ref": "../../x.json"}}}), "leaves the folder")
