@@ -147,7 +147,10 @@ def preload(root: Path, names: list[str], existing: int) -> None:
 
     project = load_project(root)
     with closing(DuckLake(project.state / "lake")) as lake, ThreadPoolExecutor(os.cpu_count()) as stager:
-        lake.deploy([dataset for source in project.sources.values() for dataset in source.datasets])
+        datasets = [dataset for source in project.sources.values() for dataset in source.datasets]
+        lake.deploy(datasets)
+        for dataset in datasets:
+            lake.foresee(dataset)  # so that it follows the commits, as it does in a tick
         for at, name in enumerate(names):
             total = existing // len(names)
             stage = partial(stage_existing, lake, project.sources[name].datasets[0], EXISTING_SEED + at, total)
@@ -157,9 +160,12 @@ def preload(root: Path, names: list[str], existing: int) -> None:
 
 
 def stage_existing(lake: DuckLake, dataset: Dataset, seed: int, total: int, first: int) -> Change:
-    """Return a day of rows, staged."""
-    from headrace.lake import tables
+    """Return a day of rows, staged, with their digests and what the index of keys is told of them."""
+    from headrace import words
+    from headrace.lake import digests, tables
     from headrace.lake.base import Change
+    from headrace.lake.keys import Entries
+    from headrace.stages.key import KeyHash
 
     step = min(EXISTING_PER_DAY, total)
     spacing = 80_000_000_000 // step
@@ -167,9 +173,15 @@ def stage_existing(lake: DuckLake, dataset: Dataset, seed: int, total: int, firs
     rows = shop_events.rows(first, min(step, total - first), seed=seed, since=str(since), spacing_micros=spacing)
     table = tables.silver(dataset)
     change = _existing(dataset.name, dataset.contract.version, rows, first, table)
-    staged = [*lake.stage(table, change["silver"], f"existing-{first}")]
+    silver = change["silver"]
+    added = digests.of_change(silver, None, dataset.payload().names)
+    keys = Entries.of(KeyHash(dataset).of(silver), silver[words.SEQ].to_numpy(), added.payloads)
+    staged = [*lake.stage(table, silver, f"existing-{first}")]
     staged += lake.stage(tables.BRONZE, change["bronze"], f"existing-{first}")
-    return Change(dataset.name, tuple(staged), ops=change["ops"])
+    touched = [{"dataset": dataset.name, "event_date": date} for date in added.parts]
+    change["batch"] |= {"touched": touched, "digests": digests.recorded({dataset.name: added.parts})}
+    ops = change["ops"] | {tables.BATCHES.name: pa.Table.from_pylist([change["batch"]], schema=tables.BATCHES.columns)}
+    return Change(dataset.name, tuple(staged), ops=ops, keys={table.name: keys})
 
 
 def _existing(name: str, version: str, rows: pa.Table, first: int, table: Any) -> dict[str, Any]:
@@ -214,9 +226,8 @@ def _existing(name: str, version: str, rows: pa.Table, first: int, table: Any) -
     ops = {
         tables.LEDGER.name: pa.Table.from_pylist([ledger | fates], schema=tables.LEDGER.columns),
         tables.POSITIONS.name: pa.Table.from_pylist([position], schema=tables.POSITIONS.columns),
-        tables.BATCHES.name: pa.Table.from_pylist([batch], schema=tables.BATCHES.columns),
     }
-    return {"silver": silver, "bronze": bronze, "ops": ops}
+    return {"silver": silver, "bronze": bronze, "ops": ops, "batch": batch}
 
 
 def pc_date(times: pa.ChunkedArray) -> pa.ChunkedArray:

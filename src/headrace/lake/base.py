@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from headrace.lake.keys import Entries
     from headrace.lake.tables import Table
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Contended
@@ -20,17 +21,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A durable data file that no snapshot names yet.
-
-    Of a file of silver with a key, `hashes` are those of its rows' keys, and `seqs` their sequence numbers.
-    """
+    """A durable data file that no snapshot names yet."""
 
     table: str
     path: Path
     rows: int
     event_date: dt.date | None = None
-    hashes: np.ndarray | None = None
-    seqs: np.ndarray | None = None
 
     @property
     def dataset(self) -> str:
@@ -51,13 +47,26 @@ class Removal:
 class Change:
     """All that one source's batch does to the lake; committed whole or not at all.
 
-    `ops` holds rows for the ops tables by table name, in `tables.OPS` layouts.
+    `ops` holds rows for the ops tables by table name, in `tables.OPS` layouts. `keys` says what the files hold of each
+    silver table that has a key: rows of silver that it does not name are found by a scan.
     """
 
     source: str
     files: tuple[StagedFile, ...]
     removals: tuple[Removal, ...] = ()
     ops: Mapping[str, pa.Table] = field(default_factory=dict)
+    keys: Mapping[str, Entries] = field(default_factory=dict)
+
+
+class Stored(NamedTuple):
+    """What silver knows of some events at a glance, a boolean each.
+
+    `maybe`: False where its key is surely not in silver. `same`: True where just this event, key and payload, is in
+    silver or was there before it lost to another: a redelivery. False says nothing.
+    """
+
+    maybe: np.ndarray
+    same: np.ndarray
 
 
 class Known(NamedTuple):
@@ -90,11 +99,8 @@ class Lake(Protocol):
     `stage` and `discard` may be called from any thread; all else belongs to one thread, the writer's.
     """
 
-    def stage(self, table: Table, rows: pa.Table, name: str, hashes: np.ndarray | None = None) -> list[StagedFile]:
-        """Write rows as durable files, one per partition value; `name` makes their names unique and recognisable.
-
-        `hashes` (per row, of the key) keep the lake's knowledge of keys up to date once the files are committed.
-        """
+    def stage(self, table: Table, rows: pa.Table, name: str) -> list[StagedFile]:
+        """Write rows as durable files, one per partition value; `name` makes their names unique and recognisable."""
         ...
 
     def discard(self, files: Sequence[StagedFile]) -> None:
@@ -109,8 +115,12 @@ class Lake(Protocol):
         """
         ...
 
-    def maybe_stored(self, dataset: Dataset, hashes: np.ndarray) -> np.ndarray:
-        """Return a boolean per key hash (`merge.key_hash_sql`): False means surely not in silver."""
+    def foresee(self, dataset: Dataset) -> None:
+        """Read what questions about a dataset will need: the first one does so otherwise."""
+        ...
+
+    def stored(self, dataset: Dataset, events: pa.RecordBatch, hashes: np.ndarray) -> Stored:
+        """Return what silver knows of these events; `hashes` are those of their keys (`key.key_hash_sql`)."""
         ...
 
     def known(self, dataset: Dataset, contended: Contended) -> Known:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from headrace import words
-from headrace.stages.row_digests import row_digests
+from headrace.stages.row_digests import event_digests, row_digests
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.lake.reader import LakeReader
+    from headrace.stages.row_digests import RowDigests
 
 SUMS = (
     "count(*) AS n, coalesce(sum(md5_number_lower(text)), 0) AS low, coalesce(sum(md5_number_upper(text)), 0) AS high"
@@ -90,7 +91,10 @@ def total(parts: Iterable[Digest]) -> Digest:
 
 def of_rows(rows: pa.Table) -> Parts:
     """Return the digests of rows of silver by their event date."""
-    digests = row_digests(rows)
+    return _by_date(rows, row_digests(rows))
+
+
+def _by_date(rows: pa.Table, digests: RowDigests) -> Parts:
     days = rows[words.EVENT_DATE].cast("int32").to_numpy()
     if len(days) and (days[0] == days).all():
         groups = [(0, len(days))]
@@ -107,12 +111,23 @@ def of_rows(rows: pa.Table) -> Parts:
     }
 
 
-def of_change(added: pa.Table | None, removed: pa.Table | None) -> Parts:
-    """Return what a batch does to the digests of a dataset's partitions: what it adds less what it removes."""
-    parts = of_rows(added) if added is not None else {}
+class Changed(NamedTuple):
+    """What a batch does to the digests of a dataset's partitions; and the digests of the payloads that it adds."""
+
+    parts: Parts
+    payloads: RowDigests | None
+
+
+def of_change(added: pa.Table | None, removed: pa.Table | None, payload: Iterable[str]) -> Changed:
+    """Return what a batch does: what it adds less what it removes. `payload` names the columns that are an event's."""
+    parts: Parts = {}
+    payloads = None
+    if added is not None:
+        digests, payloads = event_digests(added, payload)
+        parts = _by_date(added, digests)
     for date, gone in (of_rows(removed) if removed is not None else {}).items():
         parts[date] = parts.get(date, NOTHING).minus(gone)
-    return parts
+    return Changed(parts, payloads)
 
 
 def kept(lake: LakeReader, source: str, since: int = 0) -> Kept:

@@ -23,13 +23,14 @@ from headrace.errors import InternalError, LakeError, SpaceError
 from headrace.fault_points import reach
 from headrace.file_lock import FileLock
 from headrace.lake import evolution, tables
-from headrace.lake.base import Change, Known, Position, StagedFile
+from headrace.lake.base import Change, Known, Position, StagedFile, Stored
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json_columns
 from headrace.lake.copies import copy_catalog
 from headrace.lake.history import OPS, Swap
+from headrace.lake.key_index import RECENT_ROWS
 from headrace.lake.knowledge import Knowledge
 from headrace.lake.maintenance import TASKS, Maintenance
-from headrace.lake.parquet import write_durably
+from headrace.lake.parquet import ROW_GROUP_ROWS, write_durably
 from headrace.lake.references import References
 from headrace.lake.soundness import refuse_damaged
 from headrace.sqlite_file import DOCTOR
@@ -63,7 +64,10 @@ class DuckLake:
     so do `references`, the versions of reference data.
     """
 
-    def __init__(self, folder: Path) -> None:
+    _keeps_keys = True  # for the next who opens it
+
+    def __init__(self, folder: Path, *, recent_keys: int = RECENT_ROWS) -> None:
+        """Open it; keys of so many rows are in memory before they go to a file."""
         self.folder = folder
         self.references = References(folder)
         self._data = folder / DATA
@@ -71,6 +75,8 @@ class DuckLake:
         self._thread = threading.get_ident()
         self._reads = False
         self._connection = connect()
+        self._recent_keys = recent_keys
+        self._knowledge = self._unknowing()
         try:
             make_folder(self._data)
             refuse_damaged(folder, whole=False)
@@ -79,11 +85,14 @@ class DuckLake:
         except BaseException:
             self.close()
             raise
-        self._knowledge = Knowledge(self._query)
+
+    def _unknowing(self) -> Knowledge:
+        return Knowledge(self._query, self.folder, self._recent_keys)
 
     def _open(self, catalog: Path) -> None:
         self._connection.execute(attach_statement("lake", catalog, self._data))
         self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
+        self._connection.execute(f"CALL lake.set_option('parquet_row_group_size', {ROW_GROUP_ROWS})")
         existing = {table.name: self._columns(table) for table in tables.FIXED}
         if any(evolution.missing(existing[table.name], table.columns) for table in tables.FIXED):
             with self._transaction():
@@ -92,15 +101,18 @@ class DuckLake:
 
     def close(self) -> None:
         """Give up the connection and the writer's lock."""
-        self._connection.close()
-        self._lock.release()
+        try:
+            self._knowledge.close(keep=self._keeps_keys)
+        finally:
+            self._connection.close()
+            self._lock.release()
 
     # ---- files -----------------------------------------------------------------------------------------------------
 
-    def stage(self, table: Table, rows: pa.Table, name: str, hashes: np.ndarray | None = None) -> list[StagedFile]:
+    def stage(self, table: Table, rows: pa.Table, name: str) -> list[StagedFile]:
         """Write rows as durable files, one per partition value."""
         staged: list[StagedFile] = []
-        for values, part, where in _parts(table, rows):
+        for values, part in _parts(table, rows):
             folder = self._data / table.schema_name / table.table_name
             for column, value in zip(table.partition, values, strict=True):
                 folder /= f"{column}={value}"
@@ -113,9 +125,7 @@ class DuckLake:
             date = next(
                 (value for value in values if table.schema_name == "silver" and isinstance(value, dt.date)), None
             )
-            part_hashes = None if hashes is None else (hashes if where is None else hashes[where])
-            seqs = None if hashes is None else part[words.SEQ].to_numpy()
-            staged.append(StagedFile(table.name, path, len(part), date, part_hashes, seqs))
+            staged.append(StagedFile(table.name, path, len(part), date))
         return staged
 
     def _write(self, rows: pa.Table, path: Path) -> None:
@@ -162,7 +172,8 @@ class DuckLake:
         try:
             self._knowledge.remember(changes)
         except Exception:  # noqa: BLE001 - what is in memory can be read again
-            self._knowledge = Knowledge(self._query)
+            self._knowledge.close(keep=False)
+            self._knowledge = self._unknowing()
 
     def _stage_ops(self, changes: Sequence[Change]) -> list[StagedFile]:
         rows: dict[str, list[pa.Table]] = {}
@@ -247,10 +258,17 @@ class DuckLake:
             self._reads = False
             self._rollback()
 
-    def maybe_stored(self, dataset: Dataset, hashes: np.ndarray) -> np.ndarray:
-        """Return a boolean per key hash: False means surely not in silver."""
+    def foresee(self, dataset: Dataset) -> None:
+        """Read what questions about a dataset will need: the first one does so otherwise."""
+        self._check_thread()
         with _mapped("silver", self.folder):
-            return self._knowledge.maybe_stored(dataset, hashes)
+            self._knowledge.foresee(dataset)
+
+    def stored(self, dataset: Dataset, events: pa.RecordBatch, hashes: np.ndarray) -> Stored:
+        """Return what silver knows of these events; `hashes` are those of their keys."""
+        self._check_thread()
+        with _mapped("silver", self.folder):
+            return self._knowledge.stored(dataset, events, hashes)
 
     def known(self, dataset: Dataset, contended: Contended) -> Known:
         """Return the silver rows of these keys, and which of their digests lost before."""
@@ -351,6 +369,9 @@ class DuckLake:
         recorded. A quarantined message that stays so keeps its status. `ops` are rows that are recorded with it.
         """
         self._check_thread()
+        self._knowledge.close(keep=False)
+        self._knowledge = self._unknowing()
+        self._knowledge.forget()  # before anything changes: what is known again is read from silver as it is then
         with _mapped("decide again", self.folder):
             self._connection.execute(attach_statement("made", made / CATALOG, made / DATA, read_only=True))
             try:
@@ -385,7 +406,6 @@ class DuckLake:
                     reach("lake.decide.after")
             finally:
                 self._connection.execute("DETACH made")
-        self._knowledge = Knowledge(self._query)
 
     def _remaining(
         self, datasets: Sequence[Dataset], dropped: Mapping[str, Sequence[str]]
@@ -520,12 +540,12 @@ def sync_written_files(folder: Path, since_ns: int) -> None:
             sync(path.parent)
 
 
-def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[tuple[object, ...], pa.Table, np.ndarray | None]]:
-    """Yield the rows of each partition value without the partition columns, and where they stood (None: all)."""
+def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[tuple[object, ...], pa.Table]]:
+    """Yield the rows of each partition value, in their order, without the partition columns."""
     if not len(rows):
         return
     if not table.partition:
-        yield (), rows, None
+        yield (), rows
         return
     names = list(table.partition)
     values = rows.select(names).combine_chunks()
@@ -535,12 +555,12 @@ def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[tuple[object, ...], p
     starts = _run_starts(values.take(order))
     body = rows.drop_columns(names)
     if len(starts) == 1:
-        yield tuple(values.slice(0, 1).to_pylist()[0].values()), body, None
+        yield tuple(values.slice(0, 1).to_pylist()[0].values()), body
         return
     where, body = order.to_numpy(), body.take(order)
     for start, end in itertools.pairwise((*starts.tolist(), len(rows))):
         value = values.slice(int(where[start]), 1).to_pylist()[0]
-        yield tuple(value.values()), body.slice(start, end - start), where[start:end]
+        yield tuple(value.values()), body.slice(start, end - start)
 
 
 def _run_starts(ordered: pa.Table) -> np.ndarray:

@@ -1,20 +1,192 @@
-"""What the writer remembers of the keys in silver, so that a merge reads no more of it than it must."""
+"""Rows of silver by the hash of their key: sorted arrays in memory or in a mapped file, and what finds them there."""
 
 from __future__ import annotations
 
+import mmap
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+import pyarrow as pa
+
+from headrace.disk import sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
 
-_BLOCK_BITS = np.uint64(22)
-_BLOCK = np.uint64((1 << 22) - 1)  # the last block has no end: it begins at sequence number 2.7·10¹¹
-_SEQ_BITS = np.uint64(16)  # of a sequence number within its block
-_SPANS = 4
-MAX_SEQ = 2**63 - 1
-FAR = 1 << 20  # rows between two spans: fewer are read sooner than asked for apart
+_U64 = np.dtype("<u8")
+_MAGIC = 0x3130_5345_5945_4B48  # "HKEYES01"
+_HEADER = 4  # words of eight bytes: magic, rows, room for rows, words of the filter
+_COLUMNS = 4
+_KEYS_A_WORD = 4  # of the filter: 16 bits a key, of which four are set; it says "maybe" once in 200 times in vain
+_CHUNK_ROWS = 1 << 18
+
+
+class Entries(NamedTuple):
+    """Rows of silver: each one's hash of its key, its sequence number, and the digest of its payload.
+
+    Two zeros are a digest that is not known.
+    """
+
+    hashes: np.ndarray
+    seqs: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, hashes: np.ndarray, seqs: np.ndarray, digests: tuple[np.ndarray, np.ndarray] | None = None) -> Entries:
+        """Return these rows; without digests, they are not known."""
+        low, high = digests or (np.zeros(len(hashes), _U64),) * 2
+        return cls(*(np.asarray(each).astype(_U64, copy=False) for each in (hashes, seqs, low, high)))
+
+    @classmethod
+    def together(cls, parts: Sequence[Entries]) -> Entries:
+        """Return the rows of all parts, one part after the other."""
+        none = np.zeros(0, _U64)
+        return cls(*(np.concatenate((none, *(part[at] for part in parts))) for at in range(_COLUMNS)))
+
+    @property
+    def rows(self) -> int:
+        """How many there are: the length of a tuple is that of its fields."""
+        return len(self.hashes)
+
+    def take(self, places: np.ndarray | slice) -> Entries:
+        """Return the rows at these places."""
+        return Entries(*(column[places] for column in self))
+
+    def in_order(self) -> Entries:
+        """Return the rows by their hashes."""
+        return self.take(np.argsort(self.hashes))
+
+    def digests(self) -> pa.Array:
+        """Return the digests of the payloads, sixteen bytes each."""
+        return digests_of(self.low, self.high)
+
+
+def digests_of(low: np.ndarray, high: np.ndarray) -> pa.Array:
+    """Return digests of two numbers each as sixteen bytes each, which can be looked for."""
+    both = np.empty((len(low), 2), _U64)
+    both[:, 0], both[:, 1] = low, high
+    return pa.Array.from_buffers(pa.binary(16), len(low), [None, pa.py_buffer(both)])
+
+
+class Run:
+    """Rows by their hashes, in memory: what a look-up finds by a binary search."""
+
+    def __init__(self, entries: Entries) -> None:
+        """Keep rows that are in the order of their hashes."""
+        self.entries = entries
+
+    @property
+    def rows(self) -> int:
+        """How many rows there are."""
+        return self.entries.rows
+
+    def find(self, hashes: np.ndarray) -> tuple[np.ndarray, Entries]:
+        """Return which of these hashes, which are in order and not repeated, have rows here; and all those rows."""
+        found = np.zeros(len(hashes), dtype=bool)
+        asked = self._worth_asking(hashes)
+        stored = self.entries.hashes
+        first = np.searchsorted(stored, hashes[asked], side="left")
+        here = np.flatnonzero(first < len(stored))
+        here = here[stored[first[here]] == hashes[asked[here]]]
+        asked, first = asked[here], first[here]
+        found[asked] = True
+        counts = np.searchsorted(stored, hashes[asked], side="right") - first
+        before = np.cumsum(counts) - counts
+        places = np.repeat(first - before, counts) + np.arange(int(counts.sum()))
+        return found, self.entries.take(places)
+
+    def _worth_asking(self, hashes: np.ndarray) -> np.ndarray:
+        """Return the places of the hashes that may be here."""
+        return np.arange(len(hashes))
+
+    def let_go(self) -> None:
+        """Give back what a look-up made resident."""
+
+
+class RunFile(Run):
+    """Rows by their hashes in a file, mapped: what was looked at may leave memory at any time, but for a filter."""
+
+    def __init__(self, path: Path) -> None:
+        """Map a file of `write_run`. Raises `ValueError` where it is none, `OSError` where it cannot be read."""
+        self.path = path
+        with path.open("rb") as file:
+            self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        words = np.frombuffer(self._map, _U64)
+        if len(words) < _HEADER or int(words[0]) != _MAGIC:
+            raise ValueError(f"{path} is no file of keys")
+        rows, room, filter_words = (int(each) for each in words[1:_HEADER])
+        end = _HEADER + _COLUMNS * room
+        if rows > room or len(words) != end + filter_words:
+            raise ValueError(f"{path} is cut off")
+        starts = range(_HEADER, end, room) if room else (_HEADER,) * _COLUMNS
+        super().__init__(Entries(*(words[start : start + rows] for start in starts)))
+        self._filter = words[end:]
+        self._entries_bytes = end * _U64.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
+
+    def _worth_asking(self, hashes: np.ndarray) -> np.ndarray:
+        bits, at = _filter_bits(hashes, len(self._filter))
+        return np.flatnonzero(self._filter[at] & bits == bits)
+
+    def let_go(self) -> None:
+        """Give back what a look-up made resident: it is on the disk, and in the page cache while there is room."""
+        if hasattr(mmap, "MADV_DONTNEED") and self._entries_bytes:
+            self._map.madvise(mmap.MADV_DONTNEED, 0, self._entries_bytes)
+
+
+def write_run(path: Path, parts: Iterable[Entries], room: int) -> None:
+    """Write a file of rows, durably; each part begins where the one before it ended, in the order of hashes.
+
+    There are not more than `room`. Raises `OSError`; then there is no such file.
+    """
+    rows = 0
+    words = np.zeros(-(-room // _KEYS_A_WORD), _U64)
+    try:
+        with path.open("xb") as file:
+            for part in parts:
+                for at, column in enumerate(part):
+                    file.seek((_HEADER + at * room + rows) * _U64.itemsize)
+                    file.write(np.ascontiguousarray(column, _U64).data)
+                bits, at_words = _filter_bits(part.hashes, len(words))
+                np.bitwise_or.at(words, at_words, bits)
+                rows += part.rows
+            file.seek((_HEADER + _COLUMNS * room) * _U64.itemsize)
+            file.write(words.data)
+            file.truncate((_HEADER + _COLUMNS * room + len(words)) * _U64.itemsize)
+            file.seek(0)
+            file.write(np.array([_MAGIC, rows, room, len(words)], _U64).data)
+        sync(path)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def merged(runs: Sequence[Run], gone: np.ndarray) -> Iterator[Entries]:
+    """Yield the rows of all runs in the order of their hashes, in parts, but for the sequence numbers `gone`."""
+    parts = max(1, sum(run.rows for run in runs) // _CHUNK_ROWS)
+    edges = (np.arange(1, parts, dtype=np.float64) * (2.0**64 / parts)).astype(_U64)  # hashes are spread evenly
+    cuts = [np.searchsorted(run.entries.hashes, edges) for run in runs]
+    for part in range(parts):
+        slices = []
+        for run, cut in zip(runs, cuts, strict=True):
+            start, end = int(cut[part - 1]) if part else 0, int(cut[part]) if part < parts - 1 else run.rows
+            slices.append(run.entries.take(slice(start, end)))
+        entries = Entries.together(slices).in_order()
+        if len(gone):
+            entries = entries.take(np.isin(entries.seqs, gone, invert=True))
+        yield entries
+        for run in runs:
+            run.let_go()
+
+
+def _filter_bits(hashes: np.ndarray, words: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bits of each hash, and in which of so many words of a filter they are: in the order of hashes."""
+    at = ((hashes >> np.uint64(32)) * np.uint64(words)) >> np.uint64(32)
+    bits = np.zeros(len(hashes), _U64)
+    for turn in range(4):
+        bits |= np.uint64(1) << ((hashes >> np.uint64(6 * turn)) & np.uint64(63))
+    return bits, at.astype(np.int64)
 
 
 class Runs:
@@ -36,71 +208,15 @@ class Runs:
             merged.sort()
             self._runs.append(merged)
 
-    def between(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return, per range (both ends included), whether any number lies in it; and all the numbers found."""
-        order = np.argsort(low)  # sorted needles walk a run in order, which the cache rewards
-        low, high = low[order], high[order]
-        hit = np.zeros(len(low), dtype=bool)
-        found: list[np.ndarray] = [np.zeros(0, np.uint64)]
+    def holds(self, numbers: np.ndarray) -> np.ndarray:
+        """Return, per number, whether it is here."""
+        order = np.argsort(numbers)  # sorted needles walk a run in order, which the cache rewards
+        asked = numbers[order]
+        hit = np.zeros(len(asked), dtype=bool)
         for run in self._runs:
-            first = np.searchsorted(run, low, side="left")
+            first = np.searchsorted(run, asked)
             here = np.flatnonzero(first < len(run))
-            here = here[run[first[here]] <= high[here]]  # the first that is not below a range is in it, or nothing is
-            last = np.searchsorted(run, high[here], side="right")
-            hit[here] = True
-            found += [run[start:end] for start, end in zip(first[here], last, strict=True)]
-        inside = np.zeros(len(low), dtype=bool)
+            hit[here] |= run[first[here]] == asked[here]
+        inside = np.zeros(len(asked), dtype=bool)
         inside[order] = hit
-        return inside, np.concatenate(found)
-
-
-class KeyIndex:
-    """Where in a silver table a key may be: 42 bits of its hash and a block of sequence numbers, eight bytes a row.
-
-    Never says "new" of a key that is there. Says "maybe" of one that is not once in about 4·10¹² / rows look-ups, and
-    of one that moved or was removed since: it forgets nothing. Built from a scan on first use, then kept up to date
-    by the commits of the process that owns the lake.
-    """
-
-    def __init__(self, scan: Callable[[], Iterable[tuple[np.ndarray, np.ndarray]]]) -> None:
-        self._runs = Runs()
-        for seqs, hashes in scan():
-            self.add(seqs, hashes)
-
-    def add(self, seqs: np.ndarray, hashes: np.ndarray) -> None:
-        """Remember that these keys now have rows of these sequence numbers."""
-        self._runs.add(_prefix(hashes) | np.minimum(seqs.astype(np.uint64) >> _SEQ_BITS, _BLOCK))
-
-    def probe(self, hashes: np.ndarray) -> tuple[np.ndarray, list[Span]]:
-        """Return which keys may exist, and the spans of sequence numbers that hold any of them: a few, or none."""
-        low = _prefix(hashes)
-        maybe, found = self._runs.between(low, low | _BLOCK)
-        blocks = np.unique(found & _BLOCK)
-        return maybe, [
-            Span(first << int(_SEQ_BITS), MAX_SEQ if last == _BLOCK else ((last + 1) << int(_SEQ_BITS)) - 1)
-            for first, last in spans(blocks, FAR >> int(_SEQ_BITS))
-        ]
-
-
-class Span(NamedTuple):
-    """Sequence numbers from the first to the last, both included."""
-
-    first: int
-    last: int
-
-
-def spans(numbers: np.ndarray, far: int) -> list[Span]:
-    """Return a few spans that hold all of these numbers, which are in order, parted where gaps are widest, and wide."""
-    if not len(numbers):
-        return []
-    gaps = np.diff(numbers)
-    widest = np.sort(np.argsort(gaps, kind="stable")[len(gaps) - min(len(gaps), _SPANS - 1) :])
-    parting = widest[gaps[widest] >= far]
-    firsts, lasts = np.concatenate(([0], parting + 1)), np.concatenate((parting, [len(numbers) - 1]))
-    return [Span(int(first), int(last)) for first, last in zip(numbers[firsts], numbers[lasts], strict=True)]
-
-
-def _prefix(hashes: np.ndarray) -> np.ndarray:
-    """Return hashes with room for a block in their low bits."""
-    prefix: np.ndarray = hashes.astype(np.uint64, copy=False) >> _BLOCK_BITS << _BLOCK_BITS
-    return prefix
+        return inside

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    import numpy as np
     import pyarrow as pa
 
     from headrace.lake.base import StagedFile
@@ -25,9 +24,11 @@ class ScratchLake(DuckLake):
     Nothing is fsynced, and there is no bronze: it is what the rebuild reads, and need not be written once more.
     """
 
-    def stage(self, table: Table, rows: pa.Table, name: str, hashes: np.ndarray | None = None) -> list[StagedFile]:
+    _keeps_keys = False
+
+    def stage(self, table: Table, rows: pa.Table, name: str) -> list[StagedFile]:
         """Write rows as files, one per partition value; those of bronze are left out."""
-        return [] if table is tables.BRONZE else super().stage(table, rows, name, hashes)
+        return [] if table is tables.BRONZE else super().stage(table, rows, name)
 
     def _write(self, rows: pa.Table, path: Path) -> None:
         write_quickly(rows, path)

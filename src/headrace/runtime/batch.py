@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 import headrace
 from headrace import words
 from headrace.lake import digests, tables
+from headrace.lake.keys import Entries
 from headrace.words import Fate
 
 if TYPE_CHECKING:
@@ -93,7 +94,8 @@ class Merges:
     lost: list[pa.Table] = field(default_factory=list)
     inserted: dict[str, pa.Table] = field(default_factory=dict)
     touched: set[tuple[str, dt.date]] = field(default_factory=set)
-    digests: dict[str, Future[digests.Parts]] = field(default_factory=dict)
+    digests: dict[str, Future[digests.Changed]] = field(default_factory=dict)
+    hashes: dict[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.tally = Tally(accepted=self.prepared.decided.arrived.copy())
@@ -149,6 +151,15 @@ def utc_date(instants: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.floor_temporal(instants.cast(pa.timestamp("us")), unit="day").cast(pa.date32())
 
 
+def keys_of(merges: Merges) -> dict[str, Entries]:
+    """Return what the rows that are inserted have as keys and payloads, by silver table."""
+    found = {}
+    for name, hashes in merges.hashes.items():
+        seqs = merges.inserted[name][words.SEQ].to_numpy()
+        found[f"silver.{name}"] = Entries.of(hashes, seqs, merges.digests[name].result().payloads)
+    return found
+
+
 def position_rows(prepared: Prepared) -> pa.Table:
     """Return where a batch ended, a row a partition."""
     rows = [
@@ -187,7 +198,7 @@ def batch_rows(
         "oldest_ingest_time": prepared.oldest_ingest_time,
         "committed_at": committed_at,
         "lookups": sorted(prepared.lookups.items()),
-        "digests": digests.recorded({name: each.result() for name, each in merges.digests.items()}),
+        "digests": digests.recorded({name: each.result().parts for name, each in merges.digests.items()}),
     }
     return pa.Table.from_pylist([row], schema=tables.BATCHES.columns)
 

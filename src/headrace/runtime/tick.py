@@ -16,7 +16,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -166,7 +165,7 @@ class Tick:
     def foresee(self, name: str) -> None:
         """Let the lake read what the merges of a source will ask it, in its thread, while a first batch is prepared."""
         for dataset in self._sources[name].datasets:
-            self._lake.maybe_stored(dataset, np.zeros(0, np.uint64))
+            self._lake.foresee(dataset)
 
     def commit(self, prepared: Sequence[rows.Prepared]) -> dict[str, Exception]:
         """Merge and commit batches, one a source, all in one transaction; return the sources that failed, and why.
@@ -244,12 +243,15 @@ class Tick:
             inserted = None
             if len(merged.inserted):
                 inserted = merges.inserted[name] = rows.silver_rows(merged)
-                staging.take(self._stager.submit(self._lake.stage, table, inserted, prepared.batch_id, merged.hashes))
+                staging.take(self._stager.submit(self._lake.stage, table, inserted, prepared.batch_id))
+                if merged.hashes is not None:
+                    merges.hashes[name] = merged.hashes
             if merged.removed_seqs:
                 merges.removals.append(Removal(table.name, merged.removed_seqs, merged.removed_dates))
                 merges.touched |= {(name, date) for date in merged.removed_dates}
             if inserted is not None or merged.removed is not None:
-                merges.digests[name] = self._stager.submit(digests.of_change, inserted, merged.removed)
+                payload = dataset.payload().names
+                merges.digests[name] = self._stager.submit(digests.of_change, inserted, merged.removed, payload)
             if merged.superseded is not None:
                 merges.lost.append(rows.superseded_rows(prepared.batch_id, name, merged.superseded))
         return merges
@@ -277,7 +279,7 @@ class Tick:
             ops[tables.SUPERSEDED.name] = pa.concat_tables(merges.lost)
         if waiting is not None:
             ops[tables.OUTBOX.name] = waiting
-        return Change(prepared.source, tuple(files), tuple(merges.removals), ops)
+        return Change(prepared.source, tuple(files), tuple(merges.removals), ops, rows.keys_of(merges))
 
     def _merged_but(
         self, dataset: Dataset, merge: Merge, events: pa.RecordBatch
@@ -314,7 +316,7 @@ class Tick:
             return merge.alone(events)
         hashes = events.column(words.KEY_HASH).to_numpy()
         events = events.drop_columns([words.KEY_HASH])
-        contended = merge.contend(events, hashes, self._lake.maybe_stored(dataset, hashes))
+        contended = merge.contend(events, hashes, *self._lake.stored(dataset, events, hashes))
         known = self._lake.known(dataset, contended)
         return merge(contended, known.rows, known.superseded)
 

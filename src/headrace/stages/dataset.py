@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from headrace import words
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,6 +54,13 @@ class Dataset:
     def is_versioned(self) -> bool:
         """Whether an event may be of another version than the newest, or name one."""
         return len(self.versions) > 1 or self.version_from is not None
+
+    def payload(self) -> pa.Schema:
+        """Return the columns that make an event itself: those of the contract, and the unknown fields if lenient."""
+        import pyarrow as pa
+
+        schema = self.contract.arrow_schema()
+        return schema.append(pa.field(words.EXTRA, pa.string())) if self.contract.validation == "lenient" else schema
 
     def columns(self) -> pa.Schema:
         """Return the columns of its events: those of the contract, then those that are added."""

@@ -47,8 +47,9 @@ class DeduplicationSpec(Spec):
 class Contended:
     """A batch, and those of its rows whose key is, or may be, somewhere else too: in the batch, or in silver.
 
-    `places` says which of the batch `rows` are; `hashes` and `maybe_stored` are theirs. `pairs` has a row for each of
-    them: its key, version and digest, and what the ledger wants to know of it.
+    `places` says which of the batch `rows` are; `hashes` and `maybe_stored` are theirs. `same` says which of the batch
+    came before as they are, and are not among `rows`. `pairs` has a row for each of `rows`: its key, version and
+    digest, and what the ledger wants to know of it.
     """
 
     batch: pa.RecordBatch
@@ -56,6 +57,7 @@ class Contended:
     places: np.ndarray
     rows: pa.RecordBatch
     maybe_stored: np.ndarray
+    same: np.ndarray
     pairs: pa.Table | None = None
 
     @property
@@ -93,17 +95,22 @@ class Merge:
         self._kernel = SqlKernel()
         self._by_key = ", ".join(f"k{i}" for i in range(len(dataset.key)))
         self._json_columns = [field.name for field in dataset.contract.arrow_schema() if is_json(field)]
-        columns = list(dataset.contract.arrow_schema())
         if dataset.contract.validation == "lenient":
-            columns.append(pa.field(words.EXTRA, pa.string()))
             self._json_columns.append(words.EXTRA)
-        self._pairs_sql = _pairs_sql(dataset, columns)
+        self._pairs_sql = _pairs_sql(dataset, list(dataset.payload()))
 
-    def contend(self, batch: pa.RecordBatch, hashes: np.ndarray, maybe_stored: np.ndarray) -> Contended:
-        """Find the rows whose key is not alone in the batch, or may be in silver."""
-        places = np.flatnonzero(maybe_stored | _repeated(hashes))
+    def contend(
+        self, batch: pa.RecordBatch, hashes: np.ndarray, maybe_stored: np.ndarray, same: np.ndarray | None = None
+    ) -> Contended:
+        """Find the rows whose key is not alone in the batch, or may be in silver.
+
+        `same` are rows that came before, key and payload: duplicates, whatever becomes of the others.
+        """
+        same = np.zeros(len(batch), dtype=bool) if same is None else same
+        places = np.flatnonzero((maybe_stored | _repeated(hashes)) & ~same)
         rows = batch.take(pa.array(places)) if len(places) else batch.slice(0, 0)
-        return Contended(batch, hashes, places, rows, maybe_stored[places], self._pairs(rows) if len(places) else None)
+        pairs = self._pairs(rows) if len(places) else None
+        return Contended(batch, hashes, places, rows, maybe_stored[places], same, pairs)
 
     def alone(self, batch: pa.RecordBatch, hashes: np.ndarray | None = None) -> Merged:
         """Take every event as one of its own, as the merge of a dataset without a key does."""
@@ -118,12 +125,16 @@ class Merge:
         that lost before.
         """
         batch, hashes = contended.batch, contended.batch_hashes
-        if contended.pairs is None:
+        kept = ~contended.same
+        if contended.pairs is None and kept.all():
             return self.alone(batch, hashes)
-        kept = np.ones(len(batch), dtype=bool)
         kept[contended.places] = False
         deltas: dict[str, Counter[Fate]] = {}
-        _count(deltas, batch.column(words.SCHEMA_VERSION).filter(pa.array(kept)), Fate.SILVER)
+        versions = batch.column(words.SCHEMA_VERSION)
+        _count(deltas, versions.filter(pa.array(contended.same)), Fate.DUPLICATE)
+        _count(deltas, versions.filter(pa.array(kept)), Fate.SILVER)
+        if contended.pairs is None:
+            return Merged(batch.filter(pa.array(kept)), hashes[kept], deltas=deltas)
         verdicts = self._verdicts(contended.pairs, stored, superseded)
         arrived = verdicts.filter(pc.invert(verdicts["stored"]))
         for fate in (Fate.SILVER, Fate.SUPERSEDED, Fate.DUPLICATE):

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from headrace import words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 TRANSPORT = frozenset(
     {words.EVENT_ID, words.INGEST_TIME, words.SEQ, words.TRACE_ID, words.EVENT_DATE, words.ROW, words.KEY_HASH}
@@ -48,21 +48,46 @@ class RowDigests(NamedTuple):
     high: np.ndarray
 
 
+class EventDigests(NamedTuple):
+    """The digest of each row, and that of its payload alone: what a producer sent, and nothing that we added to it."""
+
+    rows: RowDigests
+    payloads: RowDigests
+
+
 def row_digests(rows: pa.Table | pa.RecordBatch) -> RowDigests:
     """Return the digest of each row of silver; the order of the columns, and `TRANSPORT`, make no difference."""
-    names = sorted(name for name in rows.schema.names if name not in TRANSPORT)
+    return event_digests(rows, ()).rows
+
+
+def payload_digests(rows: pa.Table | pa.RecordBatch, payload: Iterable[str]) -> RowDigests:
+    """Return the digest of each row's columns that are its payload: two rows with the same one are the same event."""
+    return event_digests(rows.select(list(payload)), payload).payloads
+
+
+def event_digests(rows: pa.Table | pa.RecordBatch, payload: Iterable[str]) -> EventDigests:
+    """Return both digests of each row of silver, of which these columns are the payload; each value is read once."""
+    mine = sorted(payload)
+    added = sorted(name for name in rows.schema.names if name not in TRANSPORT and name not in mine)
     table = pa.Table.from_batches([rows]) if isinstance(rows, pa.RecordBatch) else rows
-    found = [_rows(batch) for batch in table.select(names).to_batches(max_chunksize=_CHUNK_ROWS)]
+    found = [_rows(batch, mine, added) for batch in table.to_batches(max_chunksize=_CHUNK_ROWS)]
     if len(found) == 1:
         return found[0]
+    return EventDigests(_together([each.rows for each in found]), _together([each.payloads for each in found]))
+
+
+def _together(parts: Sequence[RowDigests]) -> RowDigests:
     none = np.zeros(0, _U64)
-    low, high = (np.concatenate([none, *(each[lane] for each in found)]) for lane in (0, 1))
+    low, high = (np.concatenate([none, *(each[lane] for each in parts)]) for lane in (0, 1))
     return RowDigests(low, high)
 
 
-def _rows(batch: pa.RecordBatch) -> RowDigests:
-    sums = _sum(zip(batch.schema.names, batch.columns, strict=True), len(batch))
-    return RowDigests(*_mixed(sums, _seeds("")))
+def _rows(batch: pa.RecordBatch, payload: Sequence[str], added: Sequence[str]) -> EventDigests:
+    mine, other = (_sum([(name, batch.column(name)) for name in names], len(batch)) for names in (payload, added))
+    payloads = RowDigests(*_mixed(mine, _seeds("payload")))
+    for total, term in zip(mine, other, strict=True):
+        np.add(total, term, out=total)
+    return EventDigests(RowDigests(*_mixed(mine, _seeds(""))), payloads)
 
 
 def _sum(columns: Iterable[tuple[str, pa.Array]], count: int) -> Lanes:

@@ -1,0 +1,265 @@
+"""The index of one silver table's keys: new rows in memory, all others in files that are mapped, few and sorted.
+
+The files are derived: what they say is in silver, and whoever doubts them removes them. They stand in `keys/<table>/`
+of the lake's folder with `state.json`, which names them and says up to which message of the source they hold all rows.
+A crash loses what was in memory; it is read from silver again (`lake/knowledge.py`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from headrace.disk import make_folder, sync
+from headrace.lake.keys import Entries, Run, RunFile, merged, write_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from concurrent.futures import Executor, Future
+    from pathlib import Path
+
+FOLDER = "keys"  # within a lake's folder
+RECENT_ROWS = 1 << 20
+"""Rows in memory from which on they go to a file; a sixteenth of it is worth a file when the lake is closed."""
+
+FORMAT = 1
+_STATE = "state.json"
+_RUNS_TO_MERGE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """What an index knows: all rows of silver before the message `next_seq`, which the batch `batch_id` ended at.
+
+    `rows` were in silver then; `ledger` is what its fates `silver` and `erased` came to. Together they tell whether
+    rows were taken out meanwhile by somebody who did not tell the index.
+    """
+
+    batch_id: str
+    next_seq: int
+    rows: int
+    ledger: int
+
+    def after(self, batch_id: str, next_seq: int, rows: int, ledger: int) -> Coverage:
+        """Return what is known after one more batch, which changed `rows` and `ledger` by so many."""
+        return Coverage(batch_id, next_seq, self.rows + rows, self.ledger + ledger)
+
+
+class Jobs(NamedTuple):
+    """The threads that write files: new ones, and large ones made of them, which takes longer and may wait."""
+
+    spill: Executor
+    merge: Executor
+
+
+class KeyIndex:
+    """Where a key may be, and which payloads are there. Belongs to one thread; files are written in others.
+
+    Never misses a row that it was told of. May tell of rows that are in silver no more: of events that lost to others
+    (whose redelivery is a duplicate all the same), never of those that were taken out otherwise and forgotten.
+    """
+
+    def __init__(self, folder: Path, made_by: str, jobs: Jobs, *, recent_rows: int = RECENT_ROWS) -> None:
+        """Open what there is in the folder; nothing where it was made by other means than `made_by`, or is damaged."""
+        self.coverage: Coverage | None = None
+        self._folder = folder
+        self._made_by = made_by
+        self._jobs = jobs
+        self._recent_rows = self._spill_at = recent_rows
+        self._memory: list[Run] = []
+        self._files: list[RunFile] = []
+        self._gone = np.zeros(0, np.uint64)
+        self._spilling: _Spill | None = None
+        self._merging: _Merge | None = None
+        self._closing = False
+        self._open()
+        self._filed: Coverage | None = self.coverage  # what the files hold together
+        self._gone_filed = len(self._gone)
+        self._number = 1 + max((int(run.path.stem) for run in self._files), default=0)
+
+    @property
+    def rows(self) -> int:
+        """How many rows it was told of."""
+        return sum(run.rows for run in self._runs())
+
+    def find(self, hashes: np.ndarray) -> tuple[np.ndarray, Entries]:
+        """Return, per hash of a key, whether it may be stored; and all rows that have any of these hashes."""
+        asked, where = np.unique(hashes, return_inverse=True)
+        hit = np.zeros(len(asked), dtype=bool)
+        parts = []
+        for run in self._runs():
+            found, entries = run.find(asked)
+            hit |= found
+            parts.append(entries)
+            run.let_go()
+        entries = Entries.together(parts)
+        if len(self._gone):
+            entries = entries.take(np.isin(entries.seqs, self._gone, invert=True))
+            hit = np.isin(asked, entries.hashes)
+        return hit[where], entries
+
+    def add(self, entries: Entries) -> None:
+        """Remember that silver has these rows."""
+        self._settle()
+        if entries.rows:
+            self._memory.append(Run(entries.in_order()))
+        while len(self._memory) > 1 and self._memory[-2].rows < 2 * self._memory[-1].rows:
+            both = [self._memory.pop().entries, self._memory.pop().entries]
+            self._memory.append(Run(Entries.together(both).in_order()))
+        if self._in_memory() >= self._spill_at:
+            if self._spilling is not None and self._in_memory() >= 4 * self._spill_at:
+                self._settle(wait=True)  # a scan is faster than the disk: memory is what is bounded
+            if self._spilling is None:
+                self._spill()
+
+    def forget(self, seqs: Iterable[int]) -> None:
+        """Forget rows that were taken out of silver, and whose events may come again as new ones."""
+        self._gone = np.union1d(self._gone, np.array(list(seqs), np.uint64))
+
+    def save(self) -> None:
+        """Bring all that it knows to files, and wait for that; nothing where it is so little that it is soon read."""
+        self._settle(wait=True)
+        unsaid = bool(self._files) and self._filed is None
+        if self._in_memory() >= self._recent_rows // 16 or self._gone_filed != len(self._gone) or unsaid:
+            self._spill()
+            self._settle(wait=True)
+
+    def close(self, *, keep: bool = True) -> None:
+        """Save, unless it is not to be kept, and end what is under way."""
+        if keep and self.coverage is not None:
+            self.save()
+        self._closing = True  # a merge ends at once: its file is not named anywhere
+        for each in (self._spilling, self._merging):
+            if each is not None and not each.future.cancel():
+                each.future.exception()
+
+    def clear(self) -> None:
+        """Forget everything, files too."""
+        self._memory, self._files = [], []
+        self.coverage = self._filed = None
+        self._gone, self._gone_filed = np.zeros(0, np.uint64), 0
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _runs(self) -> list[Run]:
+        return [*self._files, *(self._spilling.runs if self._spilling is not None else ()), *self._memory]
+
+    def _in_memory(self) -> int:
+        return sum(run.rows for run in self._memory)
+
+    # ---- files -----------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if not self._folder.exists():
+            return
+        try:
+            state = json.loads((self._folder / _STATE).read_text())
+            if (state["format"], state["made_by"]) != (FORMAT, self._made_by):
+                raise ValueError("it was made by other means")
+            self._files = [RunFile(self._folder / name) for name in state["files"]]
+            self._gone = np.array(state["gone"], np.uint64)
+            self.coverage = Coverage(**state["coverage"])
+        except (OSError, ValueError, KeyError, TypeError):
+            self.clear()
+            return
+        named = {run.path.name for run in self._files} | {_STATE}
+        for each in self._folder.iterdir():
+            if each.name not in named:
+                each.unlink(missing_ok=True)
+
+    def _write_state(self) -> None:
+        """Say, in one step, which files there are, once it is known what they hold. Raises `OSError`."""
+        if self._filed is None:
+            return
+        state = {
+            "format": FORMAT,
+            "made_by": self._made_by,
+            "files": [run.path.name for run in self._files],
+            "gone": self._gone.tolist(),
+            "coverage": asdict(self._filed),
+        }
+        make_folder(self._folder)
+        new = self._folder / f"{_STATE}.new"
+        new.write_text(json.dumps(state))
+        sync(new)
+        new.replace(self._folder / _STATE)
+        sync(self._folder)
+        self._gone_filed = len(self._gone)
+
+    def _spill(self) -> None:
+        """Have what is in memory written to a file; until that is done, it is looked for where it is."""
+        runs, self._memory = self._memory, []
+        self._spilling = _Spill(self._written(self._jobs.spill, runs), runs, self.coverage)
+
+    def _written(self, thread: Executor, runs: Sequence[Run]) -> Future[RunFile | None]:
+        path = self._folder / f"{self._number:08d}.keys"
+        self._number += 1
+        return thread.submit(self._write, path, runs, self._gone)
+
+    def _write(self, path: Path, runs: Sequence[Run], gone: np.ndarray) -> RunFile | None:
+        room = sum(run.rows for run in runs)
+        if not room:
+            return None
+        make_folder(self._folder)
+        write_run(path, self._until_closed(merged(runs, gone), runs), room)
+        sync(self._folder)
+        return RunFile(path)
+
+    def _until_closed(self, parts: Iterable[Entries], runs: Sequence[Run]) -> Iterator[Entries]:
+        for part in parts:
+            if self._closing and any(isinstance(run, RunFile) for run in runs):
+                raise InterruptedError
+            yield part
+
+    def _settle(self, *, wait: bool = False) -> None:
+        """Take over the files that are written. What a disk refuses stays in memory, or in the files of before."""
+        with suppress(OSError):
+            spilling = self._spilling
+            if spilling is not None and (wait or spilling.future.done()):
+                self._spilling = None
+                self._memory = [*spilling.runs, *self._memory]
+                self._spill_at *= 2  # unless it is there now
+                written = spilling.future.result()
+                self._spill_at = self._recent_rows
+                self._memory = self._memory[len(spilling.runs) :]
+                self._files += [written] if written is not None else []
+                self._filed = spilling.coverage
+                self._write_state()
+            merging = self._merging
+            if merging is not None and merging.future.done():
+                self._merging = None
+                written = merging.future.result()
+                self._files = [
+                    *([written] if written else []),
+                    *(run for run in self._files if run not in merging.runs),
+                ]
+                self._write_state()
+                for run in merging.runs:
+                    run.path.unlink(missing_ok=True)
+            if self._merging is None and (few := self._worth_merging()):
+                self._merging = _Merge(self._written(self._jobs.merge, few), few)
+
+    def _worth_merging(self) -> list[RunFile]:
+        """Return files of about one size, once there are many: rows are written again as they grow eightfold."""
+        sizes: dict[int, list[RunFile]] = {}
+        for run in self._files:
+            size, most = 0, self._recent_rows * _RUNS_TO_MERGE
+            while run.rows >= most:
+                size, most = size + 1, most * _RUNS_TO_MERGE
+            sizes.setdefault(size, []).append(run)
+        return next((sizes[size] for size in sorted(sizes) if len(sizes[size]) >= _RUNS_TO_MERGE), [])
+
+
+class _Spill(NamedTuple):
+    future: Future[RunFile | None]
+    runs: list[Run]
+    coverage: Coverage | None
+
+
+class _Merge(NamedTuple):
+    future: Future[RunFile | None]
+    runs: list[RunFile]
