@@ -1,12 +1,13 @@
 """What a batch costs with many rows in the table already, against an empty one.
 
-    python benchmarks/bench_flatness.py --existing 50000000 --table docs/benchmarks.md
+    python benchmarks/bench_flatness.py --existing 50000000 --kept ../rows --table docs/benchmarks.md
     python benchmarks/bench_flatness.py --existing 5000000 --old 0.01 --json
 
-The same events (those of `bench_tick.py`: 5% exact repeats of recent orders, 1% invalid) go into an empty lake and into
-one with `--existing` rows of a million a day, written by the lake's own `stage` and `commit`; and into that one once
-more, with a share of `--old` more among them that repeat, field by field, an order from anywhere among the existing
-rows: each must be found there, however old, and change nothing.
+The same events (those of `bench_tick.py`: 1% invalid, but no repeats) go into an empty lake and into one with
+`--existing` rows of a million a day, written by the lake's own `stage` and `commit`; and into that one again, where 5%
+of them repeat recent ones byte by byte; or with a share of `--old` more among them that repeat, field by field, an
+order from anywhere among the existing rows, which changes nothing; or that are newer versions of such orders, which
+must be read, taken out and superseded. `--kept` keeps the lake with the existing rows there, or takes what is there.
 
 Runs are interleaved, each in a process of its own on a fresh copy; the figures are medians. What a cold process does
 once, opening the lake and building the index of keys, is in the time to its first commit, and told apart from the
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shutil
 import statistics
 import subprocess
@@ -40,12 +42,14 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-CASES = ("empty", "full", "old")
 TITLES = {
-    "empty": "empty table",
-    "full": "{rows:,} rows before",
-    "old": "{rows:,} rows before, {repeats:,} of them repeated",
+    "empty": "new keys, empty table",
+    "new": "new keys, {rows:,} rows before",
+    "recent": "5% of them repeats of recent rows",
+    "old": "and {olds:,} repeats of old rows",
+    "updates": "and {olds:,} updates of old rows",
 }
+CASES = tuple(TITLES)
 KEYS = (
     "first_seconds",
     "first_cpu_seconds",
@@ -62,8 +66,10 @@ def main() -> None:
     parser.add_argument("--existing", type=int, default=50_000_000)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument(
-        "--old", type=float, default=0.001, metavar="SHARE", help="so many more events repeat existing rows"
+        "--old", type=float, default=0.001, metavar="SHARE", help="so many more events repeat or update existing rows"
     )
+    parser.add_argument("--kept", type=Path, metavar="FOLDER", help="where the existing rows are kept from run to run")
+    parser.add_argument("--cases", nargs="+", choices=CASES, default=CASES, help="which of them; `empty` always")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--table", type=Path, metavar="PAGE", help="put the table into this page")
     parser.add_argument("--drain", type=Path, help=argparse.SUPPRESS)
@@ -77,9 +83,9 @@ def main() -> None:
 def bench(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     """Return the figures of each case, and their ratios to the empty table."""
     expected = prepared(folder, given)
-    measured: dict[str, list[dict[str, float]]] = {name: [] for name in CASES}
+    measured: dict[str, list[dict[str, float]]] = {name: [] for name in expected}
     for number in range(given.runs):
-        for name in CASES:
+        for name in expected:
             copy = Path(shutil.copytree(folder / name, folder / "run", copy_function=bench_tick.shared))
             ran = subprocess.run(
                 [sys.executable, __file__, "--drain", str(copy)], check=True, stdout=subprocess.PIPE, text=True
@@ -93,11 +99,15 @@ def bench(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
     }
     found = {
         "events": given.events,
-        "repeats": round(given.events * given.old),
+        "olds": round(given.events * given.old),
         "existing_rows": given.existing,
         "runs": given.runs,
         **cases,
-        "ratios": {name: {key: round(cases[name][key] / cases["empty"][key], 2) for key in KEYS} for name in CASES[1:]},
+        "ratios": {
+            name: {key: round(cases[name][key] / cases["empty"][key], 2) for key in KEYS}
+            for name in cases
+            if name != "empty"
+        },
         **machine(),
     }
     if given.table:
@@ -107,25 +117,35 @@ def bench(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
 
 def prepared(folder: Path, given: argparse.Namespace) -> dict[str, dict[str, int]]:
     """Make a project for each case; return what must become of its events."""
-    say(f"making {given.existing:,} rows")
-    full = make_project(folder / "full", ["orders"])
-    bench_tick.preload(full, ["orders"], given.existing)
-    shutil.copytree(full, folder / "old", copy_function=bench_tick.shared)
+    full = given.kept or folder / "full"
+    if not full.exists():
+        say(f"making {given.existing:,} rows")
+        bench_tick.preload(make_project(full, ["orders"]), ["orders"], given.existing)
     bench_tick.preload(make_project(folder / "empty", ["orders"]), ["orders"], 0)
     old = round(given.events * given.old)
     per_batch = max(-(-old // -(-given.events // shop_events.PER_BATCH)), 1)
     expected = {}
     for name in CASES:
+        if name not in ("empty", *given.cases):
+            continue
         say(f"{name}: {given.events:,} events on the bus")
-        repeats = old_messages(given.existing, old if name == "old" else 0, per_batch)
-        expected[name] = bench_tick.publish(folder / name, ["orders"], given.events, repeats)
-    expected["old"]["accepted"] += old
-    expected["old"]["duplicate"] += old
+        if name != "empty":
+            shutil.copytree(full, folder / name, copy_function=bench_tick.shared)
+        count = old if name in ("old", "updates") else 0
+        between = old_messages(given.existing, count, per_batch, newer=name == "updates")
+        repeats = 0.05 if name == "recent" else 0.0
+        expected[name] = bench_tick.publish(folder / name, ["orders"], given.events, between, repeats)
+        expected[name]["superseded"] = count if name == "updates" else 0
+        expected[name]["accepted"] += count
+        expected[name]["duplicate"] += count if name == "old" else 0
     return expected
 
 
-def old_messages(existing: int, count: int, per_batch: int) -> Iterator[pa.RecordBatch]:
-    """Yield orders from among the existing rows of `bench_tick.preload`, as they would have come then."""
+def old_messages(existing: int, count: int, per_batch: int, *, newer: bool) -> Iterator[pa.RecordBatch]:
+    """Yield orders from among the existing rows of `bench_tick.preload`: as they would have come, or a second newer.
+
+    They are of as many different orders.
+    """
     step = min(bench_tick.EXISTING_PER_DAY, existing)
     with duckdb.connect() as connection:
         for first in range(0, count, per_batch):
@@ -133,9 +153,10 @@ def old_messages(existing: int, count: int, per_batch: int) -> Iterator[pa.Recor
                 connection.execute(
                     f"""
                     WITH drawn AS (
-                        SELECT (hash(n, 30) % $existing)::BIGINT AS i FROM range($first::BIGINT, $last::BIGINT) t(n)
+                        SELECT (n * ($existing // $count) + hash(n, 30) % ($existing // $count))::BIGINT AS i
+                        FROM (SELECT (t.n * $stride) % $count AS n FROM range($first::BIGINT, $last::BIGINT) t(n))
                     ), orders AS (SELECT {shop_events.COLUMNS}, $since::TIMESTAMP - to_days((1 + i // $step)::INT)
-                        + to_microseconds((i % $step) * $spacing) AS came FROM drawn)
+                        + to_microseconds((i % $step) * $spacing + $later) AS came FROM drawn)
                     SELECT encode(to_json(struct_pack(order_id, customer_id,
                         ordered_at := strftime(came, '%Y-%m-%dT%H:%M:%S.%fZ'), status, amount, currency, email,
                         quantity, gift, channel, note, address))::VARCHAR) AS payload FROM orders
@@ -143,13 +164,19 @@ def old_messages(existing: int, count: int, per_batch: int) -> Iterator[pa.Recor
                     {
                         "seed": bench_tick.EXISTING_SEED, "since": str(bench_tick.STREAM_SINCE), "step": step,
                         "spacing": 80_000_000_000 // step, "existing": existing, "first": first,
-                        "last": min(first + per_batch, count),
+                        "last": min(first + per_batch, count), "count": count, "later": 1_000_000 if newer else 0,
+                        "stride": coprime(count),
                     },
                 )
                 .to_arrow_table()
                 .combine_chunks()
                 .to_batches()[0]
             )  # fmt: skip
+
+
+def coprime(count: int) -> int:
+    """Return a step that visits all of so many numbers, each batch's share of it from everywhere."""
+    return next(step for step in range(max(count * 5 // 8, 1), 2 * count + 2) if math.gcd(step, count) == 1)
 
 
 def drain(root: Path) -> None:
@@ -200,8 +227,8 @@ def page(found: dict[str, Any]) -> str:
     """Return the table."""
     head = ["", "s to the first commit", "CPU s", "s a batch", "CPU s", "of it, s to commit", "peak MiB"]
     rows = []
-    for name in CASES:
-        title = TITLES[name].format(rows=found["existing_rows"], repeats=found["repeats"])
+    for name in (name for name in CASES if name in found):
+        title = TITLES[name].format(rows=found["existing_rows"], olds=found["olds"])
         rows.append([title, *(f"{found[name][key]:,}" for key in KEYS)])
         if name in found["ratios"]:
             rows.append(["– to the empty one", *(f"{found['ratios'][name][key]} ×" for key in KEYS)])

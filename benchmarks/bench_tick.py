@@ -91,8 +91,8 @@ def bench(folder: Path, events: int, sources: int, existing: int, runs: int) -> 
 
 
 def shared(source: str, target: str) -> None:
-    """Copy a file, or share it where it is one of Parquet."""
-    if source.endswith(".parquet"):
+    """Copy a file, or share it where it is never written to again: Parquet, and runs of the index of keys."""
+    if source.endswith((".parquet", ".keys")):
         os.link(source, target)
     else:
         shutil.copy2(source, target)
@@ -104,10 +104,13 @@ def batched(numbers: range, count: int) -> Iterator[range]:
         yield numbers[at : at + count]
 
 
-def publish(root: Path, names: list[str], events: int, between: Iterable[pa.RecordBatch] = ()) -> dict[str, int]:
+def publish(
+    root: Path, names: list[str], events: int, between: Iterable[pa.RecordBatch] = (), repeats: float = 0.05
+) -> dict[str, int]:
     """Put the events on the bus, parted evenly among the sources; return what must become of them.
 
-    After each publish comes one of the batches `between`, which the caller knows the fates of.
+    A share of `repeats` is of recent orders. After each publish comes one of the batches `between`, which the caller
+    knows the fates of.
     """
     from headrace.bus.sqlite import SqliteBus
     from headrace.config.project import load_project
@@ -120,7 +123,7 @@ def publish(root: Path, names: list[str], events: int, between: Iterable[pa.Reco
             keys = array("Q")  # a hundred million fit
             spacing = max(50_000_000_000 // events, 1)
             for batch in shop_events.messages(
-                per_source, seed=SEED + at, since=str(STREAM_SINCE), spacing_micros=spacing
+                per_source, seed=SEED + at, since=str(STREAM_SINCE), spacing_micros=spacing, duplicates=repeats
             ):
                 bus.publish(name, batch)
                 for other in islice(others, 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ _MAGIC = 0x3130_5345_5945_4B48  # "HKEYES01"
 _HEADER = 4  # words of eight bytes: magic, rows, room for rows, words of the filter
 _COLUMNS = 4
 _KEYS_A_WORD = 4  # of the filter: 16 bits a key, of which four are set; it says "maybe" once in 200 times in vain
+_FENCED_ROWS = 512  # a page of hashes
 _CHUNK_ROWS = 1 << 18
 
 
@@ -87,12 +88,12 @@ class Run:
         found = np.zeros(len(hashes), dtype=bool)
         asked = self._worth_asking(hashes)
         stored = self.entries.hashes
-        first = np.searchsorted(stored, hashes[asked], side="left")
+        first = self._places(hashes[asked], "left")
         here = np.flatnonzero(first < len(stored))
         here = here[stored[first[here]] == hashes[asked[here]]]
         asked, first = asked[here], first[here]
         found[asked] = True
-        counts = np.searchsorted(stored, hashes[asked], side="right") - first
+        counts = self._places(hashes[asked], "right") - first
         before = np.cumsum(counts) - counts
         places = np.repeat(first - before, counts) + np.arange(int(counts.sum()))
         return found, self.entries.take(places)
@@ -100,6 +101,10 @@ class Run:
     def _worth_asking(self, hashes: np.ndarray) -> np.ndarray:
         """Return the places of the hashes that may be here."""
         return np.arange(len(hashes))
+
+    def _places(self, hashes: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
+        """Return, per hash, where in the order it would be put: before or after those that are equal."""
+        return np.searchsorted(self.entries.hashes, hashes, side)
 
     def let_go(self) -> None:
         """Give back what a look-up made resident."""
@@ -118,16 +123,29 @@ class RunFile(Run):
             raise ValueError(f"{path} is no file of keys")
         rows, room, filter_words = (int(each) for each in words[1:_HEADER])
         end = _HEADER + _COLUMNS * room
-        if rows > room or len(words) != end + filter_words:
+        fences = end + filter_words
+        if rows > room or len(words) != fences + -(-rows // _FENCED_ROWS):
             raise ValueError(f"{path} is cut off")
         starts = range(_HEADER, end, room) if room else (_HEADER,) * _COLUMNS
         super().__init__(Entries(*(words[start : start + rows] for start in starts)))
-        self._filter = words[end:]
+        self._filter, self._fences = words[end:fences], words[fences:]
         self._entries_bytes = end * _U64.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
 
     def _worth_asking(self, hashes: np.ndarray) -> np.ndarray:
         bits, at = _filter_bits(hashes, len(self._filter))
         return np.flatnonzero(self._filter[at] & bits == bits)
+
+    def _places(self, hashes: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
+        """Look at one page of the file a hash, or two: the fences, which are resident, say at which."""
+        fence = np.searchsorted(self._fences, hashes, side)
+        low, high = np.maximum(fence - 1, 0) * _FENCED_ROWS, np.minimum(fence * _FENCED_ROWS, self.rows)
+        while len(going := np.flatnonzero(low < high)):
+            middle = (low[going] + high[going]) // 2
+            found = self.entries.hashes[middle]
+            after = found < hashes[going] if side == "left" else found <= hashes[going]
+            low[going[after]] = middle[after] + 1
+            high[going[~after]] = middle[~after]
+        return low
 
     def let_go(self) -> None:
         """Give back what a look-up made resident: it is on the disk, and in the page cache while there is room."""
@@ -141,7 +159,8 @@ def write_run(path: Path, parts: Iterable[Entries], room: int) -> None:
     There are not more than `room`. Raises `OSError`; then there is no such file.
     """
     rows = 0
-    words = np.zeros(-(-room // _KEYS_A_WORD), _U64)
+    fences = [np.zeros(0, _U64)]
+    words = np.zeros(room // _KEYS_A_WORD + 1, _U64)
     try:
         with path.open("xb") as file:
             for part in parts:
@@ -150,10 +169,11 @@ def write_run(path: Path, parts: Iterable[Entries], room: int) -> None:
                     file.write(np.ascontiguousarray(column, _U64).data)
                 bits, at_words = _filter_bits(part.hashes, len(words))
                 np.bitwise_or.at(words, at_words, bits)
+                fences.append(part.hashes[-rows % _FENCED_ROWS :: _FENCED_ROWS])
                 rows += part.rows
             file.seek((_HEADER + _COLUMNS * room) * _U64.itemsize)
             file.write(words.data)
-            file.truncate((_HEADER + _COLUMNS * room + len(words)) * _U64.itemsize)
+            file.write(np.concatenate(fences).data)
             file.seek(0)
             file.write(np.array([_MAGIC, rows, room, len(words)], _U64).data)
         sync(path)

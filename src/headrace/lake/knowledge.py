@@ -16,6 +16,7 @@ from headrace.lake import tables
 from headrace.lake.base import Change, Known, Stored
 from headrace.lake.key_index import FOLDER, RECENT_ROWS, Coverage, Jobs, KeyIndex
 from headrace.lake.keys import Entries, Runs, digests_of
+from headrace.lake.parquet import ROW_GROUP_ROWS
 from headrace.stages.key import ALIAS, key_columns, key_hash_sql
 from headrace.stages.row_digests import payload_digests
 from headrace.words import Fate
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 
 DIGEST_BYTES = 16
-_NAMED_AT_ONCE = 500  # rows in one query: the planner takes long over more
+_NAMED_AT_ONCE = 32  # rows by their numbers in one query
+_NEAR_ROWS = ROW_GROUP_ROWS // 4
 _STALE = 4  # times as many rows as silver has: an index of so many that are no more is made anew
 
 
@@ -153,13 +155,18 @@ class Knowledge:
     def _rows(self, dataset: Dataset, seqs: np.ndarray) -> pa.Table:
         """Return the rows of silver that have these sequence numbers."""
         table, seq = tables.silver(dataset).sql, f'"{words.SEQ}"'
-        seqs = np.unique(seqs).astype(np.int64)
-        parts = []
-        for first in range(0, max(len(seqs), 1), _NAMED_AT_ONCE):
-            # A list, not a table: each row group is asked whether any of the numbers may be in it.
-            part = ", ".join(map(str, seqs[first : first + _NAMED_AT_ONCE].tolist()))
-            parts.append(self._query(f"SELECT * FROM {table} WHERE {seq} IN ({part or -1})"))
-        return pa.concat_tables(parts)
+        found = [self._query(f"SELECT * FROM {table} LIMIT 0")]
+        for part in parted(np.unique(seqs).astype(np.int64)):
+            if len(part) > _NAMED_AT_ONCE:  # they are near each other, and the planner takes long over many numbers
+                asked = pa.table({"seq": part})
+                among = f"{seq} BETWEEN {part[0]} AND {part[-1]} AND {seq} IN (SELECT seq FROM asked)"
+                found.append(self._query(f"SELECT * FROM {table} WHERE {among}", asked=asked))
+                continue
+            # `IN` is asked of each row group, and `list_contains` of each row before its other columns are looked at.
+            named = ", ".join(map(str, part.tolist()))
+            among = f"{seq} IN ({named}) AND list_contains([{named}]::BIGINT[], {seq})"
+            found.append(self._query(f"SELECT * FROM {table} WHERE {among}"))
+        return pa.concat_tables(found)
 
     def _not_among(self, dataset: Dataset, suspects: pa.RecordBatch, rows: pa.Table) -> np.ndarray:
         """Return the hashes of suspects whose key none of these rows has."""
@@ -283,6 +290,19 @@ class Knowledge:
 
 _LEDGER = (Fate.SILVER.value, Fate.ERASED.value)
 """What a row of silver may be in the ledger: erasure alone takes it from the one to the other."""
+
+
+def parted(numbers: np.ndarray) -> list[np.ndarray]:
+    """Part numbers, which are in order, into stretches of near ones, and into a few at a time where there is a gap."""
+    parts: list[np.ndarray] = []
+    few: list[np.ndarray] = []
+    for near in np.split(numbers, np.flatnonzero(np.diff(numbers) > _NEAR_ROWS) + 1):
+        if len(near) > _NAMED_AT_ONCE:
+            parts.append(near)
+        elif len(near):
+            few.append(near)
+    scattered = np.concatenate([np.zeros(0, np.int64), *few])
+    return parts + [scattered[at : at + _NAMED_AT_ONCE] for at in range(0, len(scattered), _NAMED_AT_ONCE)]
 
 
 def _digest_hashes(digests: pa.ChunkedArray) -> np.ndarray:

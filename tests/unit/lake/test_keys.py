@@ -1,77 +1,94 @@
-"""The index of keys never says "new" of a key that is there, and says where its rows may be."""
+"""Runs of keys find every row of a hash, in memory and in a file, and nothing else."""
 
 from __future__ import annotations
 
 import itertools
+import tempfile
+from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.lake.keys import KeyIndex, Runs, spans
+from headrace.lake.keys import Entries, Run, RunFile, Runs, digests_of, merged, write_run
 
 # Few distinct values, ends of the range among them, so that equal ones and neighbours meet often.
-hashes = st.one_of(st.integers(0, 20), st.integers(2**64 - 20, 2**64 - 1), st.integers(0, 2**64 - 1))
-seqs = st.one_of(st.integers(0, 200_000), st.integers(0, 2**63 - 1), st.sampled_from([2**38 - 1, 2**38, 2**63 - 1]))
-batches = st.lists(st.lists(st.tuples(seqs, hashes), max_size=30), max_size=12)
+numbers = st.one_of(st.integers(0, 20), st.integers(2**64 - 20, 2**64 - 1), st.integers(0, 2**64 - 1))
+runs_of = st.lists(st.lists(st.tuples(numbers, st.integers(0, 2**63 - 1)), max_size=30), min_size=1, max_size=5)
 
 
-def array(numbers):
-    return np.array(numbers, dtype=np.uint64)
+def array(values):
+    return np.array(list(values), dtype=np.uint64)
 
 
-def columns(batch):
-    return array([seq for seq, _ in batch]), array([number for _, number in batch])
+def run_of(rows):
+    hashes, seqs = array(each for each, _ in rows), array(seq for _, seq in rows)
+    return Run(Entries.of(hashes, seqs, (seqs, ~seqs)).in_order())
 
 
-@given(batches, batches, st.lists(hashes, max_size=30))
-def test_every_key_that_was_added_is_found_with_its_place(scanned, added, asked):
-    index = KeyIndex(lambda: [columns(batch) for batch in scanned])
-    for batch in added:
-        index.add(*columns(batch))
-    known = {}
-    for seq, number in (row for batch in scanned + added for row in batch):
-        known.setdefault(number, set()).add(seq)
-    probes = [*asked, *known]
-    maybe, where = index.probe(array(probes))
-    assert len(where) <= 4
-    for number, found in zip(probes, maybe.tolist(), strict=True):
-        assert found or number not in known, "a key in silver was taken for new"
-        for seq in known.get(number, ()):
-            assert any(span.first <= seq <= span.last for span in where)
+def listed(entries):
+    return sorted(zip(*(column.tolist() for column in entries), strict=True))
 
 
-def test_an_old_key_among_new_ones_does_not_make_all_between_them_read():
-    index = KeyIndex(list)
-    index.add(np.arange(10_000_000, step=1000), np.arange(10_000_000, step=1000).astype(np.uint64) << np.uint64(24))
-    _, where = index.probe(array([5000 << 24, 9_998_000 << 24, 9_999_000 << 24]))
-    assert [(span.first >> 16, span.last >> 16) for span in where] == [(0, 0), (152, 152)]
+@given(runs_of, st.lists(numbers, max_size=20), st.integers(0, 3))
+def test_a_file_of_runs_holds_what_they_held_but_what_is_gone(parts, others, forgotten):
+    runs = [run_of(rows) for rows in parts]
+    rows = list(itertools.chain(*parts))
+    gone = array(sorted({seq for _, seq in rows[:forgotten]}))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "1.keys")
+        write_run(path, merged(runs, gone), len(rows))
+        file = RunFile(path)
+        asked = np.unique(array([*others, *(each for each, _ in rows)]))
+        found, entries = file.find(asked)
+        file.let_go()
+        kept = [(each, seq) for each, seq in rows if seq not in set(gone.tolist())]
+        assert [each for each in asked.tolist() if each in {one for one, _ in kept}] == asked[found].tolist()
+        assert listed(entries) == sorted((each, seq, seq, ~np.uint64(seq)) for each, seq in kept)
 
 
-@given(st.lists(st.one_of(st.integers(0, 100), st.integers(0, 2**62)), min_size=1))
-def test_spans_hold_all_numbers_and_few_others(numbers):
-    numbers.sort()
-    found = spans(np.array(numbers), 10)
-    assert 1 <= len(found) <= 4
-    assert all(any(span.first <= number <= span.last for span in found) for number in numbers)
-    assert {number for span in found for number in span} <= set(numbers)
-    assert all(one.last + 10 <= other.first for one, other in itertools.pairwise(found))
+def test_rows_of_one_hash_are_found_across_the_pages_and_the_parts_of_a_file(tmp_path):
+    many = np.sort(
+        np.concatenate([np.arange(300_000, dtype=np.uint64) << np.uint64(45), np.full(3000, 7 << 45, np.uint64)])
+    )
+    runs = [Run(Entries.of(part, np.arange(len(part)))) for part in (many[::2], many[1::2])]
+    write_run(tmp_path / "1.keys", merged(runs, array([])), len(many))
+    file = RunFile(tmp_path / "1.keys")
+    asked = array([0, 6 << 45, 7 << 45, (7 << 45) + 1, 8 << 45, int(many[-1]), 2**64 - 1])
+    found, entries = file.find(asked)
+    assert found.tolist() == [True, True, True, False, True, True, False]
+    assert entries.rows == 3005
+    assert np.array_equal(file.entries.hashes, many)
 
 
-@given(st.lists(st.lists(hashes, max_size=20), max_size=12), st.lists(hashes, max_size=20))
-def test_runs_find_exactly_what_lies_in_a_range(parts, asked):
+def test_the_filter_passes_few_that_are_not_there(tmp_path):
+    drawn = np.random.default_rng(1).integers(0, 2**63, 120_000).astype(np.uint64) * np.uint64(2)
+    stored, others = np.sort(drawn[:100_000]), drawn[100_000:]
+    write_run(tmp_path / "1.keys", [Entries.of(stored, stored)], len(stored))
+    file = RunFile(tmp_path / "1.keys")
+    assert len(file._worth_asking(stored)) == len(stored)
+    assert len(file._worth_asking(others)) < 0.01 * len(others)
+
+
+def test_a_file_that_is_cut_off_or_another_is_refused(tmp_path):
+    path = tmp_path / "1.keys"
+    write_run(path, [run_of([(1, 2)]).entries], 1)
+    whole = path.read_bytes()
+    for bad in (whole[:-8], b"\0" * len(whole), whole[:8]):
+        path.write_bytes(bad)
+        with pytest.raises(ValueError, match=r"1\.keys"):
+            RunFile(path)
+
+
+@given(st.lists(st.lists(numbers, max_size=20), max_size=12), st.lists(numbers, max_size=20))
+def test_runs_find_exactly_what_they_hold(parts, asked):
     runs = Runs()
     for part in parts:
         runs.add(array(part))
-    inside, found = runs.between(array(asked), array(asked))
-    known = [number for part in parts for number in part]
-    assert inside.tolist() == [number in known for number in asked]
-    assert set(found.tolist()) == set(known) & set(asked)
+    known = set(itertools.chain(*parts))
+    assert runs.holds(array(asked)).tolist() == [number in known for number in asked]
 
 
-def test_an_unknown_key_is_new():
-    index = KeyIndex(list)
-    index.add(array([7]), array([1 << 40]))
-    maybe, where = index.probe(array([1 << 50]))
-    assert maybe.tolist() == [False]
-    assert where == []
+def test_digests_are_told_apart_by_both_halves():
+    assert len({each.as_py() for each in digests_of(array([1, 1, 2]), array([1, 2, 1]))}) == 3
