@@ -53,9 +53,9 @@ CASES = tuple(TITLES)
 KEYS = (
     "first_seconds",
     "first_cpu_seconds",
-    "seconds_a_batch",
-    "cpu_seconds_a_batch",
-    "commit_seconds_a_batch",
+    "seconds_per_100k",
+    "cpu_seconds_per_100k",
+    "commit_seconds_per_100k",
     "peak_memory_mib",
 )
 
@@ -103,16 +103,17 @@ def bench(folder: Path, given: argparse.Namespace) -> dict[str, Any]:
         "existing_rows": given.existing,
         "runs": given.runs,
         **cases,
-        "ratios": {
-            name: {key: round(cases[name][key] / cases["empty"][key], 2) for key in KEYS}
-            for name in cases
-            if name != "empty"
-        },
+        "ratios": {name: ratios(cases[name], cases["empty"]) for name in cases if name != "empty"},
         **machine(),
     }
     if given.table:
         put(given.table, "flatness", page(found))
     return found
+
+
+def ratios(these: dict[str, float], those: dict[str, float]) -> dict[str, float]:
+    """Return each figure by another's."""
+    return {key: round(these[key] / those[key], 2) for key in KEYS}
 
 
 def prepared(folder: Path, given: argparse.Namespace) -> dict[str, dict[str, int]]:
@@ -201,19 +202,20 @@ def drain(root: Path) -> None:
         while not loop.progress.commits:
             loop.step({"orders"})
         started, cpu = time.perf_counter(), time.process_time()
-        first = loop.progress.commit_secs
+        first, messages = loop.progress.commit_secs, loop.progress.messages
         loop.drain()
         seconds, after = time.perf_counter() - started, time.process_time() - cpu
         batches, committing = loop.progress.commits - 1, loop.progress.commit_secs - first
+        hundreds = (loop.progress.messages - messages) / 100_000
         loop.close()
     if not batches:
         raise SystemExit("so few events are one batch: more --events show what the next ones cost")
     print(
         json.dumps(
             {
-                "seconds_a_batch": round(seconds / batches, 4),
-                "cpu_seconds_a_batch": round(after / batches, 4),
-                "commit_seconds_a_batch": round(committing / batches, 4),
+                "seconds_per_100k": round(seconds / hundreds, 4),
+                "cpu_seconds_per_100k": round(after / hundreds, 4),
+                "commit_seconds_per_100k": round(committing / hundreds, 4),
                 "batches": batches,
                 "first_seconds": round(started - opened, 2),
                 "first_cpu_seconds": round(cpu, 2),
@@ -225,7 +227,7 @@ def drain(root: Path) -> None:
 
 def page(found: dict[str, Any]) -> str:
     """Return the table."""
-    head = ["", "s to the first commit", "CPU s", "s a batch", "CPU s", "of it, s to commit", "peak MiB"]
+    head = ["", "s to the first commit", "CPU s", "s per 100k events after it", "CPU s", "s to commit", "peak MiB"]
     rows = []
     for name in (name for name in CASES if name in found):
         title = TITLES[name].format(rows=found["existing_rows"], olds=found["olds"])

@@ -160,6 +160,7 @@ def preload(root: Path, names: list[str], existing: int) -> None:
             for firsts in batched(range(0, total, min(EXISTING_PER_DAY, max(total, 1))), 4):
                 for change in stager.map(stage, firsts):  # any thread may stage; a commit is the lake's thread's
                     lake.commit([change])
+        lake.settle()
 
 
 def stage_existing(lake: DuckLake, dataset: Dataset, seed: int, total: int, first: int) -> Change:

@@ -266,6 +266,11 @@ class DuckLake:
         with _mapped("silver", self.folder):
             self._knowledge.foresee(dataset)
 
+    def settle(self) -> None:
+        """Wait for what is written beside other work, so that nothing of it is left for later."""
+        self._check_thread()
+        self._knowledge.settle()
+
     def stored(self, dataset: Dataset, events: pa.RecordBatch, hashes: np.ndarray) -> Stored:
         """Return what silver knows of these events; `hashes` are those of their keys."""
         self._check_thread()

@@ -129,6 +129,13 @@ class KeyIndex:
             self._spill()
             self._settle(wait=True)
 
+    def settle(self) -> None:
+        """Wait for the files that are being written, and for those that they lead to."""
+        self._settle(wait=True)
+        while self._merging is not None:
+            self._merging.future.exception()
+            self._settle(wait=True)
+
     def close(self, *, keep: bool = True) -> None:
         """Save, unless it is not to be kept, and end what is under way."""
         if keep and self.coverage is not None:

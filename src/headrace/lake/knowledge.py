@@ -68,6 +68,11 @@ class Knowledge:
         for job in self._jobs:
             job.shutdown()
 
+    def settle(self) -> None:
+        """Wait for what other threads write."""
+        for index in self._indexes.values():
+            index.settle()
+
     def forget(self) -> None:
         """Forget all that is known of keys, files too, before silver is changed otherwise than by commits."""
         self._indexes, self._superseded, self._committed = {}, {}, None
