@@ -46,10 +46,10 @@ class Poisoned:
 class PoisonedMerge(Merge):
     """A merge that raises where the events hold the one of this id."""
 
-    def contend(self, batch, hashes, maybe_stored):
+    def contend(self, batch, *stored):
         if "o5" in batch.column("id").to_pylist():
             raise ZeroDivisionError("cannot stand o5")
-        return super().contend(batch, hashes, maybe_stored)
+        return super().contend(batch, *stored)
 
 
 class PoisonedOutbox(Outbox):
@@ -210,7 +210,7 @@ def test_a_commit_that_is_done_is_not_done_again_though_what_follows_it_fails(tm
     with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
         for sent in (orders(0, 4), orders(2, 6)):
             bus.publish("orders", messages(sent))
-            lake._knowledge = Forgetful(lake._query)
+            lake._knowledge = Forgetful(lake._query, lake.folder)
             assert not tick.commit([tick.prepare("orders")])
     assert totals(project) == {"orders": {"accepted": 8, "silver": 6, "duplicate": 2}}
 
