@@ -11,7 +11,7 @@ In README, `docs/quickstart.md` and `docs/howto/*.md` every fenced block has a l
 - `<!-- run: COMMAND -->` is run, and not shown: what the page takes for granted.
 
 `headrace up` runs in the background until the page ends; the collector listens on a free port, and commands that name
-`localhost:8080` are sent there.
+`localhost:8080` are sent there. So does `headrace registry serve`, for `localhost:8081`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.runtime import control
 from machine import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parents[1]
 VARIES = (
@@ -119,7 +122,7 @@ class Shell:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.port, self.registry_port = free_port(), free_port()
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("HEADRACE_")}
         self.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         self.environ["HEADRACE_COLLECTOR_PORT"] = str(self.port)
@@ -129,8 +132,13 @@ class Shell:
     def run(self, command: str) -> str:
         """Return what a command prints; its exit code is `self.code` afterwards."""
         command = command.replace("localhost:8080", f"localhost:{self.port}")
+        command = command.replace("localhost:8081", f"localhost:{self.registry_port}")
         if re.match(r"headrace up\b", command):
-            return self._start(command)
+            return self._start(command, self._is_ready)
+        if re.match(r"headrace registry serve\b", command):
+            return self._start(
+                f"{command} --port {self.registry_port}", lambda: "headrace registry: http" in self._log()
+            )
         script = f"exec 2>&1\n{command}\ncode=$?\n(pwd; env -0) > '{self._kept}'\nexit $code\n"
         done = subprocess.run(
             ["/bin/sh", "-c", script], cwd=self.folder, env=self.environ,
@@ -154,21 +162,23 @@ class Shell:
         for each in self._up:
             each.send_signal(signal.SIGINT)
         for each in self._up:
-            assert each.wait(60) == 0, "`headrace up` failed"
+            assert each.wait(60) == 0, f"`{each.args[-1]}` failed"
 
-    def _start(self, command: str) -> str:
-        log = self.folder / ".up.log"
-        with log.open("w") as out:
+    def _start(self, command: str, is_ready: Callable[[], bool]) -> str:
+        with (self.folder / ".up.log").open("w") as out:
             up = subprocess.Popen(
                 ["/bin/sh", "-c", f"exec {command}"], cwd=self.folder, env=self.environ,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=out,
             )  # fmt: skip
         self._up.append(up)
         self.code = 0
-        while not self._is_ready():
-            assert up.poll() is None, log.read_text()
+        while not is_ready():
+            assert up.poll() is None, self._log()
             time.sleep(0.1)
-        return log.read_text()
+        return self._log()
+
+    def _log(self) -> str:
+        return (self.folder / ".up.log").read_text()
 
     def _is_ready(self) -> bool:
         answer = control.ask(self.folder / ".headrace" / "local", {"verb": "progress"})

@@ -43,6 +43,7 @@ VERBS = (
     Verb("apply", "headrace.cli.apply", "Deploy the files as a plan says, history included."),
     Verb("test", "headrace.cli.test", "Run the cases of sources through their stages."),
     Verb("export", "headrace.cli.export", "Export a contract: JSON Schema, Avro, Protobuf, ODCS …"),
+    Verb("registry", "headrace.cli.registry", "Serve the contracts to Kafka clients as a schema registry."),
     Verb("schema", "headrace.cli.schema", "Print the JSON Schema of a source file, for editors."),
     Verb("up", "headrace.cli.up", "Run the project: bus, tick and builds, until Ctrl-C."),
     Verb("publish", "headrace.cli.publish", "Send events from a file or stdin to a source, durably."),

@@ -13,24 +13,24 @@ from granian.rsgi import ProtocolClosed, ProtocolError  # type: ignore[attr-defi
 from headrace.collector import body as bodies
 from headrace.collector import split as splitting
 from headrace.collector import trace
-from headrace.collector.answer import Answer
 from headrace.collector.cors import METHODS, PREFLIGHT
 from headrace.collector.lane import Acknowledged, Parcel
 from headrace.collector.look import RECENT_AT_ONCE, Look
-from headrace.collector.problems import Refused, method_not_allowed, retry_after
 from headrace.collector.room import Held, InFlight
 from headrace.config.faults import did_you_mean
+from headrace.http.answer import Answer
+from headrace.http.problems import Refused, method_not_allowed, retry_after
 from headrace.identity.tokens import Role
 from headrace.words import DATASET_ATTRIBUTE
 
 if TYPE_CHECKING:
-    from headrace.collector.access import Access
     from headrace.collector.cors import Cors
     from headrace.collector.counts import Counts
     from headrace.collector.lanes import Lanes
     from headrace.config.collector import CollectorSpec
     from headrace.config.project import Project
     from headrace.config.source import Source
+    from headrace.http.access import Access
 
 SMALL_BYTES = 64 << 10  # above this, unpacking and splitting get a thread: the loop answers others meanwhile
 UNPACKERS = 2  # how many of these threads there are; each may hold many times a body's size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace.collector.problems import Refused
+from headrace.http.problems import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

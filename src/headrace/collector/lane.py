@@ -15,8 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.bus.base import PATIENCE_SECS, Once
-from headrace.collector.problems import Refused, retry_after
 from headrace.errors import HeadraceError, InputError
+from headrace.http.problems import Refused, retry_after
 
 if TYPE_CHECKING:
     import asyncio

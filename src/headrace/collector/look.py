@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from headrace.collector import openapi
-from headrace.collector.answer import Answer
 from headrace.collector.counts import text_of
-from headrace.collector.problems import Refused, method_not_allowed, retry_after
 from headrace.errors import ConfigError, ExternalError
+from headrace.http.answer import Answer
+from headrace.http.hosts import is_local
+from headrace.http.problems import Refused, method_not_allowed, retry_after
 from headrace.identity.tokens import Role
 
 if TYPE_CHECKING:
-    from headrace.collector.access import Access
     from headrace.collector.app import Collector
     from headrace.collector.lanes import Lanes
     from headrace.config.project import Project
+    from headrace.http.access import Access
 
 PAGES = frozenset({"/health", "/ready", "/metrics", "/openapi.json"})
 METHODS = "GET, HEAD"
@@ -28,7 +29,6 @@ RECENT_AT_ONCE = 2  # for all workers, one each at least; each reads the lake, b
 MOST_RECENT = 1000
 
 _RECENT = re.compile(r"/v1/(good|bad)/([^/]+)")
-_LOCAL_HOST = re.compile(r"(localhost|127\.\d+\.\d+\.\d+|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
 class Look:
@@ -73,7 +73,7 @@ class Look:
         """Let admins through, and on this machine everybody, until there is a token for it."""
         is_admin = self._access.check(headers.get("authorization"), Role.ADMIN)
         host = headers.get("host")
-        if not is_admin and host is not None and not _LOCAL_HOST.fullmatch(host):
+        if not is_admin and host is not None and not is_local(host):
             # A web page whose name was made to point here reads the answer as its own: it would see the events.
             raise Refused(
                 403,

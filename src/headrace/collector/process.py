@@ -12,12 +12,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from headrace.collector import board
-from headrace.collector.access import Access
 from headrace.collector.counts import Counts
-from headrace.collector.serve import listeners
-from headrace.collector.share import Share, cores, workers_of
+from headrace.collector.share import SERVER, Share, cores, workers_of
 from headrace.errors import ConfigError
 from headrace.file_lock import FileLock
+from headrace.http.access import Access
+from headrace.http.serve import listeners
 from headrace.identity.tokens import TokenFile
 from headrace.runtime.child_life import run_child
 from headrace.runtime.state import open_state
@@ -36,7 +36,7 @@ def collect(project: Project, ending: Ending) -> None:
     count = workers_of(project.collector, cores())
     rows = board.rows_for(len(project.sources))
     with contextlib.ExitStack() as held:
-        sockets = listeners(project.collector.host, project.collector.port, count)
+        sockets = listeners(project.collector.host, project.collector.port, SERVER, count)
         for each in sockets:
             held.enter_context(contextlib.closing(each))
         lock = held.enter_context(alone(project.state))

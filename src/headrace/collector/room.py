@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from headrace.collector.problems import retry_after
+from headrace.http.problems import retry_after
 
 if TYPE_CHECKING:
     from headrace.config.collector import CollectorSpec

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from headrace.http.serve import Server
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
 
 MOST = 4  # by default: all of a topic take turns at its one file
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
+SERVER = Server(
+    "the collector",
+    "headrace.yaml: collector.port",
+    "take another port: HEADRACE_COLLECTOR_PORT=8081 headrace up, or `collector: {port: 8081}`; 0 takes a free one",
+)
 _SHARED = ("max_connections", "max_waiting_bytes", "max_waiting_bytes_per_source")
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Literal
 
 import orjson
 
-from headrace.collector.problems import Refused
 from headrace.connectors.json_documents import BLANK
 from headrace.connectors.json_structure import Structure
 from headrace.connectors.records import BYTE_ORDER_MARK
+from headrace.http.problems import Refused
 
 if TYPE_CHECKING:
     from headrace.config.collector import CollectorSpec

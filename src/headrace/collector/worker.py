@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 
 from headrace.bus.sqlite import SqliteBus
 from headrace.collector import board
-from headrace.collector.access import Access
 from headrace.collector.app import Collector
 from headrace.collector.cors import Cors
 from headrace.collector.counts import Counts
 from headrace.collector.lanes import Lanes, spool_folder
-from headrace.collector.serve import Serving, listen
-from headrace.collector.share import Share
+from headrace.collector.share import SERVER, Share
 from headrace.errors import ConfigError
+from headrace.http.access import Access
+from headrace.http.serve import Serving, listen
 from headrace.identity.tokens import TokenFile
 from headrace.runtime.child import say
 from headrace.runtime.child_life import run_child
@@ -70,8 +70,8 @@ async def _serve(
     spools = spool_folder(project.collector, project.state)
     lanes = Lanes(bus, limits, share.spool(spools), asyncio.get_running_loop(), share.orphans(spools))
     collector = Collector(project, limits, access, Cors(limits.allowed_origins), lanes, counts)
-    serving = Serving(collector, listener, limits)
-    listen(listener)
+    serving = Serving(collector, listener, max_connections=limits.max_connections, header_secs=limits.header_secs)
+    listen(listener, SERVER)
     serving.start()
     # What is there now stays: the collector of garbage, which stops all threads, need not look through it ever again.
     gc.collect()

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from headrace.collector import board
 from headrace.collector.counts import Counts
-from headrace.collector.serve import EACH_ITS_OWN, refuse
 from headrace.errors import ExternalError
+from headrace.http.serve import EACH_ITS_OWN, refuse
 from headrace.runtime.child import Child, say
 
 if TYPE_CHECKING:

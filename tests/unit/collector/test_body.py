@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 from headrace.collector.body import encoding_of, length_of, plain
-from headrace.collector.problems import Refused
 from headrace.config.collector import CollectorSpec
+from headrace.http.problems import Refused
 
 LIMITS = CollectorSpec(max_body_bytes=1_000_000)
 PACK = {"gzip": gzip.compress, "zstd": lambda data: pa.Codec("zstd").compress(data, asbytes=True)}

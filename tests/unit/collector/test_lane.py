@@ -17,9 +17,9 @@ from headrace.bus.memory import MemoryBus
 from headrace.bus.sqlite import SqliteBus
 from headrace.collector import spool as spooling
 from headrace.collector.lane import Lane, Parcel
-from headrace.collector.problems import Refused
 from headrace.collector.spool import Room, Spool, topics_in
 from headrace.errors import BusError, InputError, SpaceError
+from headrace.http.problems import Refused
 from living import messages
 
 

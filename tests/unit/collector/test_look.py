@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from headrace.collector.look import Look
-from headrace.collector.problems import Refused
+from headrace.http.problems import Refused
 from living import project_of
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from headrace.collector.problems import Refused
 from headrace.collector.room import InFlight
 from headrace.config.collector import CollectorSpec
+from headrace.http.problems import Refused
 
 
 @pytest.fixture

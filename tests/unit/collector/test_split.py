@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.collector.problems import Refused
 from headrace.collector.split import layout_of, split
 from headrace.config.collector import CollectorSpec
+from headrace.http.problems import Refused
 
 LIMITS = CollectorSpec()
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text()

@@ -5,8 +5,9 @@ import socket
 
 import pytest
 
-from headrace.collector.serve import EACH_ITS_OWN, listen, listeners, refuse
+from headrace.collector.share import SERVER
 from headrace.errors import ConfigError
+from headrace.http.serve import EACH_ITS_OWN, listen, listeners, refuse
 
 
 def connections(address, count):
@@ -25,13 +26,13 @@ def accepted(listener):
 
 @pytest.mark.skipif(not EACH_ITS_OWN, reason="here all workers share one socket")
 def test_connections_are_dealt_out_among_the_workers_that_listen():
-    first, second = listeners("127.0.0.1", 0, 2)
+    first, second = listeners("127.0.0.1", 0, SERVER, 2)
     with first, second:
         address = first.getsockname()
         connections(address, 20)
         assert (accepted(first), accepted(second)) == (20, 0), "the other worker has not come so far"
         for _ in range(2):
-            listen(second)
+            listen(second, SERVER)
             connections(address, 100)
             dealt = accepted(first), accepted(second)
             assert sum(dealt) == 100
@@ -43,13 +44,13 @@ def test_connections_are_dealt_out_among_the_workers_that_listen():
 
 @pytest.mark.parametrize("count", [1, 2])
 def test_a_port_is_shared_with_nobody_else(count):
-    ours = listeners("127.0.0.1", 0, count)
+    ours = listeners("127.0.0.1", 0, SERVER, count)
     port = ours[0].getsockname()[1]
     for others in (1, 2):
         with pytest.raises(ConfigError, match=f"port {port}"):
-            listeners("127.0.0.1", port, others)
+            listeners("127.0.0.1", port, SERVER, others)
     for each in ours:
         each.close()
-    again = listeners("127.0.0.1", port, count)
+    again = listeners("127.0.0.1", port, SERVER, count)
     for each in again:
         each.close()

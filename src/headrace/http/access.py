@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace.collector.problems import Refused
 from headrace.errors import ConfigError
+from headrace.http.problems import Refused
 from headrace.identity.tokens import Role, Tokens
 
 if TYPE_CHECKING:
-    from headrace.identity.tokens import TokenFile
+    from headrace.identity.tokens import Token, TokenFile
 
 _CHALLENGE = (("www-authenticate", 'Bearer realm="headrace"'),)
 
 
 class Access:
-    """Decides for one collector; `refresh` takes up what changed in the file of tokens."""
+    """Decides for one server; `refresh` takes up what changed in the file of tokens."""
 
     def __init__(self, file: TokenFile, *, is_loopback: bool) -> None:
         self._file = file
@@ -47,11 +47,33 @@ class Access:
 
     def check(self, authorization: str | None, role: Role, source: str | None = None) -> bool:
         """Let a request through, and return whether as an admin. Raises `Refused`: 401 who are you, 403 not you."""
+        holder = self._holder(authorization, is_open=self.is_open(role, source))
+        if holder is None:
+            return False
+        if not holder.covers(role, source):
+            meant = f"sends events to {holder.source or 'any source'}"
+            raise Refused(
+                403,
+                "wrong_token",
+                f"the token {holder.id} {meant}, and this is something else",
+                at="header Authorization",
+                fix="use the token of this source"
+                if role is Role.WRITE
+                else "use an admin's token: headrace token create --admin",
+            )
+        return holder.role is Role.ADMIN
+
+    def check_any(self, authorization: str | None) -> None:
+        """Let through whoever holds any live token; on a loopback address everybody, until there is one."""
+        self._holder(authorization, is_open=self._is_loopback and not self._tokens.all)
+
+    def _holder(self, authorization: str | None, *, is_open: bool) -> Token | None:
+        """Return whose token a request shows; None where it shows none, and needs none."""
         if self._problem:
             raise Refused(503, "tokens_unreadable", self._problem, fix="the operator must mend the file of tokens")
         if not authorization:
-            if self.is_open(role, source):
-                return False
+            if is_open:
+                return None
             raise Refused(
                 401,
                 "no_token",
@@ -71,18 +93,7 @@ class Access:
                 fix="send `Authorization: Bearer TOKEN` with a token that `headrace token list` shows as live",
                 headers=_CHALLENGE,
             )
-        if not holder.covers(role, source):
-            meant = f"sends events to {holder.source or 'any source'}"
-            raise Refused(
-                403,
-                "wrong_token",
-                f"the token {holder.id} {meant}, and this is something else",
-                at="header Authorization",
-                fix="use the token of this source"
-                if role is Role.WRITE
-                else "use an admin's token: headrace token create --admin",
-            )
-        return holder.role is Role.ADMIN
+        return holder
 
     def _read(self) -> None:
         try:

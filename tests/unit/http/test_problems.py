@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import headrace.collector
-from headrace.collector.problems import Refused, method_not_allowed, retry_after
+from headrace.http.problems import Refused, method_not_allowed, retry_after
 
 PAGE = Path(__file__).parents[3] / "docs" / "howto" / "send-events.md"
 

@@ -1,0 +1,57 @@
+"""`headrace registry`: the contracts of the project as a schema registry that Kafka's clients know."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
+from headrace.contracts.compatibility.change import OPEN, ContentModel
+
+if TYPE_CHECKING:
+    from headrace.api.registry.contracts import Contracts
+
+run = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+
+@run.callback()
+def _verbs() -> None:
+    """Serve the contracts of the project over the REST API of Confluent's Schema Registry."""
+
+
+@run.command("serve")
+def serve(
+    host: Annotated[
+        str,
+        typer.Option("--host", metavar="ADDRESS", help="The address to listen on; any but 127.0.0.1 needs tokens."),
+    ] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", metavar="PORT", min=0, max=65535, help="The port; 0 takes a free one.")
+    ] = 8081,
+    model: Annotated[
+        ContentModel,
+        typer.Option("--model", metavar="MODEL", help="How JSON Schemas are compared: open, strict or lenient."),
+    ] = OPEN,
+    project: ProjectDir = None,
+    env: EnvName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Serve until Ctrl-C. Each contract is a subject DATASET-value; what clients register beside them is kept.
+
+    With --json, one line once it listens: {"event": "listening", "url", "subjects": [name]}.
+    """
+    from headrace.api.registry.process import serve as serve_project
+
+    shop = open_project(project, env)
+
+    def listening(url: str, contracts: Contracts) -> None:
+        subjects = sorted(contracts.subjects)
+        if as_json:
+            typer.echo(json.dumps({"event": "listening", "url": url, "subjects": subjects}))
+            return
+        count = len(subjects)
+        typer.echo(f"headrace registry: {url}, {count} subject{'' if count == 1 else 's'} of {shop.name}; Ctrl-C ends")
+
+    serve_project(shop, host, port, model, listening)
