@@ -139,8 +139,12 @@ def _evidence(output: Output, found: Addition) -> None:
     inferred, proof = found.inferred, found.proof
     assert inferred is not None  # noqa: S101 - the caller looked
     assert proof is not None  # noqa: S101 - there is one with every sample
-    some = f"the first {found.read:,} rows (--rows 0 reads all)" if found.more else f"{found.read:,} rows"
-    output.line(f"{found.source}: {some}, {len(inferred.schema['properties'])} columns", "bold")
+    some = (
+        f"the first {found.read:,} rows (--rows 0 reads all)"
+        if found.more
+        else f"{found.read:,} row{'' if found.read == 1 else 's'}"
+    )
+    output.line(f"{found.source}: {some}, {_columns(inferred.schema['properties'])}", "bold")
     fields = list(inferred.fields)
     if len(fields) > _FIELDS:
         fields = [each for each in fields if each.path in inferred.schema["properties"]]
@@ -176,6 +180,10 @@ def _evidence(output: Output, found: Addition) -> None:
     if refused:
         for what, count in proof.refused.most_common(5):
             _paragraph(output, f"  {count:,} would be quarantined: {what}, {proof.reasons[what]}")
+
+
+def _columns(properties: dict[str, Any]) -> str:
+    return f"{len(properties)} column{'' if len(properties) == 1 else 's'}"
 
 
 def _table(output: Output, fields: list[Field]) -> None:

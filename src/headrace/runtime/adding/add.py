@@ -87,7 +87,7 @@ def addition(root: Path, source: str, sample: Sample, environment: str | None, n
     files = {
         connector: source_text(
             source,
-            f"{sample.path.name}: {sample.read:,} rows",
+            f"{sample.path.name}: {sample.read:,} row{'' if sample.read == 1 else 's'}",
             message_format="csv" if sample.is_csv else "json",
             validation="lenient",
             event_time=inferred.event_time,
