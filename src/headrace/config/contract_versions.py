@@ -162,7 +162,7 @@ def way_faults(
     versions: Sequence[Version], upcasts: Mapping[str, Sequence[UpcastStep]], origin: Origin, where: Key
 ) -> list[Fault]:
     """Return what keeps events of older versions from the newest, at the step or the version that it is about."""
-    from headrace.stages.upcast import check_upcasts
+    from headrace.stages.upcast_way import check_upcasts
 
     found = []
     for fault in check_upcasts(versions, upcasts):

@@ -25,7 +25,7 @@ from headrace.contracts.versions import Version, number_of
 from headrace.errors import ConfigError, HeadraceError
 from headrace.stages import paths
 from headrace.stages.dataset import Dataset
-from headrace.stages.upcast import older_name
+from headrace.stages.upcast_way import older_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

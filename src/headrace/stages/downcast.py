@@ -15,7 +15,8 @@ from headrace import words
 from headrace.stages.event_json import event_json_sql
 from headrace.stages.key import ALIAS
 from headrace.stages.sql import SqlKernel
-from headrace.stages.upcast import UpcastFault, UpcastStep, way
+from headrace.stages.upcast import UpcastStep
+from headrace.stages.upcast_way import UpcastFault, way
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

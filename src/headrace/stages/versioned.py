@@ -22,13 +22,14 @@ from headrace.stages.decode import Decode
 from headrace.stages.json_text import Unreadable, child, quote, read
 from headrace.stages.rejections import in_row_order, none_rejected, rejections
 from headrace.stages.sql import SqlKernel
-from headrace.stages.upcast import Upcast, upcast_of
+from headrace.stages.upcast_way import upcast_of
 from headrace.stages.validate import Validate
 
 if TYPE_CHECKING:
     from headrace.contracts.versions import Version
     from headrace.stages.csv_rows import CsvSpec
     from headrace.stages.dataset import Dataset
+    from headrace.stages.upcast import Upcast
 
 UNKNOWN, RETIRED = "version_unknown", "version_retired"
 """Codes of events that name a version which is not there, or is taken no more."""

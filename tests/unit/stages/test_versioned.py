@@ -14,7 +14,8 @@ from headrace.contracts.versions import Version, number_of
 from headrace.stages.csv_rows import CsvSpec
 from headrace.stages.dataset import Dataset
 from headrace.stages.masking import Maskings
-from headrace.stages.upcast import UpcastStep, check_upcasts
+from headrace.stages.upcast import UpcastStep
+from headrace.stages.upcast_way import check_upcasts
 from headrace.stages.versioned import Versioned, VersionFrom
 
 NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
