@@ -30,7 +30,7 @@ def run(
     one without changes the rules for the messages that follow. With --json: {"plan", "deployed", "decided", "messages",
     "partitions": {dataset: [date]}, "dry_run"}.
     """
-    from headrace.runtime.plan.applying import apply, check
+    from headrace.runtime.plan.applying import apply, check, is_applied
     from headrace.runtime.plan.document import read
     from headrace.runtime.plan.making import plan as make
 
@@ -45,7 +45,7 @@ def run(
             lambda: output.line("the plan holds: apply would do it"),
         )
         return
-    if document["inputs"]["history"]:
+    if document["inputs"]["history"] and not is_applied(opened, document):
         output.note("deciding history again …")
     done = apply(opened, document)
 

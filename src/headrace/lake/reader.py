@@ -115,10 +115,16 @@ class LakeReader:
 
     def layout(self, table: str) -> pa.Schema | None:
         """Return the columns of a table, named `schema.name`; None where there is none."""
-        if table not in self.tables():
-            return None
         schema, _, name = table.partition(".")
-        return self._connection.execute(f'SELECT * FROM lake.{schema}."{name}" LIMIT 0').to_arrow_table().schema
+
+        def read() -> pa.Schema | None:
+            try:
+                found = self._connection.execute(f'SELECT * FROM lake.{schema}."{name}" LIMIT 0')
+            except duckdb.CatalogException:  # a list of all tables takes long where there are many
+                return None
+            return found.to_arrow_table().schema
+
+        return _patiently(read)
 
     def json_columns(self) -> dict[str, frozenset[str]]:
         """Return, per silver table, the columns whose text is JSON."""

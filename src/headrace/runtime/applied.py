@@ -47,7 +47,7 @@ class Refusal(NamedTuple):
 
 def applied(lake: LakeReader) -> list[Row]:
     """Return every row of `ops.contracts`, the oldest first; none from a lake of before there were any."""
-    if tables.CONTRACTS.name not in lake.tables():
+    if lake.layout(tables.CONTRACTS.name) is None:
         return []
     return in_time(lake.rows(f"SELECT * FROM lake.{tables.CONTRACTS.name}"))
 

@@ -71,7 +71,17 @@ def _in_sql(rule: RuleSpec, dataset: Dataset) -> RuleSpec:
 
 
 def duckdb_types(types: Sequence[pa.DataType]) -> list[str]:
-    """Return how DuckDB names Arrow types, asked of DuckDB itself."""
+    """Return how DuckDB names Arrow types, asked of DuckDB itself, once of each."""
+    unknown = [each for each in dict.fromkeys(types) if each not in _NAMES]
+    if unknown:
+        _NAMES.update(zip(unknown, _asked(unknown), strict=True))
+    return [_NAMES[each] for each in types]
+
+
+_NAMES: dict[pa.DataType, str] = {}
+
+
+def _asked(types: Sequence[pa.DataType]) -> list[str]:
     import duckdb
     import pyarrow as pa
 

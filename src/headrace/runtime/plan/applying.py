@@ -51,7 +51,7 @@ def apply(project: Project, document: Mapping[str, Any]) -> Applied:
     Raises `InputError` where an input of the plan is another by now, and says which; `BusyError` while `up` runs.
     """
     open_state(project.state)
-    if document["nothing"] or _is_done(project, document):
+    if document["nothing"] or is_applied(project, document):
         return Applied(document["digest"], False, False, 0, {})
     answer = control.ask(project.state, {"verb": "ping"})
     if answer is not None:
@@ -79,7 +79,7 @@ def apply(project: Project, document: Mapping[str, Any]) -> Applied:
 
 def check(project: Project, document: Mapping[str, Any]) -> None:
     """Raise `InputError` where a plan does not hold any more; what is applied already holds."""
-    if document["nothing"] or _is_done(project, document):
+    if document["nothing"] or is_applied(project, document):
         return
     with open_reader(project.state / "lake") as lake, tempfile.TemporaryDirectory() as folder:
         if lake is not None:
@@ -109,13 +109,13 @@ def _swap(project: Project, lake: DuckLake, made: Made) -> None:
     lake.decide_again(made.rebuilt.folder, histories, datasets, records(project, lake))
 
 
-def _is_done(project: Project, document: Mapping[str, Any]) -> bool:
-    """Whether the files of a plan are deployed, and its history is decided under them."""
+def is_applied(project: Project, document: Mapping[str, Any]) -> bool:
+    """Return whether the files of a plan are deployed, and its history is decided under them."""
     said = document["inputs"]
     if said["files"] != project.digest:
         return False
     with open_reader(project.state / "lake") as lake:
-        if lake is None or "ops.deployments" not in lake.tables():
+        if lake is None or lake.layout("ops.deployments") is None:
             return False
         newest = lake.rows("SELECT * FROM lake.ops.deployments ORDER BY deployed_at DESC LIMIT 1")
         now = recorded(project)

@@ -44,7 +44,7 @@ def digest_of(files: Mapping[str, bytes]) -> str:
 
 def deployed(project: Project, lake: LakeReader | None, folder: Path) -> Deployed:
     """Return what is deployed; its files are laid out in a folder, which must stay while its project is used."""
-    if lake is None or "ops.deployments" not in lake.tables():
+    if lake is None or lake.layout("ops.deployments") is None:
         return Deployed()
     rows = lake.rows("SELECT * FROM lake.ops.deployments ORDER BY deployed_at DESC LIMIT 1")
     if not rows:

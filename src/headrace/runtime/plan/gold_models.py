@@ -85,10 +85,8 @@ def model_changes(
     shifted = {name for each in rows for name in graph.dependents(each) if name in after}
     told |= shifted
     told |= {name for each in edited & after.keys() for name in graph.dependents(each) if name in after}
-    types_before, types_after = (
-        _bound(told, before, _silver(was.project or now, lake)),
-        _bound(told, after, _silver(now, lake, tables)),
-    )
+    types_before = _bound(told, before, was.project or now, lake)
+    types_after = _bound(told, after, now, lake, tables)
     found = []
     for name in sorted(told):
         change = _change(name, before, after, graph, reached, ways, types_before, types_after, shifted=name in shifted)
@@ -148,34 +146,43 @@ def _change(
 
 
 def _bound(
-    told: Iterable[str], known: Mapping[str, Model], tables: Mapping[str, Mapping[str, str]]
+    told: Iterable[str],
+    known: Mapping[str, Model],
+    project: Project,
+    lake: LakeReader | None,
+    changes: Sequence[TableChange] = (),
 ) -> dict[str, Bound]:
     """Bind these models and all that they read."""
     wanted: dict[str, None] = {}
-    done: set[str] = set()
-
-    def take(name: str) -> None:
-        if name in done or name not in known:
-            return
-        done.add(name)
-        for parent in sorted(known[name].parents):
-            take(parent)
-        wanted[name] = None
-
-    for name in sorted(told):
-        take(name)
-    return bound(tables, [known[name] for name in wanted])
+    for first in sorted(told):
+        todo = [(first, False)]
+        while todo:
+            name, parents_are_done = todo.pop()
+            if name not in known or name in wanted:
+                continue
+            if parents_are_done:
+                wanted[name] = None
+                continue
+            todo.append((name, True))
+            todo += [(parent, False) for parent in sorted(known[name].parents) if (parent, True) not in todo]
+    chosen = [known[name] for name in wanted]
+    return bound(_silver(project, lake, chosen, changes), chosen) if chosen else {}
 
 
 def _silver(
-    project: Project, lake: LakeReader | None, changes: Sequence[TableChange] = ()
+    project: Project, lake: LakeReader | None, chosen: Sequence[Model], changes: Sequence[TableChange]
 ) -> dict[str, dict[str, str]]:
+    """Return the columns of the silver tables that models name: in a ref, or written out."""
+    said = " ".join(model.sql.lower() for model in chosen)
     tables: dict[str, Table] = {
-        f"silver.{dataset.name}": silver(dataset) for source in project.sources.values() for dataset in source.datasets
+        f"silver.{dataset.name}": silver(dataset)
+        for source in project.sources.values()
+        for dataset in source.datasets
+        if dataset.name in said
     }
     found = layouts(tables, lake)
     for change in changes:
-        if change["action"] == "rewrite":
+        if change["action"] == "rewrite" and change["table"] in tables:
             renewed = {each["column"] for each in change["columns"] if each["change"] == "type"}
             of_now = layouts({change["table"]: tables[change["table"]]}, None)[change["table"]]
             found[change["table"]] |= {name: of_now[name] for name in renewed}
