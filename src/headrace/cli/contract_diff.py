@@ -73,6 +73,8 @@ def _found(shop: Project, source: str, against: str, model: ContentModel) -> tup
 
     number = number_of(against)
     known = shop.sources.get(source)
+    if known is None and number is not None and against.startswith("v"):
+        shop.source(source)
     if known is not None and number is not None:
         having = [each for each in known.datasets if any(one.number == number for one in each.versions)]
         if having or against.startswith("v"):

@@ -1,0 +1,53 @@
+import json
+
+import pytest
+
+from headrace.cli.main import main
+from living import write_source
+
+
+def run(*arguments):
+    with pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    return left.value.code or 0
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_source(tmp_path, "orders")
+    return tmp_path
+
+
+def test_a_version_that_breaks_exits_1_and_shows_why(folder, capsys):
+    (folder / "schemas/orders").mkdir()
+    (folder / "schemas/orders/v1.json").write_text((folder / "schemas/orders.json").read_text())
+    document = json.loads((folder / "schemas/orders.json").read_text())
+    name = next(name for name, part in document["properties"].items() if part.get("type") == "number")
+    document["properties"][name] = {"type": "number", "minimum": 0}
+    (folder / "schemas/orders.json").write_text(json.dumps(document, indent=2))
+    assert run("contract", "diff", "orders", "--against", "v1", "--project", str(folder)) == 1
+    text = capsys.readouterr().out
+    assert "minimum-added" in text
+    assert "new readers, old events: breaking" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert run("contract", "diff", "orders", "--against", "v1", "--json", "--project", str(folder)) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found.keys() == {"source", "against", "commit", "model", "allowed", "datasets"}
+    (dataset,) = found["datasets"]
+    assert (dataset["old"], dataset["new"], dataset["mode"]) == ("v1", "v2", "backward_compatible")
+    (change,) = dataset["changes"]
+    assert change["pointer"] == f"#/properties/{name}"
+    assert f'"{name}"' in (folder / "schemas/orders.json").read_text().splitlines()[change["line"] - 1]
+    assert change["backward_example"][name] < 0
+
+
+@pytest.mark.parametrize("against", ["v7", "-x", "main"])
+def test_what_cannot_be_compared_with_exits_2(folder, capsys, against, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    assert run("contract", "diff", "orders", "--against", against, "--project", str(folder)) == 2
+    assert "fix:" in capsys.readouterr().err
+
+
+def test_a_source_that_does_not_exist_exits_2(folder, capsys):
+    assert run("contract", "diff", "order", "--against", "v1", "--project", str(folder)) == 2
+    assert "orders" in capsys.readouterr().err

@@ -1,0 +1,127 @@
+"""A project as of a git revision: where the project lies, odd names, and what git says when it cannot."""
+
+import json
+import os
+import subprocess
+
+import pytest
+
+from headrace.config.contract_changes import changes_since, faults_of
+from headrace.config.project import assemble
+from headrace.config.revisions import Restored, revision
+from headrace.errors import ConfigError
+
+
+def git(folder, *arguments):
+    identity = ["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"]
+    subprocess.run(["git", "-C", str(folder), *identity, *arguments], check=True, capture_output=True)
+
+
+@pytest.fixture
+def kept(shop, orders):
+    """A shop in a subfolder of a repository, committed once as `main`."""
+    shop.source(orders)
+    shop.write("../notes.json", "{}")
+    git(shop.root.parent, "init", "-q", "-b", "main")
+    git(shop.root.parent, "add", "-A")
+    git(shop.root.parent, "commit", "-qm", "one")
+    return shop
+
+
+def changed(shop, **properties):
+    """Write other properties into the schema of orders."""
+    path = shop.root / "schemas/orders.json"
+    document = json.loads(path.read_text())
+    document["properties"] |= properties
+    path.write_text(json.dumps(document, indent=2))
+
+
+def since(shop, name="main", **options):
+    return changes_since(assemble(shop.root, None, {}), shop.root.resolve(), revision(shop.root, name), **options)
+
+
+def test_files_come_by_their_place_in_the_project(kept):
+    there = revision(kept.root, "main")
+    assert set(there.blobs) == {"headrace.yaml", "connectors/orders.yaml", "schemas/orders.json"}
+    with Restored(there, there.blobs) as folder:
+        assert (folder / "headrace.yaml").read_text() == "name: shop\n"
+    assert not folder.exists()
+    assert not since(kept)
+
+
+def test_a_change_breaks_under_the_mode_of_its_source(kept, orders):
+    changed(kept, amount={"type": "integer"})
+    (found,) = since(kept)
+    assert [change.rule for change in found.breaking] == ["type-narrowed"]
+    (fault,) = faults_of(kept.root, [found], "main")
+    assert (fault.file, fault.severity) == ("schemas/orders.json", "error")
+    assert '"amount"' in (kept.root / fault.file).read_text().splitlines()[fault.line - 1]
+    kept.source(orders.replace("schemas/orders.json}", "schemas/orders.json, evolution: forward}"))
+    assert since(kept)[0].breaking == ()
+
+
+def test_a_version_of_its_own_may_break(kept):
+    old = (kept.root / "schemas/orders.json").read_text()
+    changed(kept, amount={"type": "integer"})
+    kept.write("schemas/orders/v1.json", old)
+    (found,) = since(kept)
+    assert found.breaking
+    assert found.bumped
+    assert faults_of(kept.root, [found], "main") == []
+
+
+def test_a_transitive_mode_asks_every_version(kept, orders):
+    kept.source(orders.replace("schemas/orders.json}", "schemas/orders.json, evolution: backward_transitive}"))
+    old = json.loads((kept.root / "schemas/orders.json").read_text())
+    old["properties"]["note"] = {"type": "string"}
+    kept.write("schemas/orders/v1.json", json.dumps(old))
+    changed(kept, note={"type": "integer"})
+    assert "against v1" in since(kept)[0].breaking[-1].why
+
+
+def test_what_no_schema_says_breaks_too(kept, orders):
+    kept.source(orders.replace("[order_id]", "[order_id, customer]").replace("event_time: ordered_at", ""))
+    rules = {change.rule for each in since(kept) for change in each.breaking}
+    assert {"key-changed", "event-time-changed"} <= rules
+
+
+def test_a_source_that_is_gone_breaks_and_one_that_is_new_does_not(kept, orders):
+    (kept.root / "connectors/orders.yaml").rename(kept.root / "connectors/sales.yaml")
+    (kept.root / "connectors/sales.yaml").write_text(orders.replace("source_id: orders", "source_id: sales"))
+    by_source = {each.source: each for each in since(kept)}
+    assert [change.rule for change in by_source["orders"].breaking] == ["source-removed"]
+    assert by_source["sales"].breaking == ()
+    (fault,) = faults_of(kept.root, list(by_source.values()), "main")
+    assert fault.file == "connectors/orders.yaml"
+
+
+def test_a_file_of_another_folder_and_a_link_are_not_the_projects(kept):
+    (kept.root / "schemas/link.json").symlink_to("/etc/hostname")
+    git(kept.root, "add", "-A")
+    git(kept.root, "commit", "-qm", "two")
+    assert "schemas/link.json" not in revision(kept.root, "main").blobs
+
+
+@pytest.mark.parametrize("name", ["-x", "--output=/tmp/x", "main:x", "a b", "", "main..HEAD", "@{u}", "x\n"])
+def test_odd_names_never_reach_git(kept, name):
+    with pytest.raises(ConfigError, match="cannot be a git revision"):
+        revision(kept.root, name)
+
+
+def test_what_git_cannot_do_is_told(kept, tmp_path, monkeypatch):
+    with pytest.raises(ConfigError, match="git knows no revision 'nope'"):
+        revision(kept.root, "nope")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    with pytest.raises(ConfigError, match="in no git repository"):
+        revision(alone, "main")
+    monkeypatch.setenv("PATH", os.fspath(alone))
+    with pytest.raises(ConfigError, match="git is not installed"):
+        revision(kept.root, "main")
+
+
+def test_a_project_that_the_revision_does_not_have_is_all_new(kept, orders):
+    git(kept.root.parent, "rm", "-rq", "--cached", "shop")
+    git(kept.root.parent, "commit", "-qm", "none")
+    assert [(each.source, each.old, each.breaking) for each in since(kept)] == [("orders", None, ())]
