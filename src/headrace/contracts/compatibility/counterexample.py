@@ -27,7 +27,7 @@ class Refuter:
 
     def __init__(self, inclusion: Inclusion, writer: Document, reader: Document) -> None:
         self._inclusion = inclusion
-        self._writer_schema, self._reader_schema = writer.schema, reader.schema
+        self._writer, self._reader = writer, reader
         self._validators: tuple[Any, Any] | None = None
         self._sampler = Sampler(inclusion.alternatives, closed_writers=inclusion.closed_writers)
         self._left = _MOST_VALIDATIONS
@@ -42,8 +42,9 @@ class Refuter:
         if self._left < 0:
             return False
         if self._validators is None:
-            reader = without_forbidding(self._reader_schema) if self._inclusion.open_readers else self._reader_schema
-            self._validators = _validator(self._writer_schema), _validator(reader)
+            relaxed = self._inclusion.open_readers
+            reader = _validator(without_forbidding(self._reader.schema)) if relaxed else _of(self._reader)
+            self._validators = _of(self._writer), reader
         writes, reads = self._validators
         try:
             return bool(writes.is_valid(document)) and not reads.is_valid(document)
@@ -102,6 +103,12 @@ def without_forbidding(schema: Any) -> Any:
             if part.get(word) is False:
                 del part[word]
     return found
+
+
+def _of(document: Document) -> Any:
+    if document.validator is None:
+        document.validator = _validator(document.schema)
+    return document.validator
 
 
 def _validator(schema: Any) -> Any:

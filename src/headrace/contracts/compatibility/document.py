@@ -20,6 +20,8 @@ Node = tuple["Part", ...]
 _REFERENCE = re.compile(r'"\$(?:ref|dynamicRef|recursiveRef)": "((?:[^"\\]|\\.)*)"')
 _SELF_DESCRIBING = "com.snowplowanalytics.self-desc/schema"
 """Iglu's own meta-schema: draft 4, and who the schema is."""
+_WHOLE_FLOAT = re.compile(r"[0-9]\.0|[0-9][eE]")
+"""What the text of every float that is an integer has, and some strings."""
 _YEARS = {"draft-04": 4, "draft-06": 6, "draft-07": 7, "draft/2019-09": 2019, "draft/2020-12": 2020}
 
 
@@ -36,6 +38,7 @@ class Document:
         self._asking: dict[str, Part] = {}
         self._text = self.made({"type": "string"}, "#")
         self._negated: dict[int, Part] = {}
+        self.validator: Any = None
         self.shapes: dict[tuple[int, int], Any] = {}
         self.never = Part(False, self, "#")
 
@@ -122,15 +125,10 @@ def escaped(step: str) -> str:
 
 def text(value: Any) -> str:
     """Return the canonical text of a JSON value: equal exactly where JSON Schema calls the values equal."""
-    return json.dumps(_plain(value) if _has_float(value) else value, sort_keys=True, ensure_ascii=False)
-
-
-def _has_float(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_has_float(item) for item in value.values())
-    if isinstance(value, list | tuple):
-        return any(_has_float(item) for item in value)
-    return isinstance(value, float)
+    written = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    if _WHOLE_FLOAT.search(written) is None:
+        return written
+    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:

@@ -37,9 +37,12 @@ _NEVER_DECIDED = {
 class Inclusion:
     """Proves one direction: what the writer's document allows, the reader's does."""
 
-    def __init__(self, *, closed_writers: bool, open_readers: bool) -> None:
-        self.alternatives = Alternatives()
-        self.same = Sameness()
+    def __init__(
+        self, *, closed_writers: bool, open_readers: bool, alternatives: Alternatives | None = None,
+        same: Sameness | None = None,
+    ) -> None:  # fmt: skip
+        self.alternatives = alternatives or Alternatives()
+        self.same = same or Sameness()
         self.closed_writers = closed_writers
         self.open_readers = open_readers
         self._proven: dict[tuple[Any, Any], list[Doubt]] = {}

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from headrace.contracts.compatibility.change import OPEN, Change, ContentModel, Verdict
 from headrace.contracts.compatibility.counterexample import Refuter
 from headrace.contracts.compatibility.differences import ABSENT, ASPECTS, Difference, differences, spelled
-from headrace.contracts.compatibility.document import Document, document_of, text
+from headrace.contracts.compatibility.document import Document, Sameness, document_of, text
+from headrace.contracts.compatibility.facts import Alternatives
 from headrace.contracts.compatibility.fixes import fix_of
 from headrace.contracts.compatibility.inclusion import Inclusion
 from headrace.contracts.compatibility.sampling import NONE
@@ -40,8 +41,9 @@ def compare(
     before, after = document_of(old), document_of(new)
     _check(before)
     _check(after)
-    backward = _findings(before, after, model)
-    forward = _findings(after, before, model)
+    known = Alternatives(), Sameness()
+    backward = _findings(before, after, model, *known)
+    forward = _findings(after, before, model, *known)
     found = list(differences(before.schema, after.schema))
     by_place: dict[tuple[str, str, str | None], Difference] = {
         (each.at, each.aspect, each.detail): each for each in found
@@ -77,11 +79,15 @@ def _check(document: Document) -> None:
     for _, part in subschemas(document.schema):
         if isinstance(part.get("$ref"), str):
             target(part["$ref"], document.schema)
-    compiled(document.schema)
+    document.validator = compiled(document.schema)
 
 
-def _findings(writer: Document, reader: Document, model: ContentModel) -> list[Finding]:
-    inclusion = Inclusion(closed_writers=model.closed_writers, open_readers=model.open_readers)
+def _findings(
+    writer: Document, reader: Document, model: ContentModel, alternatives: Alternatives, same: Sameness
+) -> list[Finding]:
+    inclusion = Inclusion(
+        closed_writers=model.closed_writers, open_readers=model.open_readers, alternatives=alternatives, same=same
+    )
     doubts = inclusion.doubts((writer.root(),), (reader.root(),))
     refuter = Refuter(inclusion, writer, reader)
     return [Finding(doubt, refuter.example(doubt)) for doubt in doubts]

@@ -94,7 +94,13 @@ def _shape(proof: Inclusion, facts: Facts, shape: Shape, part: Part, step: Step 
 
     passed_over = proof.open_readers and shape.extra is not None and shape.extra.schema is False
     extra = None if passed_over else shape.extra
+    plain = not shape.patterns
     for name in dict.fromkeys([*shape.properties, *facts.declared]):
+        said = shape.properties.get(name) if plain else None
+        if said is not None and any(
+            name in each.properties and proof.same.parts(each.properties[name], said) for each in facts.shapes
+        ):
+            continue
         wanted = [each for each in shape_parts(shape, name) if not (passed_over and each is shape.extra)]
         if not wanted:
             continue
