@@ -75,6 +75,10 @@ PAIRS = [
     ("siblings of a reference count since 2019", of(a={"$ref": "#/$defs/x", "maxLength": 3}) | {"$defs": {"x": {"type": "string"}}}, of(a={"type": "string", "maxLength": 3}), GOOD, GOOD),  # noqa: E501
     ("and not before", D7 | of(a={"$ref": "#/definitions/x", "maxLength": 3}) | {"definitions": {"x": {"type": "string"}}}, D7 | of(a={"type": "string", "maxLength": 3}), BAD, GOOD),  # noqa: E501
     ("a boolean bound of draft 4 as a number", D4 | of(a={"type": "number", "minimum": 0, "exclusiveMinimum": True}), of(a={"type": "number", "exclusiveMinimum": 0}), GOOD, GOOD),  # noqa: E501
+    ("a minimum raised", of(a={"type": "number", "minimum": 5}), of(a={"type": "number", "minimum": 10}), BAD, GOOD),
+    ("a maximum lowered", of(a={"type": "number", "maximum": 5}), of(a={"type": "number", "maximum": 3}), BAD, GOOD),
+    ("a bound excluded", of(a={"type": "number", "minimum": 5}), of(a={"type": "number", "exclusiveMinimum": 5}), BAD, GOOD),  # noqa: E501
+    ("fewer items", of(a={"type": "array", "maxItems": 5}), of(a={"type": "array", "maxItems": 3}), BAD, GOOD),
     ("integers between bounds", of(a={"type": "integer", "exclusiveMinimum": 0}), of(a={"type": "integer", "minimum": 1}), GOOD, GOOD),  # noqa: E501
     ("a multiple of a multiple", of(a={"type": "number", "multipleOf": 0.05}), of(a={"type": "number", "multipleOf": 0.01}), GOOD, BAD),  # noqa: E501
     ("a class within a class", of(a=LETTERS), of(a={"type": "string", "pattern": "^[a-z0-9]{0,8}$"}), GOOD, BAD),
