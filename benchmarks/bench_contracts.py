@@ -71,7 +71,7 @@ def bench(folder: Path, size: int, sources: int) -> dict[str, Any]:
     for name in ("connectors", "schemas"):
         (folder / name).mkdir()
     (folder / "headrace.yaml").write_text("name: many\n")
-    document = {"type": "object", "properties": {f"f{n}": part for n, part in enumerate(SCALARS * 3)}}
+    document: dict[str, Any] = {"type": "object", "properties": {f"f{n}": part for n, part in enumerate(SCALARS * 3)}}
     for number in range(sources):
         (folder / f"schemas/s{number}.json").write_text(json.dumps(document, indent=2))
         (folder / f"connectors/s{number}.yaml").write_text(
