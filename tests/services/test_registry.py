@@ -276,6 +276,19 @@ def test_a_foreign_name_or_page_is_not_answered(server):
     assert server.client.get("/subjects", headers={"host": "localhost:1"}).status_code == 200
 
 
+def test_a_static_iglu_repository_is_handed_out(server, root):
+    own = {"vendor": "com.shop", "name": "order", "format": "jsonschema", "version": "1-0-0"}
+    folder = root / "iglu/schemas/com.shop/order/jsonschema"
+    folder.mkdir(parents=True)
+    (folder / "1-0-0").write_text(json.dumps({"self": own, "type": "object"}))
+    (folder / "1-0-1").write_text(json.dumps({"self": own, "type": "object"}))
+    (folder / "1-0-2").symlink_to("/etc/hostname")
+    assert server.get("/schemas/com.shop/order/jsonschema/1-0-0") == {"self": own, "type": "object"}
+    for wrong in ("1-0-1", "1-0-2", "1-0-3", "..", "1-0-0%00"):
+        answer = server.client.get(f"/schemas/com.shop/order/jsonschema/{wrong}")
+        assert (answer.status_code, str(answer.json()["error_code"])[:3]) == (404, "404"), wrong
+
+
 def test_a_subject_may_hold_a_slash(client):
     client.register_schema("a/b", Schema('"int"', "AVRO"))
     assert client.get_versions("a/b") == [1]

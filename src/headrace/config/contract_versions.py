@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from headrace.config.faults import did_you_mean
 from headrace.config.files import inside
-from headrace.contracts.versions import Number, Version, next_major, number_of
+from headrace.contracts.versions import Number, Version, next_major, number_of, said_version
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -72,7 +72,7 @@ def twice(files: Sequence[VersionFile]) -> str:
 
 def newest(document: Mapping[str, Any], older: Sequence[VersionFile]) -> Newest | str:
     """Return what the newest version is called, or why it cannot be what its document says."""
-    said = document.get("version") or None
+    said = said_version(document)
     if said is None and not older:
         return Newest("v1", (1, 0, 0), declared=False)
     like = older[-1].name if older else "v1"

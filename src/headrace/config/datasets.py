@@ -21,7 +21,7 @@ from headrace.config.faults import Fault, did_you_mean
 from headrace.config.lookups import Lookups
 from headrace.connectors.ingestion import TableSpec, dataset_name
 from headrace.contracts.load import load_contract
-from headrace.contracts.versions import Version, number_of
+from headrace.contracts.versions import Version, number_of, said_version
 from headrace.errors import ConfigError, HeadraceError
 from headrace.stages import paths
 from headrace.stages.dataset import Dataset
@@ -240,10 +240,10 @@ class Datasets:
         found: list[Version] = []
         for each in older:
             document = self._document(each.file, where, needed=True)
-            said = number_of(document.get("version") or each.name) if document is not None else None
+            said = number_of(said_version(document) or each.name) if document is not None else None
             if document is not None and said is not None and said != each.number:
                 line = schemas.line_of(self._layers.root, each.file, "#/version")
-                message = f"the file is called {each.name}, and its document says version {document['version']}"
+                message = f"the file is called {each.name}, and its document says version {said_version(document)}"
                 self.faults.append(Fault("error", each.file, line, message, "rename the file, or correct the version"))
             contract = (
                 None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from headrace import words
 from headrace.contracts import fields
 from headrace.contracts.contract import Column, Contract
+from headrace.contracts.versions import said_version
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ DRAFTS = {
     "draft/2020-12": "https://json-schema.org/draft/2020-12/schema",
 }
 _LATEST = "draft/2020-12"
+_SELF_DESCRIBING = "com.snowplowanalytics.self-desc/schema/jsonschema/1-0-"
 _WORDS = ("array", "boolean", "integer", "null", "number", "object", "string")
 _MEANT = {
     "bool": "boolean", "date": "string", "datetime": "string", "decimal": "number", "dict": "object",
@@ -70,7 +72,7 @@ def load_contract(
     mode = cast("Literal['strict', 'lenient']", validation)
     canonical = json.dumps([schema, mode], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    declared = document.get("version") or version
+    declared = said_version(document) or version
     return Contract(name, f"{declared}-{digest}", schema, mode, columns)
 
 
@@ -107,6 +109,8 @@ def _schema(document: Mapping[str, Any], *, at: str) -> dict[str, Any]:
         return {"$schema": DRAFTS[_LATEST]} | fields.json_schema(document, at=at)
     schema = copy.deepcopy(dict(document))
     declared = schema.pop("$schema", DRAFTS[_LATEST])
+    if isinstance(declared, str) and _SELF_DESCRIBING in declared:
+        declared = DRAFTS["draft-04"]  # Iglu's: draft 4, and `self`
     draft = next((uri for word, uri in DRAFTS.items() if isinstance(declared, str) and f"/{word}/" in declared), None)
     if draft is None:
         raise ContractError(

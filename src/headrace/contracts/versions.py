@@ -79,6 +79,12 @@ def number_of(text: object) -> Number | None:
     return None if match is None else (int(match[1]), int(match[2] or 0), int(match[3] or 0))
 
 
+def said_version(document: Mapping[str, Any]) -> Any:
+    """Return what a schema says that its version is: `version`, or in `self` where it is a self-describing one."""
+    own = document.get("self")
+    return document.get("version") or (own.get("version") if isinstance(own, dict) else None) or None
+
+
 def next_major(number: Number, like: str = "v1") -> str:
     """Return the name of the version after this one, spelt as another is."""
     text = str(number[0] + 1)

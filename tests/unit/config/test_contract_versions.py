@@ -183,3 +183,14 @@ def test_events_that_lack_what_the_newest_requires_are_warned_of(versioned):
     assert (severity, line) == ("warning", 8)
     assert message == "v2 requires country, which v1 does not: events without it are quarantined"
     assert fix == "add `- default: {country: …}` to `upcast: {v1: […]}`"
+
+
+def test_a_self_describing_schema_of_iglu_is_a_contract_with_the_version_of_its_self(shop):
+    uri = "http://iglucentral.com/schemas/com.snowplowanalytics.self-desc/schema/jsonschema/1-0-0#"
+    shop.source(ORDERS[: ORDERS.index("schema:")] + "schema: {file: schemas/orders.json}\n")
+    for file, version, names in (("orders/1-0-0", "1-0-0", ["id"]), ("orders", "1-0-1", ["id", "note"])):
+        own = {"vendor": "com.shop", "name": "order", "format": "jsonschema", "version": version}
+        shop.write(f"schemas/{file}.json", schema(*names, **{"$schema": uri, "self": own}))
+    (dataset,) = load_project(shop.root, environ={}).source("orders").datasets
+    assert [(each.name, each.number) for each in dataset.versions] == [("1-0-0", (1, 0, 0)), ("1-0-1", (1, 0, 1))]
+    assert dataset.contract.schema["$schema"] == "http://json-schema.org/draft-04/schema#"

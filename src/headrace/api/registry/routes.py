@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 
+from headrace.api.registry.iglu import schema_at
 from headrace.api.registry.refusal import Refusal, invalid_schema, no_schema, plain
 from headrace.api.registry.schema import TYPES, read_schema
 from headrace.api.registry.store import MAX_ID
@@ -268,6 +269,7 @@ def _route(method: str, path: str, role: Role | None, run: Callable[[Asked], Any
 _WRITE, _ADMIN = Role.WRITE, Role.ADMIN
 # The longest first: a subject may hold slashes.
 ROUTES = (
+    _route("GET", "/schemas/{}/{}/{}/{}", None, lambda asked: schema_at(asked.registry.root, *asked.names)),
     _route("GET", "/subjects/{subject}/versions/{}/schema", None, _text),
     _route("GET", "/subjects/{subject}/versions/{}/referencedby", None, _referring),
     _route("POST", "/compatibility/subjects/{subject}/versions/{}", None, _compare),

@@ -21,6 +21,7 @@ from headrace.api.registry.store import MAX_ID, Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from headrace.api.registry.contracts import Contracts, ContractSubject
     from headrace.api.registry.store import Store
@@ -47,6 +48,11 @@ class Registry:
         self._store = store
         self._contracts = contracts
         self._model = model
+
+    @property
+    def root(self) -> Path:
+        """The folder of the project."""
+        return self._contracts.project.root
 
     def names(self, *, deleted: bool = False, deleted_only: bool = False) -> list[str]:
         """Return the names of all subjects."""
