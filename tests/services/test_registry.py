@@ -87,13 +87,15 @@ def test_a_contract_is_a_subject_that_the_json_serializer_writes_by(server, clie
     assert "#/properties/amount" in why
 
 
-def test_avro_is_written_and_read_under_one_id(client):
+def test_avro_is_written_and_read_under_one_id(server, client):
     write = AvroSerializer(client, json.dumps(PAYMENT))
     payment = {"id": "p-1", "amount": 2.5}
     message = write(payment, value_of("payments"))
     assert AvroDeserializer(client)(message, value_of("payments")) == payment
     schema_id = int.from_bytes(message[1:5], "big")
     assert client.get_latest_version("payments-value").schema_id == schema_id
+    assert server.get(f"/schemas/ids/{schema_id}/schema") == PAYMENT  # the text itself, not a string of it
+    assert server.get("/subjects/payments-value/versions/1/schema") == PAYMENT
     # The same schema has its id in every subject, however it is spelt.
     spelt = json.dumps(PAYMENT, indent=2, sort_keys=True)
     assert client.register_schema("refunds-value", Schema(spelt, "AVRO")) == schema_id

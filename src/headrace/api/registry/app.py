@@ -49,7 +49,8 @@ class Application:
         headers = [("content-type", CONTENT_TYPE)]
         try:
             found = await self._answer(scope, proto)
-            status, body = 200, json.dumps(found, ensure_ascii=False).encode("utf-8", "replace")
+            text = found.text if isinstance(found, routes.Unescaped) else json.dumps(found, ensure_ascii=False)
+            status, body = 200, text.encode("utf-8", "replace")
         except Refusal as refusal:
             status, body = refusal.status, refusal.body()
             headers += refusal.headers

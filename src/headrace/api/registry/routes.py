@@ -53,6 +53,12 @@ class Asked(NamedTuple):
         return self.body.get(name) if isinstance(self.body, dict) else None
 
 
+class Unescaped(NamedTuple):
+    """An answer that is a schema's text as it is, and not a JSON string of it."""
+
+    text: str
+
+
 class Route(NamedTuple):
     """A path and method; `role` is what a token must be good for: None is any."""
 
@@ -103,8 +109,8 @@ def _version(asked: Asked) -> dict[str, Any]:
     return _shown(asked, asked.registry.version(*asked.names, deleted=asked.flag("deleted")))
 
 
-def _text(asked: Asked) -> str:
-    return asked.registry.version(*asked.names, deleted=asked.flag("deleted")).schema.text
+def _text(asked: Asked) -> Unescaped:
+    return Unescaped(asked.registry.version(*asked.names, deleted=asked.flag("deleted")).schema.text)
 
 
 def _referring(asked: Asked) -> list[int]:
@@ -275,7 +281,7 @@ ROUTES = (
     _route("POST", "/compatibility/subjects/{subject}/versions/{}", None, _compare),
     _route("GET", "/subjects/{subject}/versions/{}", None, _version),
     _route("DELETE", "/subjects/{subject}/versions/{}", _ADMIN, _delete_version),
-    _route("GET", "/schemas/ids/{}/schema", None, lambda asked: asked.registry.schema(_id(asked)).text),
+    _route("GET", "/schemas/ids/{}/schema", None, lambda asked: Unescaped(asked.registry.schema(_id(asked)).text)),
     _route("GET", "/schemas/ids/{}/subjects", None, _holding),
     _route("GET", "/schemas/ids/{}/versions", None, _holders),
     _route("POST", "/compatibility/subjects/{subject}/versions", None, _compare),
