@@ -29,6 +29,8 @@ STEPS: Final = {
     "lake.compact": "small files of a table are merged into larger ones",
     "lake.expire": "snapshots that nobody can read any more are dropped from the catalog",
     "lake.clean": "files that no snapshot names are removed",
+    "lake.keys": "what the newest commits added to the index of keys is in a file",
+    "lake.keys_state": "the index of keys says which files it has, and which rows these hold",
     "lake.reference": "a version of reference data gets its name",
     "deployment.record": "the project's files are recorded as what is deployed",
     "gold.branch": "gold's catalog is copied for a build",

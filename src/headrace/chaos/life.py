@@ -40,6 +40,7 @@ SPOOL = "spool"
 PUSH = "chaos"
 RELAY_PATIENCE_SECS = 10.0
 ROOM_BYTES = 1 << 30
+RECENT_KEYS = 16  # in memory: the few events of a trial fill files of the index of keys, and have them merged
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _tick(stage: Stage, life: Life, say: Callable[..., None], *, upkeep: bool) -
     with closing(_bus(stage, life)) as bus:
         loop = Loop(
             bus,
-            lambda: DuckLake(project.state / "lake"),
+            lambda: DuckLake(project.state / "lake", recent_keys=RECENT_KEYS),
             project.sources,
             lambda lake, bus: deploy(project, lake, bus),
             upkeep_every_secs=None,

@@ -27,7 +27,9 @@ DOERS: dict[str, tuple[Does, ...]] = {  # which lives pass the points of a step,
     "lake.compact": ("upkeep",),
     "lake.expire": ("upkeep",),
     "lake.clean": ("upkeep",),
+    "lake.decide": (),  # `apply` has tests of its own
     "lake": ("tick", "upkeep"),
+    "deployment": ("tick",),
     "gold": ("build",),
     "spool": ("spool",),
     "relay": ("relay",),
@@ -199,7 +201,7 @@ def doers(point: str) -> tuple[Does, ...]:
     """Return the lives that pass a point, the most likely first."""
     step = point.rpartition(".")[0]
     room = step.partition(".")[0]
-    return DOERS.get(step) or DOERS[room]
+    return DOERS[step] if step in DOERS else DOERS[room]
 
 
 def points_of(lives: Iterable[Does]) -> list[str]:

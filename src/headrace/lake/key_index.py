@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from headrace.disk import make_folder, sync
+from headrace.fault_points import reach
 from headrace.lake.keys import Entries, Run, RunFile, merged, write_run
 
 if TYPE_CHECKING:
@@ -190,11 +191,13 @@ class KeyIndex:
             "coverage": asdict(self._filed),
         }
         make_folder(self._folder)
+        reach("lake.keys_state.before")
         new = self._folder / f"{_STATE}.new"
         new.write_text(json.dumps(state))
         sync(new)
         new.replace(self._folder / _STATE)
         sync(self._folder)
+        reach("lake.keys_state.after")
         self._gone_filed = len(self._gone)
 
     def _spill(self) -> None:
@@ -212,8 +215,10 @@ class KeyIndex:
         if not room:
             return None
         make_folder(self._folder)
+        reach("lake.keys.before")
         write_run(path, self._until_closed(merged(runs, gone), runs), room)
         sync(self._folder)
+        reach("lake.keys.after")
         return RunFile(path)
 
     def _until_closed(self, parts: Iterable[Entries], runs: Sequence[Run]) -> Iterator[Entries]:

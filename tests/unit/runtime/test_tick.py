@@ -57,8 +57,8 @@ class PoisonedOutbox(Outbox):
 
     tried = 0
 
-    def _events(self, select, name, chosen):
-        found, undecided = super()._events(select, name, chosen)
+    def _events(self, select, name, downcast, chosen):
+        found, undecided = super()._events(select, name, downcast, chosen)
         ids = set(chosen["id"].to_pylist())
         if select is self._pushes[0][1][name] and ids & {"o5", "o700"}:
             raise ZeroDivisionError("cannot stand these")
