@@ -8,12 +8,25 @@ import threading
 
 import pytest
 
+from headrace.config.project import load_project
 from headrace.errors import BusyError, ContractError, InternalError, LakeError
 from headrace.lake import leases, maintenance
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import open_reader
-from living import ORDERS, messages, orders, project_of, rows, run_out, silver, sqlite_bus, ticking, totals
+from living import (
+    ORDERS,
+    messages,
+    orders,
+    project_of,
+    rows,
+    run_out,
+    silver,
+    sqlite_bus,
+    ticking,
+    totals,
+    write_source,
+)
 
 
 def digest(project, at=""):
@@ -68,6 +81,24 @@ def test_upkeep_that_commits_wait_for_does_what_is_small_and_says_what_it_leaves
         lake.maintain(frozenset, 60, {"compaction"})
         assert data_files(project, "silver.orders") == 1
         assert digest(project) == before
+
+
+def test_a_table_of_one_file_a_day_has_nothing_to_merge(tmp_path):
+    dated = {**ORDERS, "properties": {**ORDERS["properties"], "day": {"type": "string", "format": "date"}}}
+    write_source(tmp_path, "orders", schema=dated)
+    file = tmp_path / "connectors/orders.yaml"
+    file.write_text(file.read_text() + "event_time: day\n")
+    project = load_project(tmp_path)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        days = [{"id": f"o{day}", "day": f"2026-10-{day:02d}"} for day in range(1, 31)]
+        bus.publish("orders", messages(days))
+        run_out(tick, ["orders"])
+        assert data_files(project, "silver.orders") == 30
+        assert not lake.maintain(frozenset, 0, {"compaction"})["unfinished"]
+        bus.publish("orders", messages([{**each, "id": f"{each['id']}b"} for each in days]))
+        run_out(tick, ["orders"])
+        assert lake.maintain(frozenset, 60, {"compaction"})["compacted_files"] == 60
+        assert data_files(project, "silver.orders") == 30
 
 
 def test_a_pinned_reader_goes_on_through_upkeep_with_or_without_a_lease(tmp_path):

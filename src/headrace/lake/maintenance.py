@@ -141,25 +141,37 @@ class Maintenance:
         return int(files[0])
 
     def _fragmented(self, sizes: Sizes) -> list[Fragmented]:
+        """Return the tables that merges within partitions would rid of many files, those of the most first."""
         rows = self._connection.execute(
             """
-            SELECT s.schema_name, t.table_name,
-                   coalesce(max(f.file_size_bytes) FILTER (d.data_file_id IS NOT NULL), 0) AS deleted_from,
-                   coalesce(sum(f.file_size_bytes) FILTER (d.data_file_id IS NOT NULL), 0) AS deleted_bytes,
-                   count(*) FILTER (f.file_size_bytes < $small) AS files
-            FROM __ducklake_metadata_lake.ducklake_data_file f
-            JOIN __ducklake_metadata_lake.ducklake_table t ON t.table_id = f.table_id AND t.end_snapshot IS NULL
+            WITH files AS (
+                SELECT f.table_id, p.part, f.file_size_bytes AS size, d.data_file_id IS NOT NULL AS has_deletes
+                FROM __ducklake_metadata_lake.ducklake_data_file f
+                LEFT JOIN (
+                    SELECT data_file_id, list(partition_value ORDER BY partition_key_index) AS part
+                    FROM __ducklake_metadata_lake.ducklake_file_partition_value GROUP BY data_file_id
+                ) p ON p.data_file_id = f.data_file_id
+                LEFT JOIN (
+                    SELECT DISTINCT data_file_id FROM __ducklake_metadata_lake.ducklake_delete_file
+                    WHERE end_snapshot IS NULL
+                ) d ON d.data_file_id = f.data_file_id
+                WHERE f.end_snapshot IS NULL
+            ), partitions AS (
+                SELECT table_id, max(size) FILTER (has_deletes) AS deleted_from,
+                       sum(size) FILTER (has_deletes) AS deleted_bytes,
+                       greatest(count(*) FILTER (size < $small) - 1, 0) AS fewer
+                FROM files GROUP BY table_id, part
+            )
+            SELECT s.schema_name, t.table_name, coalesce(max(deleted_from), 0), coalesce(sum(deleted_bytes), 0)
+            FROM partitions
+            JOIN __ducklake_metadata_lake.ducklake_table t USING (table_id)
             JOIN __ducklake_metadata_lake.ducklake_schema s ON s.schema_id = t.schema_id AND s.end_snapshot IS NULL
-            LEFT JOIN (
-                SELECT DISTINCT data_file_id FROM __ducklake_metadata_lake.ducklake_delete_file
-                WHERE end_snapshot IS NULL
-            ) d ON d.data_file_id = f.data_file_id
-            WHERE f.end_snapshot IS NULL
-            GROUP BY ALL HAVING files >= $enough ORDER BY files DESC
+            WHERE t.end_snapshot IS NULL
+            GROUP BY ALL HAVING sum(fewer) + 1 >= $enough ORDER BY sum(fewer) DESC
             """,
             {"small": sizes.small, "enough": FILES_WORTH_MERGING},
         ).fetchall()
-        return [Fragmented(str(schema), str(table), int(most), int(all_)) for schema, table, most, all_, _ in rows]
+        return [Fragmented(str(schema), str(table), int(most), int(all_)) for schema, table, most, all_ in rows]
 
     def _expire(self, keep: Callable[[], Set[int]]) -> int:
         known = [

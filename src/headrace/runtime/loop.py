@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections import Counter, deque
@@ -85,7 +86,7 @@ class Loop:
         """Open the lake and start the tick. Raises `BusyError` where another process has the lake.
 
         `forget` lets go of rows that nobody needs any more, in a slot of upkeep. Where `upkeep_every_secs` is None,
-        there is upkeep only when somebody asks for it.
+        there is upkeep only when somebody asks for it, and then until it is done.
         """
         self.progress = Progress()
         self._bus = bus
@@ -113,8 +114,8 @@ class Loop:
         self._limits: dict[str, int] = {}  # of messages a batch, where more of a source take too long to prepare
         self._foreseen: set[str] = set()
         self._committed: Counter[str] = Counter()
-        self._upkeep_every_secs = upkeep_every_secs
-        self._upkeep_at = time.monotonic() + (upkeep_every_secs or 0.0)
+        self._upkeep_every_secs = math.inf if upkeep_every_secs is None else upkeep_every_secs
+        self._upkeep_at = time.monotonic() + self._upkeep_every_secs
         self._upkeep_whole_at = time.monotonic() + UPKEEP_WHOLE_SECS
         for name, problem in refused.items():  # a damaged topic is its own source's trouble
             self._health[name] = Health(failures=1, problem=str(problem), astray=True)
@@ -191,9 +192,9 @@ class Loop:
         elif not took:
             self._settle()
             wait([each.future for each in self._preparing.values()], PAUSE_SECS, FIRST_COMPLETED)
-        if self._upkeep_every_secs is not None and now >= self._upkeep_at:
+        if now >= self._upkeep_at:
             self._upkeep_at = now + self._upkeep_every_secs
-            self.upkeep(busy=self._is_busy() and now < self._upkeep_whole_at)
+            self.upkeep(TASKS if self._upkeep_every_secs < math.inf else {"compaction"})
         return took
 
     def _is_busy(self) -> bool:
@@ -326,11 +327,13 @@ class Loop:
     def _discard(self, batches: Iterable[Prepared | None]) -> None:
         self._lake.discard([file for each in batches if each is not None for file in each.files])
 
-    def upkeep(self, tasks: Set[str] = TASKS, *, busy: bool = False) -> Future[Mapping[str, int]]:
+    def upkeep(self, tasks: Set[str] = TASKS) -> Future[Mapping[str, int]]:
         """Let the writer do a slot of upkeep when it is free: all of it, or `tasks` of it. Any thread may ask.
 
-        With `busy`, what takes long is left for a slot in which nobody waits.
+        While batches wait for the writer, what takes long is left for a slot in which none does; not for ever. What
+        a slot has no time for is gone on with soon.
         """
+        busy = self._is_busy() and time.monotonic() < self._upkeep_whole_at
         slot = self._writer.submit(self._maintain, tasks, busy)
         slot.add_done_callback(self._note_upkeep)
         return slot
@@ -344,7 +347,7 @@ class Loop:
     def _maintain(self, tasks: Set[str], busy: bool) -> Mapping[str, int]:
         if self._forget is not None and "expiry" in tasks:
             self._forget(self._lake)
-        if not busy:
+        if not busy and "compaction" in tasks:
             self._upkeep_whole_at = time.monotonic() + UPKEEP_WHOLE_SECS
         return self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS, tasks, busy=busy)
 

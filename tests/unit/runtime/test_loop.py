@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import pyarrow.compute as pc
@@ -17,8 +18,14 @@ from headrace.runtime.loop import Loop
 from living import KEYED, messages, orders, project_of, rows, silver, sqlite_bus, totals
 
 
-def loop_over(project, bus, kind=DuckLake):
-    return Loop(bus, lambda: kind(project.state / "lake"), project.sources, lambda lake, on: deploy(project, lake, on))
+def loop_over(project, bus, kind=DuckLake, **options):
+    return Loop(
+        bus,
+        lambda: kind(project.state / "lake"),
+        project.sources,
+        lambda lake, on: deploy(project, lake, on),
+        **options,
+    )
 
 
 def until(loop, done, steps=2000):
@@ -329,12 +336,14 @@ class Noting(DuckLake):
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.short, self.go, self.begun = [], threading.Event(), threading.Event()
+        self.short, self.asked, self.left = [], [], 0
+        self.go, self.begun = threading.Event(), threading.Event()
         self.go.set()
 
     def maintain(self, keep, budget_secs, tasks, *, busy=False):
         self.short.append(busy)
-        return super().maintain(keep, budget_secs, tasks, busy=busy)
+        self.asked.append(tasks)
+        return {**super().maintain(keep, budget_secs, tasks, busy=busy), "unfinished": self.left}
 
     def commit(self, changes):
         self.begun.set()
@@ -374,19 +383,30 @@ def test_two_batches_of_a_source_are_made_ready_while_one_is_committed_and_upkee
 def test_upkeep_that_had_too_little_time_goes_on_soon_and_is_whole_in_the_end_though_commits_wait(tmp_path):
     project = project_of(tmp_path, "orders")
     with sqlite_bus(project) as bus:
-        loop = loop_over(project, bus, Noting)
+        loop = loop_over(project, bus, Noting, upkeep_every_secs=None)
         lake = loop._lake
         try:
-            later = loop._upkeep_at
-            loop.upkeep(busy=True).result()
-            assert loop._upkeep_at == later
-            lake.maintain = lambda *_, **__: {"unfinished": 1}
-            loop.upkeep(busy=True).result()
-            assert loop._upkeep_at < later
-            del lake.maintain
-            loop._upkeep_at = loop._upkeep_whole_at = 0.0
+            lake.go.clear()
             bus.publish("orders", messages(orders(0, 10)))
-            until(loop, lambda: loop.progress.messages == 10)
-            assert lake.short == [True, False]
+            loop.step()
+            assert lake.begun.wait(20)
+            assert loop._upkeep_at == math.inf, "only when somebody asks"
+            asked = [loop.upkeep({"compaction"}), loop.upkeep({"expiry"})]
+            loop._upkeep_whole_at = 0.0
+            asked.append(loop.upkeep({"compaction"}))
+            lake.left = 1
+            lake.go.set()
+            for each in asked:
+                each.result()
+            assert lake.short == [True, True, False]
+            assert loop._upkeep_whole_at > 0.0
+            assert loop._upkeep_at < math.inf
+            lake.left = 0
+            loop._upkeep_at = 0.0
+            loop.step()
+            loop.upkeep({"expiry"}).result()
+            assert lake.asked[-2:] == [{"compaction"}, {"expiry"}], "what was asked for is gone on with, no more"
+            assert loop._upkeep_at == math.inf
         finally:
+            lake.go.set()
             loop.close()
