@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-"""What a terminal acts on, or turns the order of letters by; but for tabs and line ends."""
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal acts on, turns the order of letters by or cannot be sent at all; but for tabs and line ends."""
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 def visible(text: str) -> str:
@@ -54,7 +55,8 @@ class Output:
     def show(self, document: Mapping[str, Any], text: Callable[[], None]) -> None:
         """Print the document as JSON, or call `text`, which speaks through `line` and `table`."""
         if self.as_json:
-            typer.echo(json.dumps(document, indent=2, default=str, ensure_ascii=False))
+            text_ = json.dumps(document, indent=2, default=str, ensure_ascii=False)
+            typer.echo(_HALVES.sub(lambda found: f"\\u{ord(found[0]):04x}", text_))
         else:
             text()
 

@@ -13,6 +13,13 @@ def test_json_is_one_document_and_notes_are_silent(capsys):
     assert "é" in shown.out
 
 
+def test_half_of_a_surrogate_pair_is_shown_as_its_escape(capsys):
+    Output(as_json=True).show({"a": "\ud800é"}, lambda: None)
+    assert json.loads(capsys.readouterr().out) == {"a": "\ud800é"}
+    Output(as_json=False).line("\ud800é")
+    assert capsys.readouterr().out == "\\ud800é\n"
+
+
 def test_text_goes_to_stdout_and_notes_to_stderr(capsys):
     output = Output(as_json=False)
     output.note("working")

@@ -101,6 +101,13 @@ def addition(root: Path, source: str, sample: Sample, environment: str | None, n
     }
     made = drafted(root, source, files, environment)
     proof, stages = prove(made, sample.messages(), now)
+    if not proof.kept:
+        what, _ = proof.refused.most_common(1)[0]
+        raise InputError(
+            f"none of the {proof.rows:,} rows would pass: {what}, {proof.reasons[what]}",
+            at=str(sample.path),
+            fix="mend the events where they are written, or write the source by hand: docs/howto/add-a-source.md",
+        )
     three = three_cases(proof.some, inferred.schema, stages, now)
     if three:
         files[cases] = cases_text(three)

@@ -33,7 +33,7 @@ def source_text(
 ) -> str:
     """Return the text of `connectors/<source>.yaml`."""
     lines = ["# yaml-language-server: $schema=source.schema.json"] if editor else []
-    lines += [f"# {each}" for each in _wrapped(f"Added from {came_from}.")]
+    lines += [f"# {each}" for each in _wrapped(f"Added from {_writable(came_from)}.")]
     lines += [
         f"source_id: {source}",
         *([f"owner: {_quoted(owner)}"] if owner else []),
@@ -101,6 +101,11 @@ def _indented(value: Any, depth: int) -> str:
 def _one_line(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return f"{{ {text[1:-1]} }}" if isinstance(value, dict) and value else text
+
+
+def _writable(name: str) -> str:
+    """Return a file's name as it can stand in a file: one that is not UTF-8 holds halves of surrogate pairs."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _others(guess: Guess) -> str:

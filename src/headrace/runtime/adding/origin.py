@@ -45,6 +45,10 @@ def added(
         raise ContractError(
             "the schema is nested too deep", at=place, fix="flatten it, or choose a part of it"
         ) from error
+    except UnicodeEncodeError as error:
+        raise ContractError(
+            "the schema holds half of a surrogate pair, which is no text", at=place, fix="write the character whole"
+        ) from error
     if is_url(place):
         raise InputError("samples are read from files", at=place, fix="download it, and give the file")
     sample = Sample(Path(place), form, rows)

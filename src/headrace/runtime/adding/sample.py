@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -28,6 +29,13 @@ ROWS = 200_000
 _PIECE_ROWS, _PIECE_BYTES = 10_000, 8 << 20
 _FEW = 32
 MAX_DEPTH = 100
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_FIXES = {
+    "invalid_utf8": "iconv -f latin1 -t UTF-8 {file} > utf8-{name}",
+    "duplicate_key": "name each field once where the events are written: decode cannot know which of two is meant",
+    "lone_surrogate": "escape a character as a whole pair where the events are written, or write it as it is",
+}
+"""By the code of what cannot be read: what to do where that is every row."""
 
 
 @dataclass
@@ -83,9 +91,9 @@ class Sample:
             raise InputError(
                 f"none of the {self.read:,} rows can be read: {self.first}",
                 at=str(self.path),
-                fix=f"iconv -f latin1 -t UTF-8 {self.path} > utf8-{self.path.name}"
-                if code == "invalid_utf8"
-                else "see that --format is what the file holds",
+                fix=_FIXES.get(code, "see that --format is what the file holds").format(
+                    file=self.path, name=self.path.name
+                ),
             )
         try:
             return inference.finish(source)
@@ -108,7 +116,11 @@ class Sample:
         """Return the objects of JSON messages; what makes many unreadable at once is looked for by halves."""
         try:
             text = b"[" + b",".join(payloads) + b"]"
-            found = json.loads(text.decode(), parse_float=Decimal, parse_constant=_no_constant)
+            found = json.loads(
+                text.decode(), object_pairs_hook=_each_once, parse_float=Decimal, parse_constant=_no_constant
+            )
+            if _SURROGATE.search(text):
+                json.dumps(found, ensure_ascii=False, default=str).encode()  # a half of a pair is no text
             if len(found) == len(payloads) and set(map(type, found)) <= {dict}:
                 return list(found)
         except (ValueError, RecursionError):
@@ -168,6 +180,13 @@ class Sample:
     def _fault(self, index: int, code: str, reason: str, rows: int = 1) -> None:
         self.unreadable[code] += rows
         self.first = self.first or f"row {self.read + index + 1:,}: {reason}"
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key twice")
+    return found
 
 
 def _no_constant(word: str) -> Any:

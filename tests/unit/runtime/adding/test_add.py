@@ -4,6 +4,7 @@ import datetime as dt
 import gzip
 import json
 import threading
+from collections import Counter
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from headrace.config.project import load_project
 from headrace.errors import InputError, UserError
 from headrace.runtime.adding.add import check_free, write
 from headrace.runtime.adding.origin import added
+from headrace.runtime.adding.proof import Proof
 from headrace.runtime.contract_cases import read_cases, run_cases
 
 NOW = dt.datetime(2026, 3, 1, tzinfo=dt.UTC)
@@ -125,6 +127,40 @@ def test_broken_rows_are_counted_and_not_learned_from(root, tmp_path):
                                 "too_deep": 1}  # fmt: skip
     assert (found.proof.kept, found.proof.refused.total()) == (30, 5)
     assert found.proof.reasons["decode/not_an_object"]
+
+
+def test_rows_that_decode_refuses_are_not_learned_from_and_make_no_source_alone(root, tmp_path):
+    halves = [b'{"order_id": "x", "v": "\\ud800"}\n', b'{"\\ud800": 1}\n', b'{"o": {"\\udc00": 1}, "l": ["\\ud83d"]}\n']
+    twice = [b'{"order_id": "o-%d", "a": 1, "a": 2}\n' % n for n in range(40)]
+    whole = b'{"order_id": "whole", "note": "\\ud83d\\ude00"}\n'
+    for name, rows, why in (("h", halves, "half of a surrogate pair"), ("t", twice, 'key "a" appears twice')):
+        (tmp_path / f"{name}.jsonl").write_bytes(b"".join(rows))
+        with pytest.raises(InputError, match=why):
+            add(root, tmp_path / f"{name}.jsonl")
+        (tmp_path / f"{name}.jsonl").write_bytes(lines(ROWS[:9]) + b"".join(rows) + lines(ROWS[9:]) + whole)
+        found = add(root, tmp_path / f"{name}.jsonl", name)
+        assert (found.proof.kept, sum(found.unreadable.values())) == (31, len(rows))
+        assert set(found.inferred.schema["properties"]) == set(ROWS[1])
+        assert kept(root, found) == 3
+
+
+def test_a_source_of_which_no_row_would_pass_is_refused(root, tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("id,a\n1,2\n")
+    proof = Proof(rows=1, refused=Counter({"contract/type": 1}), reasons={"contract/type": "2 is no text"})
+    monkeypatch.setattr("headrace.runtime.adding.add.prove", lambda *_: (proof, None))
+    with pytest.raises(InputError, match="none of the 1 rows would pass: contract/type, 2 is no text"):
+        add(root, tmp_path / "a.csv")
+
+
+def test_names_that_are_no_text_are_written_with_escapes(root, tmp_path):
+    odd = tmp_path / "caf\udce9.jsonl"
+    odd.write_bytes(lines(ROWS))
+    found = add(root, odd)
+    assert kept(root, found) == 3
+    assert "caf\\udce9.jsonl" in found.files["connectors/orders.yaml"]
+    (tmp_path / "s.json").write_text('{"$schema": "x", "properties": {"\\ud800": {"type": "string"}}}')
+    with pytest.raises(UserError, match="half of a surrogate pair"):
+        add(root, tmp_path / "s.json", "other")
 
 
 def test_a_sample_in_latin_1(root, tmp_path):
