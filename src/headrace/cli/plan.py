@@ -44,7 +44,8 @@ def run(
     [{"key", "was", "now"}]}], "contracts", "tables": [{"table", "action", "statements", "columns", "why", "fix"}],
     "models": [{"model", "action", "at", "columns", "rows", "breaks", "unread", "full_refresh"}], "history": {"asked",
     "since", "sources": [{"source", "first", "end", "messages", "now_fail", "now_pass", "still_fail", "versions",
-    "datasets"}]}, "partitions": {dataset: [date]}, "breaking": [sentence], "nothing", "estimate", "file"}.
+    "datasets"}], "skipped": [{"source", "why"}]},
+    "partitions": {dataset: [date]}, "breaking": [sentence], "nothing", "estimate", "file"}.
     """
     from headrace.runtime.plan.document import write
     from headrace.runtime.plan.making import plan
@@ -64,8 +65,8 @@ def run(
 def ask(history: str | None, since: str | None, examples: int) -> Ask:
     """Return what the options ask for."""
     from headrace.runtime.deployment import now
-    from headrace.runtime.plan.history import since_of
     from headrace.runtime.plan.making import Ask
+    from headrace.runtime.plan.windows import since_of
 
     if history is not None and since is not None:
         raise InputError("--history and --since say the same thing twice", at="--since", fix="leave one out")
@@ -84,6 +85,7 @@ def show(output: Output, plan: dict[str, Any]) -> None:
     """Print a plan: what breaks comes last, where it is read."""
     if plan["nothing"]:
         output.line("nothing to do: the files are what is deployed")
+        _skipped(output, plan["history"])
         return
     if plan["first"]:
         output.line("nothing is deployed yet: all of it is new")
@@ -103,6 +105,7 @@ def show(output: Output, plan: dict[str, Any]) -> None:
     _tables(output, plan["tables"])
     _models(output, plan["models"])
     _history(output, plan["history"]["sources"])
+    _skipped(output, plan["history"])
     for dataset, dates in plan["partitions"].items():
         output.line(f"rewrites {len(dates)} partition{'s' * (len(dates) != 1)} of silver.{dataset}: {_dates(dates)}")
     if plan["history"]["sources"]:
@@ -180,6 +183,13 @@ def _history(output: Output, sources: list[dict[str, Any]]) -> None:
                 output.line(f"      {column['column']}: {column['rows']:,} other values")
             for event in each["examples"]:
                 output.line(f"      {event['id']}: {event['column']} {_short(event['was'])} → {_short(event['now'])}")
+
+
+def _skipped(output: Output, history: dict[str, Any]) -> None:
+    for each in history["skipped"]:
+        output.line(f"history of {each['source']} is not replayed: {each['why']}")
+    if history["asked"] and not (history["sources"] or history["skipped"]):
+        output.line("no message of the window was decided by other rules: history stays as it is")
 
 
 def _dates(dates: list[str]) -> str:

@@ -71,10 +71,10 @@ def apply(project: Project, document: Mapping[str, Any]) -> Applied:
         check(project, document)
         with planned(project, Ask(history=True), windows) as made:
             _refuse_tables(made.document)
-            _swap(project, lake, made)
+            is_new = _swap(project, lake, made)
             partitions = made.document["partitions"]
         lake.keep_copy()
-    return Applied(document["digest"], True, True, sum(map(len, windows.values())), partitions)
+    return Applied(document["digest"], is_new, True, sum(map(len, windows.values())), partitions)
 
 
 def check(project: Project, document: Mapping[str, Any]) -> None:
@@ -90,23 +90,24 @@ def check(project: Project, document: Mapping[str, Any]) -> None:
     _refuse_tables(document)
 
 
-def _swap(project: Project, lake: DuckLake, made: Made) -> None:
-    if made.rebuilt is None or made.was.project is None:
+def _swap(project: Project, lake: DuckLake, made: Made) -> bool:
+    """Put what was made in the place of what was; return whether the files were not deployed yet."""
+    if made.rebuilt is None:
         raise InputError("the plan has no history to decide again", at="plan", fix="headrace plan --history 30d")
     histories = [
         History(
             name,
             window.start,
-            tuple(
-                dict.fromkeys(each.name for side in (made.was.project, project) for each in side.sources[name].datasets)
-            ),
+            tuple(dict.fromkeys(each.name for side in made.sides[name] for each in side.datasets)),
             project.digest,
         )
         for name, window in made.windows.items()
     ]
     datasets = [dataset for source in project.sources.values() for dataset in source.datasets]
     refuse_changed_versions(project, lake)
-    lake.decide_again(made.rebuilt.folder, histories, datasets, records(project, lake))
+    ops = records(project, lake)
+    lake.decide_again(made.rebuilt.folder, histories, datasets, ops)
+    return bool(ops)
 
 
 def is_applied(project: Project, document: Mapping[str, Any]) -> bool:

@@ -6,13 +6,12 @@ it makes lies in a lake of its own, so nothing is written to the project's. What
 
 from __future__ import annotations
 
-import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from headrace import words
 from headrace.contracts.types import literal
-from headrace.errors import ConfigError, InputError
+from headrace.errors import ConfigError
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.runtime.rebuild.silver import FOLDER, rebuilt
 from headrace.stages.canonical import column_sql
@@ -29,54 +28,6 @@ if TYPE_CHECKING:
     from headrace.runtime.rebuild.silver import Rebuilt
 
 ENVELOPE = frozenset({*words.ENVELOPE, words.EVENT_DATE})
-
-
-def redecided(was: Project | None, now: Project) -> list[str]:
-    """Return the sources of which the new files may decide otherwise; those that are new have no history."""
-    if was is None:
-        return []
-    return [
-        name
-        for name, source in now.sources.items()
-        if name in was.sources and _rules(was.sources[name]) != _rules(source)
-    ]
-
-
-def _rules(source: Source) -> object:
-    """Return all that decides what becomes of a message."""
-    tables = [each.model_dump() for each in source.spec.ingestion.tables]
-    return source.message_format, repr(source.csv), tables, repr(source.datasets), source.settings.timezone
-
-
-def window(lake: LakeReader, source: str, since: dt.datetime | None) -> range | None:
-    """Return the messages of a source that came since an instant, from the first of a batch on; None: no message."""
-    mine = f"WHERE source = {literal(source)}"
-    first = "0"
-    if since is not None:
-        day = f"DATE '{since.date()}'"
-        first = (
-            f"(SELECT min(seq) FROM lake.bronze.messages {mine} AND ingest_date >= {day} "
-            f"AND ingest_time >= TIMESTAMPTZ '{since.isoformat()}')"
-        )
-    (row,) = lake.rows(
-        f"SELECT min(first_seq) FILTER (next_seq > {first}) AS start, max(next_seq) AS stop "
-        f"FROM lake.ops.batches {mine}"
-    )
-    return range(row["start"], row["stop"]) if row["start"] is not None else None
-
-
-def refuse_new_lookups(was: Project, now: Project, names: Sequence[str]) -> None:
-    """Raise `InputError` where a source looks up what it did not: which version history would have seen is unknown."""
-    for name in names:
-        then = {step.lookup for dataset in was.sources[name].datasets for step in dataset.enrichments}
-        for dataset in now.sources[name].datasets:
-            for step in dataset.enrichments:
-                if step.lookup not in then:
-                    raise InputError(
-                        f"{name} now looks up {step.lookup}, and no version of it was recorded for its history",
-                        at=f"connectors/{name}.yaml",
-                        fix="plan without --history: the lookup is for new messages; join history in a model",
-                    )
 
 
 @contextmanager
@@ -294,13 +245,18 @@ def _is_number(kind: str) -> bool:
 
 
 def compared(
-    project: Project, was: Project, snapshot: int, made: Rebuilt, windows: Mapping[str, range], examples: int
+    project: Project,
+    snapshot: int,
+    made: Rebuilt,
+    windows: Mapping[str, range],
+    sides: Mapping[str, Sequence[Source]],
+    examples: int,
 ) -> list[dict[str, Any]]:
-    """Return what differs of every source that was replayed."""
+    """Return what differs of every source that was replayed; `sides` are that source as it was, and as it is now."""
     found = []
     with closing(Comparison(project, snapshot, made.folder)) as comparison:
         for name, window in windows.items():
-            both = [*was.sources[name].datasets, *project.sources[name].datasets]
+            both = [dataset for each in sides[name] for dataset in each.datasets]
             keys = {dataset.name: [each.partition(".")[0] for each in dataset.key] for dataset in both}
             told = comparison.source(name, window, list(keys), keys, examples)
             masked = Maskings(both)
@@ -310,20 +266,3 @@ def compared(
                         each[side] = masked[dataset["dataset"]].field(each["column"], each[side])
             found.append(told)
     return found
-
-
-def since_of(text: str, now: dt.datetime) -> dt.datetime | None:
-    """Return the instant that `--history` means: `30d` before now; None for `all`. Raises `InputError`."""
-    from headrace.durations import parse_duration
-
-    if text == "all":
-        return None
-    try:
-        return now - parse_duration(text)
-    except ValueError as problem:
-        raise InputError(f"--history {text}: {problem}", at="--history", fix="30d, 12h, or all") from problem
-
-
-def speed(messages: int, began: float) -> float:
-    """Return messages a second since an instant of the monotonic clock."""
-    return messages / max(time.monotonic() - began, 1e-3)

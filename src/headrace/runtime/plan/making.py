@@ -7,7 +7,7 @@ import json
 import tempfile
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,14 +25,17 @@ from headrace.runtime.plan.estimate import estimate
 from headrace.runtime.plan.gold_models import model_changes
 from headrace.runtime.plan.silver_tables import table_changes
 from headrace.runtime.plan.sources import changed
+from headrace.runtime.plan.windows import given, pasts, sides
 from headrace.warehouse.rendering import dbt_files
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from headrace.config.project import Project
+    from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
+    from headrace.runtime.plan.windows import Past, Skipped
     from headrace.runtime.rebuild.silver import Rebuilt
 
 EXAMPLES = 5
@@ -49,12 +52,17 @@ class Ask:
 
 @dataclass(frozen=True)
 class Made:
-    """A plan, and, while it is held, the lake that its replay made; `first` has from where on, by source."""
+    """A plan, and, while it is held, the lake that its replay made.
+
+    By source, `windows` has which messages, and `sides` the source as it was at any time in its window, as it was
+    deployed, and as it is now.
+    """
 
     document: dict[str, Any]
     rebuilt: Rebuilt | None
     was: Deployed
     windows: Mapping[str, range]
+    sides: Mapping[str, Sequence[Source]]
 
 
 def plan(project: Project, ask: Ask | None = None) -> dict[str, Any]:
@@ -70,23 +78,23 @@ def planned(project: Project, ask: Ask, windows: Mapping[str, range] | None = No
     with tempfile.TemporaryDirectory() as folder, open_reader(project.state / "lake") as lake:
         snapshot = lake.pin() if lake is not None else None
         was = deployed(project, lake, Path(folder))
-        names = history.redecided(was.project, project) if ask.history else []
-        if windows is None:
-            windows = {}
-            for name in names:
-                window = history.window(lake, name, ask.since) if lake is not None else None
-                if window is not None and len(window):
-                    windows[name] = window
+        again: dict[str, Past] = {}
+        skipped: list[Skipped] = []
+        if windows is not None:
+            again = given(was.project, project, lake, windows, Path(folder))
+        elif ask.history:
+            again, skipped = pasts(was.project, project, lake, ask.since, Path(folder))
+        windows = {name: each.window for name, each in again.items()}
         said = read_inputs(project, lake, was, windows)
         if lake is None or snapshot is None or was.project is None or not windows:
-            yield Made(_document(project, ask, said, was, lake, [], began), None, was, {})
+            yield Made(_document(project, ask, said, was, lake, [], skipped, began), None, was, {}, {})
             return
-        history.refuse_new_lookups(was.project, project, list(windows))
+        both = sides(again, was.project, project)
         with history.replayed(project, lake, windows) as rebuilt:
             replayed_in = time.monotonic() - began
-            found = history.compared(project, was.project, snapshot, rebuilt, windows, ask.examples)
-            document = _document(project, ask, said, was, lake, found, began, replayed_in)
-            yield Made(document, rebuilt, was, windows)
+            found = history.compared(project, snapshot, rebuilt, windows, both, ask.examples)
+            document = _document(project, ask, said, was, lake, found, skipped, began, replayed_in)
+            yield Made(document, rebuilt, was, windows, both)
 
 
 def read_inputs(
@@ -122,6 +130,7 @@ def _document(
     was: Deployed,
     lake: LakeReader | None,
     replayed: list[dict[str, Any]],
+    skipped: list[Skipped],
     began: float,
     replayed_in: float = 0.0,
 ) -> dict[str, Any]:
@@ -145,10 +154,15 @@ def _document(
             "contracts": contracts,
             "tables": tables,
             "models": models,
-            "history": {"asked": ask.history, "since": ask.since, "sources": replayed},
+            "history": {
+                "asked": ask.history,
+                "since": ask.since,
+                "sources": replayed,
+                "skipped": [asdict(each) for each in skipped],
+            },
             "partitions": partitions,
             "breaking": breaking,
-            "nothing": not (changes or contracts or tables or models or _is_new(project, said)),
+            "nothing": not (changes or contracts or tables or models or replayed or _is_new(project, said)),
             "estimate": estimate(project, lake, replayed, replayed_in, time.monotonic() - began),
         }
     )

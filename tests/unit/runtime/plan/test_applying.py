@@ -207,3 +207,19 @@ def test_an_upcast_makes_the_plan_clean(project):
     assert {each["column"] for each in orders["datasets"][0]["columns"]} == {"amount"}
     apply(changed, found)
     held(changed)
+
+
+def test_history_of_older_rules_is_decided_again_after_the_files_are_deployed(project):
+    """What counts is what each batch ran under, not what was deployed last."""
+    changed = change(project, with_amount(type="number", maximum=3))
+    (since,) = rows(project, "SELECT max(ingest_time) AS t FROM lake.bronze.messages WHERE source = 'orders'")
+    apply(changed, plan(changed, Ask(history=True, since=since["t"])))
+    found = plan(changed, ALL)
+    assert (found["changes"], found["nothing"]) == ([], False)
+    (orders,) = found["history"]["sources"]
+    assert (orders["source"], orders["first"]) == ("orders", 0)
+    assert orders["now_fail"]["messages"] == 1, "o7, of before the window"
+    done = apply(changed, found)
+    assert (done.deployed, done.decided) == (False, True)
+    held(changed)
+    assert plan(changed, ALL)["nothing"]

@@ -107,6 +107,9 @@ def test_a_window_begins_with_a_batch(project):
         Ask(history=True, since=dt.datetime(2100, 1, 1, tzinfo=dt.UTC)),
     )
     assert late["history"]["sources"] == []
+    assert late["history"]["skipped"] == [
+        {"source": "orders", "why": "no message of it came since 2100-01-01 00:00 UTC"}
+    ]
     batches = [
         row["first_seq"]
         for row in rows(project, "SELECT first_seq FROM lake.ops.batches WHERE source = 'orders' ORDER BY ALL")

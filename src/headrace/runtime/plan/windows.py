@@ -1,0 +1,168 @@
+"""Which history a plan decides again: the sources whose messages ran under other rules, and from which message on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from headrace.contracts.types import literal
+from headrace.errors import ConfigError, InputError
+from headrace.runtime.rebuild.recorded import Deployments
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from headrace.config.project import Project
+    from headrace.config.source import Source
+    from headrace.lake.reader import LakeReader
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A source's messages that came since an instant, and what they ran under: each source as it once was.
+
+    `unread` names deployments whose files this Headrace cannot load any more.
+    """
+
+    window: range
+    under: tuple[Source, ...]
+    unread: tuple[str, ...] = ()
+
+    def differs(self, now: Source) -> bool:
+        """Return whether any of these messages was decided by other rules than those of now."""
+        return bool(self.unread) or any(_rules(each) != _rules(now) for each in self.under)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A source whose history a plan was asked about and does not replay, and why."""
+
+    source: str
+    why: str
+
+
+def pasts(
+    was: Project | None, now: Project, lake: LakeReader | None, since: dt.datetime | None, folder: Path
+) -> tuple[dict[str, Past], list[Skipped]]:
+    """Return what is decided again: the sources of which any message in the window ran under other rules.
+
+    Not only what is deployed counts, but what each batch ran under: rules that were deployed for new messages alone
+    leave the older ones as they were decided. Raises `InputError` where a source that these files change looks up what
+    it did not.
+    """
+    found: dict[str, Past] = {}
+    skipped: list[Skipped] = []
+    if was is None or lake is None:
+        return found, skipped
+    deployments = Deployments(now, lake, folder)
+    for name, source in now.sources.items():
+        if name not in was.sources:
+            continue  # a new source has no history
+        changed = _rules(was.sources[name]) != _rules(source)
+        span = window(lake, name, since)
+        if span is None or not len(span):
+            if changed:
+                since_when = f" since {since:%Y-%m-%d %H:%M} UTC" if since is not None else ""
+                skipped.append(Skipped(name, f"no message of it came{since_when}"))
+            continue
+        past = _read(name, span, lake, deployments)
+        if not (changed or past.differs(source)):
+            continue
+        try:
+            refuse_new_lookups(past.under, source)
+        except InputError as problem:
+            if changed:
+                raise
+            skipped.append(Skipped(name, f"older messages ran under other rules, but {problem.message}"))
+            continue
+        found[name] = past
+    return found, skipped
+
+
+def given(
+    was: Project | None, now: Project, lake: LakeReader | None, windows: Mapping[str, range], folder: Path
+) -> dict[str, Past]:
+    """Return the same of windows that an earlier plan found. Raises `InputError` where a lookup is new."""
+    if was is None or lake is None:
+        return {}
+    deployments = Deployments(now, lake, folder)
+    found = {name: _read(name, span, lake, deployments) for name, span in windows.items()}
+    for name, past in found.items():
+        refuse_new_lookups(past.under, now.sources[name])
+    return found
+
+
+def _read(name: str, span: range, lake: LakeReader, deployments: Deployments) -> Past:
+    """Return what a source's messages of a window ran under."""
+    digests = lake.rows(
+        "SELECT DISTINCT deployment FROM lake.ops.batches WHERE source = ? AND next_seq > ? AND first_seq < ? "
+        "ORDER BY deployment",
+        [name, span.start, span.stop],
+    )
+    under: list[Source] = []
+    unread: list[str] = []
+    for row in digests:
+        try:
+            then = deployments.project(row["deployment"])
+        except ConfigError:
+            unread.append(row["deployment"])
+            continue
+        if name in then.sources:
+            under.append(then.sources[name])
+    return Past(span, tuple(under), tuple(unread))
+
+
+def _rules(source: Source) -> object:
+    """Return all that decides what becomes of a message."""
+    tables = [each.model_dump() for each in source.spec.ingestion.tables]
+    return source.message_format, repr(source.csv), tables, repr(source.datasets), source.settings.timezone
+
+
+def window(lake: LakeReader, source: str, since: dt.datetime | None) -> range | None:
+    """Return the messages of a source that came since an instant, from the first of a batch on; None: no message."""
+    mine = f"WHERE source = {literal(source)}"
+    first = "0"
+    if since is not None:
+        day = f"DATE '{since.date()}'"
+        first = (
+            f"(SELECT min(seq) FROM lake.bronze.messages {mine} AND ingest_date >= {day} "
+            f"AND ingest_time >= TIMESTAMPTZ '{since.isoformat()}')"
+        )
+    (row,) = lake.rows(
+        f"SELECT min(first_seq) FILTER (next_seq > {first}) AS start, max(next_seq) AS stop "
+        f"FROM lake.ops.batches {mine}"
+    )
+    return range(row["start"], row["stop"]) if row["start"] is not None else None
+
+
+def refuse_new_lookups(under: Sequence[Source], now: Source) -> None:
+    """Raise `InputError` where a source looks up what it did not: which version history would have seen is unknown."""
+    for source in under:
+        then = {step.lookup for dataset in source.datasets for step in dataset.enrichments}
+        for dataset in now.datasets:
+            for step in dataset.enrichments:
+                if step.lookup not in then:
+                    raise InputError(
+                        f"{now.id} now looks up {step.lookup}, and no version of it was recorded for its history",
+                        at=f"connectors/{now.id}.yaml",
+                        fix="plan without --history: the lookup is for new messages; join history in a model",
+                    )
+
+
+def since_of(text: str, now: dt.datetime) -> dt.datetime | None:
+    """Return the instant that `--history` means: `30d` before now; None for `all`. Raises `InputError`."""
+    from headrace.durations import parse_duration
+
+    if text == "all":
+        return None
+    try:
+        return now - parse_duration(text)
+    except ValueError as problem:
+        raise InputError(f"--history {text}: {problem}", at="--history", fix="30d, 12h, or all") from problem
+
+
+def sides(pasts: Mapping[str, Past], was: Project, now: Project) -> dict[str, tuple[Source, ...]]:
+    """Return each replayed source as it was at any time in its window, as it is deployed, and as it is now."""
+    return {name: (*past.under, was.sources[name], now.sources[name]) for name, past in pasts.items()}
