@@ -1,6 +1,7 @@
 """What a plan announced is what silver is after `apply`; twice, cut off anywhere, undone: always."""
 
 import json
+from contextlib import contextmanager
 
 import pytest
 
@@ -12,7 +13,7 @@ from headrace.runtime.plan.applying import apply, check
 from headrace.runtime.plan.making import Ask, plan
 from headrace.runtime.verify import verify
 from living import ORDERS, rows, running, totals, write_source
-from planning import change, publish, with_amount, write_models
+from planning import TOTAL, change, publish, with_amount, write_models
 
 INTEGER = with_amount(type="integer")
 ALL = Ask(history=True)
@@ -30,10 +31,9 @@ def quarantined(project):
     ]
 
 
-def test_what_was_announced_is_what_there_is_and_the_old_files_undo_it(project):
-    before, failed = held(project), quarantined(project)
+def test_what_was_announced_is_what_there_is_and_the_old_files_undo_it(project, integer_plan, silver_before):
+    before, failed, found = silver_before, quarantined(project), integer_plan
     changed = change(project, INTEGER)
-    found = plan(changed, ALL)
     (orders,) = found["history"]["sources"]
     done = apply(changed, found)
     assert (done.deployed, done.decided, done.messages, done.partitions) == (True, True, 16, found["partitions"])
@@ -75,33 +75,31 @@ def test_part_of_history_is_decided_again_and_what_was_superseded_wins_again(pro
     )
 
 
-def test_without_history_the_rules_are_for_what_follows(project):
-    before = held(project)
+def test_without_history_the_rules_are_for_what_follows(project, silver_before):
     changed = change(project, with_amount(type="number", maximum=3))
     found = plan(changed)
     done = apply(changed, found)
     assert (done.deployed, done.decided) == (True, False)
-    assert held(changed) == before
+    assert verify(changed).silver == silver_before
     publish(changed, {"id": "dear", "amount": 4}, {"id": "cheap", "amount": 2})
     assert rows(changed, "SELECT id FROM lake.silver.orders WHERE id IN ('dear', 'cheap')") == [{"id": "cheap"}]
     held(changed)
 
 
-def test_a_stale_plan_is_refused_and_says_what_changed(project):
-    changed = change(project, with_amount(type="number", maximum=3))
-    found = plan(changed, ALL)
-    publish(project, {"id": "late", "amount": 1})
-    with pytest.raises(InputError, match="the history of orders"):
-        apply(changed, found)
-    found = plan(changed, ALL)
+def test_a_stale_plan_is_refused_and_says_what_changed(project, integer_plan):
     with pytest.raises(InputError, match="the project's files"):
-        apply(change(project, with_amount(type="number", maximum=4)), found)
-    changed = change(project, with_amount(type="number", maximum=3))
+        apply(change(project, with_amount(type="number", maximum=4)), integer_plan)
+    changed = change(project, INTEGER)
     write_models(project, total="select 1 as one")
     with pytest.raises(InputError, match="the dbt files"):
-        check(changed, found)
+        check(changed, integer_plan)
     with pytest.raises(InputError, match="dbt files"):
-        apply(changed, found)
+        apply(changed, integer_plan)
+    write_models(project, total=TOTAL)
+    check(changed, integer_plan)
+    publish(project, {"id": "late", "amount": 1})
+    with pytest.raises(InputError, match="the history of orders"):
+        apply(changed, integer_plan)
 
 
 def test_a_type_that_silver_cannot_take_needs_all_of_history(project):
@@ -113,32 +111,38 @@ def test_a_type_that_silver_cannot_take_needs_all_of_history(project):
         plan(changed, Ask(history=True, since=since["t"]))
 
 
-@pytest.mark.parametrize("point", ["lake.decide.before", "lake.decide.after", "lake.commit.after"])
-def test_cut_off_at_any_step_it_is_all_or_nothing_and_goes_on(project, point):
+def test_cut_off_at_any_step_it_is_all_or_nothing_and_goes_on(project, integer_plan):
+    """Cut off three times, each time later than before: until the commit nothing is there, after it everything."""
     changed = change(project, INTEGER)
-    found = json.loads(json.dumps(plan(changed, ALL), default=str))
+    found = json.loads(json.dumps(integer_plan, default=str))
+    for point in ("lake.decide.before", "lake.decide.after", "lake.commit.after"):
+        with pytest.raises(CutOffError), cut_off_at(point):
+            apply(changed, found)
+        assert len(quarantined(changed)) == (8 if point == "lake.commit.after" else 1)
+    again = apply(changed, found)
+    assert (again.deployed, again.decided) == (False, False)
+    assert verify(changed, scan=True).holds
 
-    class CutOff(BaseException):
-        pass
 
+class CutOffError(BaseException):
+    """The process is gone: nothing may catch this."""
+
+
+@contextmanager
+def cut_off_at(point):
+    """Cut off at a point, once history is about to be decided again."""
     passed = []
 
     def cut(reached):
         passed.append(reached)
         if reached == point and any(each.startswith("lake.decide") for each in passed):
-            raise CutOff
+            raise CutOffError
 
     fault_points.watch(cut)
     try:
-        with pytest.raises(CutOff):
-            apply(changed, found)
+        yield
     finally:
         fault_points.watch(None)
-    done = point == "lake.commit.after"
-    assert len(quarantined(changed)) == (8 if done else 1)
-    assert apply(changed, found).decided is not done
-    assert len(quarantined(changed)) == 8
-    assert verify(changed, scan=True).holds
 
 
 def test_tables_that_were_extended_before_it_was_cut_off_are_no_other_input(project):
@@ -160,13 +164,12 @@ def test_tables_that_were_extended_before_it_was_cut_off_are_no_other_input(proj
     held(changed)
 
 
-def test_while_another_writes_it_says_so(project):
+def test_while_another_writes_it_says_so(project, integer_plan):
     changed = change(project, INTEGER)
-    found = plan(changed, ALL)
     lake = DuckLake(project.state / "lake")
     try:
         with pytest.raises(BusyError):
-            apply(changed, found)
+            apply(changed, integer_plan)
     finally:
         lake.close()
 
@@ -179,12 +182,12 @@ def test_while_up_runs_it_says_what_to_type(project):
     assert "Ctrl-C" in problem.value.fix
 
 
-def test_what_people_did_in_quarantine_stays(project):
+def test_what_people_did_in_quarantine_stays(project, integer_plan):
     from living import changed_behind_its_back
 
     changed_behind_its_back(project, "UPDATE lake.ops.quarantine SET status = 'discarded'")
     changed = change(project, INTEGER)
-    apply(changed, plan(changed, ALL))
+    apply(changed, integer_plan)
     found = rows(changed, "SELECT status, count(*) AS n FROM lake.ops.quarantine GROUP BY ALL ORDER BY ALL")
     assert found == [{"status": "discarded", "n": 1}, {"status": "open", "n": 7}]
 
