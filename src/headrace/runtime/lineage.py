@@ -15,7 +15,7 @@ from headrace.runtime.inputs import inputs
 from headrace.warehouse.rendering import SNAPSHOT_COLUMNS, models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
     import pyarrow as pa
@@ -28,17 +28,26 @@ if TYPE_CHECKING:
 
 CACHE = "lineage.json"
 VERSION = "1"  # of what `lineage_of` says: another one makes what was kept worthless
+MOST_KEPT = 20_000
 _OPS = {"bronze.messages", "ops.batches", "ops.ledger", "ops.positions", "ops.quarantine"}
 
 
-def lineage(project: Project, found: Sequence[Model] | None = None, cache: Cache | None = None) -> Graph:
+def lineage(
+    project: Project,
+    found: Sequence[Model] | None = None,
+    cache: Cache | None = None,
+    below: Collection[str] | None = None,
+) -> Graph:
     """Return the graph of a project; `found` are its models, where they are at hand. Raises `BuildError`.
+
+    With `below`, of models only those are in the graph that these tables go into, themselves, and what they read: to
+    say what follows of a few tables, the rest need not be read.
 
     What was read is kept, unless a cache is given: then it is its owner's to `keep`.
     """
     tables = [table for source in project.sources.values() for table in _of_source(project, source)]
     mine = Cache(project.state / CACHE) if cache is None else cache
-    tables += of_models(models(inputs(project)) if found is None else found, tables, mine)
+    tables += of_models(models(inputs(project)) if found is None else found, tables, mine, below)
     if cache is None:
         mine.keep()
     return Graph(tables)
@@ -75,41 +84,83 @@ class Cache:
             problem,
         )
 
-    def keep(self) -> None:
-        """Keep what was used, where anything is new; what was not used goes when it is more than that."""
+    def keep(self, *, partly: bool = False) -> None:
+        """Keep what was used, where anything is new; what was not used goes when it is more than that.
+
+        Where a graph was read `partly`, that says little of what is still used: then it goes when there is very much.
+        """
         if self._file is None or not self._file.parent.is_dir() or self._used.keys() <= self._kept:
             return
         old = {name: each for name, each in self._known.items() if name in self._kept and name not in self._used}
-        selects = self._used | (old if len(old) <= len(self._used) else {})
+        selects = self._used | (old if len(old) <= (MOST_KEPT if partly else len(self._used)) else {})
         written = self._file.with_suffix(".new")
         written.write_text(json.dumps({"version": VERSION, "selects": selects}), encoding="utf-8")
         written.replace(self._file)
 
 
-def of_models(found: Sequence[Model], tables: Iterable[Table], cache: Cache) -> list[Table]:
-    """Return the tables of models, over the tables that they may read; a circle of models is read as far as it goes."""
+def of_models(
+    found: Sequence[Model], tables: Sequence[Table], cache: Cache, below: Collection[str] | None = None
+) -> list[Table]:
+    """Return the tables of models, over the tables that they may read; a circle of models is read as far as it goes.
+
+    With `below`, only models that these tables go into, themselves, and what they read.
+    """
     known: dict[str, list[str] | None] = {each.name: list(each.columns) for each in tables if each.kind == "silver"}
     made: dict[str, Table] = {}
     by_table = {model.table: model for model in found}
+    names = known.keys() | by_table.keys() | _OPS
+    reads = {model.table: _reads(model, names) for model in found}
+    if below is not None:
+        wanted = _around(below, {each.name: _made_of(each) for each in tables} | reads)
+        by_table = {name: model for name, model in by_table.items() if name in wanted}
     for model in _ordered(by_table):
-        table = _of_model(model, known, by_table, cache)
+        table = _of_model(model, reads[model.table], known, cache)
         known[model.table] = None if table.problem else list(table.columns)
         made[model.table] = table
     return list(made.values())
 
 
-def _of_model(
-    model: Model, known: Mapping[str, list[str] | None], by_table: Mapping[str, Model], cache: Cache
-) -> Table:
+def _reads(model: Model, names: Set[str]) -> frozenset[str]:
+    """Return the tables that a model reads: those that it refers to, and those whose names are written out."""
+    if model.kind == "seed" or model.problem:
+        return model.parents
+    written = re.findall(r'\b(\w++)"?+(?=\."?(\w+))', model.sql)  # each two of a.b.c: a database may stand before
+    named = {f"{schema}.{table}".lower() for schema, table in written}
+    return frozenset(named & names) | model.parents
+
+
+def _made_of(table: Table) -> frozenset[str]:
+    """Return the tables that a table is made of: of silver its events, and what is looked up for them."""
+    refs = {ref.table for refs in table.columns.values() for ref in refs} | {ref.table for ref in table.rows}
+    return frozenset(refs) | table.parents
+
+
+def _around(first: Collection[str], reads: Mapping[str, frozenset[str]]) -> set[str]:
+    """Return these tables, all that read them, through others too, and all that those read."""
+    readers: dict[str, list[str]] = {}
+    for name, read in reads.items():
+        for each in read:
+            readers.setdefault(each, []).append(name)
+    found = _reached(first, readers)
+    return _reached(found, reads)
+
+
+def _reached(first: Iterable[str], ways: Mapping[str, Iterable[str]]) -> set[str]:
+    found = set(first)
+    todo = list(found)
+    while todo:
+        new = set(ways.get(todo.pop(), ())) - found
+        found |= new
+        todo += new
+    return found
+
+
+def _of_model(model: Model, reads: frozenset[str], known: Mapping[str, list[str] | None], cache: Cache) -> Table:
     if model.kind == "seed":
         columns = {each.lower(): frozenset[Ref]() for each in model.columns}
         return Table(model.table, "seed", columns, file=model.file)
     if model.problem:
         return Table(model.table, model.kind, {}, parents=model.parents, file=model.file, problem=model.problem)
-    # A name that is written out is found, too: `silver.orders` instead of a ref.
-    written = re.findall(r'"?(\w+)"?\."?(\w+)"?', model.sql)
-    named = {f"{schema}.{table}".lower() for schema, table in written}
-    reads = {each for each in named if each in known or each in by_table or each in _OPS} | set(model.parents)
     selected = cache.lineage_of(model.sql, {each: known.get(each) for each in sorted(reads)})
     columns = dict(selected.columns)
     if model.kind == "snapshot" and not selected.problem:
@@ -119,7 +170,7 @@ def _of_model(
         kind=model.kind,
         columns=columns,
         rows=selected.rows,
-        parents=frozenset(reads),
+        parents=reads,
         file=model.file,
         lines=written_lines(model.text, columns),
         problem=selected.problem,

@@ -8,14 +8,15 @@ refers to is known all the same.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from headrace.warehouse import gold
-from headrace.warehouse.dbt_project import FOLDERS, GENERATED_FOLDER, own_paths, own_settings
-from headrace.warehouse.staging import generated_files
+from headrace.warehouse.dbt_project import FOLDERS, own_paths, own_settings
+from headrace.warehouse.staging import generated_models
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,6 +28,10 @@ _REFERS = re.compile(r"""\bref\(\s*(?:['"]\w+['"]\s*,\s*)?['"](\w+)['"]""")
 _SOURCES = re.compile(r"""\bsource\(\s*['"](\w+)['"]\s*,\s*['"](\w+)['"]""")
 _SNAPSHOT = re.compile(r"{%-?\s*snapshot\s+(\w+)\s*-?%}(.*?){%-?\s*endsnapshot\s*-?%}", re.DOTALL)
 _MACRO = re.compile(r"{%-?\s*macro\s+(\w+)")
+# What most models have of Jinja: {{ ref('a') }}, {{ source('a', 'b') }}, {{ config(key=constant) }}.
+_PLAIN = re.compile(
+    r"""{{\s*(?:(ref|source)\(\s*['"](\w+)['"]\s*(?:,\s*['"](\w+)['"]\s*)?\)|config\(([^{}]*)\))\s*}}"""
+)
 SNAPSHOT_COLUMNS = ("dbt_scd_id", "dbt_updated_at", "dbt_valid_from", "dbt_valid_to")
 LONGEST_HEADER = 1 << 20
 
@@ -91,24 +96,28 @@ def _seed(path: Path) -> bytes:
     return header.rstrip(b"\r\n") + b"\n# sha256 " + digest.hexdigest().encode() + b"\n"
 
 
-def models(inputs: Inputs, files: Mapping[str, bytes] | None = None) -> list[Model]:
-    """Return every model, seed and snapshot, generated ones included; `files` are the dbt files, where not today's."""
+def models(
+    inputs: Inputs, files: Mapping[str, bytes] | None = None, known: dict[tuple[str, ...], Model] | None = None
+) -> list[Model]:
+    """Return every model, seed and snapshot, generated ones included; `files` are the dbt files, where not today's.
+
+    `known` is filled with what was rendered. Given again for other files, what is the same there is the same `Model`.
+    """
     files = dbt_files(inputs) if files is None else files
     own = _settings_of(files)
     taken = {name.rpartition("/")[2].rpartition(".")[0] for name in files if not name.endswith((".yml", ".yaml"))}
-    rendering = Rendering(own.get("vars"), _macros(files, own.get("macro-paths", FOLDERS["macro-paths"])))
+    rendering = Rendering(own.get("vars"), _macros(files, own.get("macro-paths", FOLDERS["macro-paths"])), known)
     found: dict[str, Model] = {}
     for name, content in files.items():
         for model in _of_file(rendering, name, content.decode(errors="replace"), own):
             found.setdefault(model.name, model)
-    generated, _ = generated_files(inputs.tables, taken, ())
+    generated, _ = generated_models(inputs.tables, taken)
     sources = {f"stg_{table.name}": table.file for table in inputs.tables}
     sources |= {gold.model_name(table.name): table.file for table in inputs.tables}
     for name, text in generated.items():
-        if name.startswith(f"{GENERATED_FOLDER}/") and name.endswith(".sql"):
-            stem = name.rpartition("/")[2].removesuffix(".sql")
-            if stem not in found:
-                found[stem] = rendering.model(stem, "model", sources.get(stem, name), text)
+        stem = name.rpartition("/")[2].removesuffix(".sql")
+        if stem not in found:
+            found[stem] = rendering.model(stem, "model", sources.get(stem, name), text)
     return [found[name] for name in sorted(found)]
 
 
@@ -150,6 +159,17 @@ def _macros(files: Mapping[str, bytes], folders: list[str]) -> list[str]:
     ]
 
 
+def _constants(arguments: str) -> dict[str, Any] | None:
+    """Return the keywords of a call where all are constants that Python and Jinja write alike; else None."""
+    try:
+        call = ast.parse(f"f({arguments})", mode="eval").body
+        if not isinstance(call, ast.Call) or call.args or any(each.arg is None for each in call.keywords):
+            return None
+        return {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+    except (SyntaxError, ValueError, TypeError, MemoryError, RecursionError):
+        return None
+
+
 class _NeedsMoreError(Exception):
     """The model asks for what only dbt can give."""
 
@@ -157,7 +177,12 @@ class _NeedsMoreError(Exception):
 class Rendering:
     """Renders models of one project, in a sandbox: what a model's Jinja may do is say SQL."""
 
-    def __init__(self, variables: Mapping[str, Any] | None, macros: list[str]) -> None:
+    def __init__(
+        self,
+        variables: Mapping[str, Any] | None,
+        macros: list[str],
+        known: dict[tuple[str, ...], Model] | None = None,
+    ) -> None:
         import jinja2
         import jinja2.ext
         from jinja2.sandbox import SandboxedEnvironment
@@ -170,6 +195,8 @@ class Rendering:
 
         self._environment = SandboxedEnvironment(extensions=[jinja2.ext.do], undefined=Unknown, autoescape=False)
         self._variables = dict(variables or {})
+        self._known = {} if known is None else known
+        self._rules = hashlib.sha256("\0".join((repr(self._variables), *macros)).encode()).hexdigest()
         self._said: dict[str, Any] = {}
         self._parents: set[str] = set()
         self._environment.globals.update(self._globals())
@@ -178,13 +205,20 @@ class Rendering:
 
     def model(self, name: str, kind: str, file: str, text: str) -> Model:
         """Return a model from what its file holds."""
+        key = (self._rules, name, kind, file, text)
+        made = self._known.get(key)
+        if made is None:
+            made = self._known[key] = self._model(name, kind, file, text)
+        return made
+
+    def _model(self, name: str, kind: str, file: str, text: str) -> Model:
         import jinja2
 
         self._said, self._parents = {}, set()
         problem, sql = "", text
         try:
             if "{{" in text or "{%" in text or "{#" in text:
-                sql = self._environment.from_string(text).render(this=f'"gold"."{name}"')
+                sql = self._plainly(text) or self._environment.from_string(text).render(this=f'"gold"."{name}"')
         except _NeedsMoreError as more:
             problem = str(more)
         except (jinja2.TemplateError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as wrong:
@@ -197,6 +231,28 @@ class Rendering:
         return Model(
             name, kind, file, text, sql.strip().rstrip(";"), frozenset(self._parents), materialized, (), problem
         )
+
+    def _plainly(self, text: str) -> str:
+        """Return the SQL of a model that has of Jinja only plain calls; nothing where Jinja has to render it.
+
+        Compiling a template takes some milliseconds, and there are thousands of models.
+        """
+        if "{%" in text or "{#" in text or "\r" in text or "{{" in _PLAIN.sub("", text):
+            return ""
+        configs = [_constants(found[4]) for found in _PLAIN.finditer(text) if found[1] is None]
+        if any(each is None for each in configs):
+            return ""
+
+        def rendered(found: re.Match[str]) -> str:
+            verb, *names = found[1], *(each for each in (found[2], found[3]) if each is not None)
+            if verb is None:
+                return ""
+            return str(self._environment.globals[verb](*names))
+
+        sql = _PLAIN.sub(rendered, text)
+        for each in configs:
+            self._said |= each or {}
+        return sql
 
     def _take_macros(self, text: str) -> None:
         """Make the macros of a file known by their names; a file that is not Jinja alone has none."""

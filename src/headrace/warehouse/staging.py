@@ -69,28 +69,47 @@ def generated_files(
     `taken` are the names of the user's own models, seeds and snapshots, which win over generated ones; `declared` the
     (source, table) pairs that the user's own YAML declares.
     """
-    files = {"headrace_macros/headrace.sql": MACROS, "headrace_macros/tests.sql": TEST_MACROS}
-    warnings: list[str] = []
+    found, warnings = generated_models(tables, taken)
     models: list[dict[str, Any]] = []
-    names = {table.name for table in tables}
-    generated = {f"stg_{name}" for name in names} | {gold.model_name(table.name) for table in tables if table.gold}
     for table in tables:
-        if (name := f"stg_{table.name}") not in taken:
-            files[f"headrace_models/staging/{name}.sql"] = _staging_sql(table)
+        if _staging_path(table) in found:
             models.append(_documented(table))
+        if table.gold and _gold_path(table) in found:
+            description = plain(f"silver_to_gold of the source {table.source_id}.")
+            models.append({"name": gold.model_name(table.name), "description": description})
+    sources = [_silver_source(tables, declared), *_other_sources(declared)]
+    document = {"version": 2, "sources": [source for source in sources if source["tables"]], "models": models}
+    files = {"headrace_macros/headrace.sql": MACROS, "headrace_macros/tests.sql": TEST_MACROS, **found}
+    files["headrace_models/headrace.yml"] = json.dumps(document, indent=1, ensure_ascii=False)
+    return files, warnings
+
+
+def generated_models(tables: Sequence[SilverTable], taken: Collection[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the generated models alone, by path: their SQL, and a warning for each that cannot be made."""
+    files: dict[str, str] = {}
+    warnings: list[str] = []
+    names = {table.name for table in tables}
+    models = {f"stg_{name}" for name in names} | {gold.model_name(table.name) for table in tables if table.gold}
+    models |= set(taken)
+    for table in tables:
+        if f"stg_{table.name}" not in taken:
+            files[_staging_path(table)] = _staging_sql(table)
         name = gold.model_name(table.name)
         if not table.gold or name in taken:
             continue
         try:
-            files[f"headrace_models/gold/{name}.sql"] = _gold_sql(table, names, {*taken, *generated})
+            files[_gold_path(table)] = _gold_sql(table, names, models)
         except LookupError as missing:
             warnings.append(f"{name} is not built: silver_to_gold of {table.source_id} joins {missing.args[0]}")
-            continue
-        models.append({"name": name, "description": plain(f"silver_to_gold of the source {table.source_id}.")})
-    sources = [_silver_source(tables, declared), *_other_sources(declared)]
-    document = {"version": 2, "sources": [source for source in sources if source["tables"]], "models": models}
-    files["headrace_models/headrace.yml"] = json.dumps(document, indent=1, ensure_ascii=False)
     return files, warnings
+
+
+def _staging_path(table: SilverTable) -> str:
+    return f"headrace_models/staging/stg_{table.name}.sql"
+
+
+def _gold_path(table: SilverTable) -> str:
+    return f"headrace_models/gold/{gold.model_name(table.name)}.sql"
 
 
 def plain(text: str) -> str:

@@ -6,7 +6,7 @@ import pytest
 
 from headrace.config.project import load_project
 from headrace.errors import InputError
-from headrace.runtime.lineage import lineage
+from headrace.runtime.lineage import Cache, lineage
 from headrace.runtime.views.lineage import told
 from living import project_of
 
@@ -83,3 +83,26 @@ def test_what_was_read_once_is_kept(project):
     assert (project.state / "lineage.json").read_text() == kept
     (project.state / "lineage.json").write_text(kept[: len(kept) // 2])
     assert lineage(project).tables == first.tables, "one that was cut off is made again"
+
+
+def test_of_a_few_tables_only_what_they_go_into_and_what_that_reads_is_there(project):
+    (project.root / "models/apart.sql").write_text("select 1 as one")
+    (project.root / "models/beside.sql").write_text("select day from {{ ref('apart') }}, gold.report")
+    whole, part = lineage(project), lineage(project, below={"gold.report"})
+    gold = {name for name in part.tables if name.startswith("gold.")}
+    assert gold == {"gold.report", "gold.model", "gold.beside", "gold.apart", "gold.daily", "gold.stg_orders",
+                    "gold.regions"}  # fmt: skip
+    assert {name: whole.tables[name] for name in part.tables} == part.tables
+    assert lineage(project, below={"silver.orders"}).dependents("silver.orders") == whole.dependents("silver.orders")
+    assert lineage(project, below=set()).tables.keys() == {"orders", "silver.orders"}
+
+
+def test_a_part_that_was_read_drops_nothing_that_was_kept(project):
+    project.state.mkdir(parents=True)
+    lineage(project)
+    kept = json.loads((project.state / "lineage.json").read_text())["selects"].keys()
+    (project.root / "models/report.sql").write_text("select revenue from {{ ref('daily') }}")
+    cache = Cache(project.state / "lineage.json")
+    lineage(project, cache=cache, below={"gold.report"})
+    cache.keep(partly=True)
+    assert json.loads((project.state / "lineage.json").read_text())["selects"].keys() > kept

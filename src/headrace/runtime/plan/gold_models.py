@@ -65,22 +65,25 @@ def model_changes(
     `tables` are the silver tables whose columns change; `values` are columns of silver that hold other values, and
     `rows` the silver tables that hold other rows.
     """
-    after = {model.table: model for model in models(inputs(now))}
+    rendered: dict[tuple[str, ...], Model] = {}
+    after = {model.table: model for model in models(inputs(now), known=rendered)}
     before = after
     if was.models is not None and was.project is not None:
-        before = {model.table: model for model in models(inputs(was.project), was.models)}
-    cache = Cache(now.state / CACHE)
-    graph = lineage(now, list(after.values()), cache)
-    old = graph if was.project is None else lineage(was.project, list(before.values()), cache)
-    cache.keep()
+        before = {model.table: model for model in models(inputs(was.project), was.models, rendered)}
+    edited = {name for name in before.keys() | after.keys() if _digest(before.get(name)) != _digest(after.get(name))}
     altered = {Ref(each["table"], column["column"].lower()) for each in tables for column in each["columns"]} | set(
         values
     )
+    rows = set(rows)
+    below = {ref.table for ref in altered} | rows | edited
+    cache = Cache(now.state / CACHE)
+    graph = lineage(now, list(after.values()), cache, below)
+    old = graph if was.project is None else lineage(was.project, list(before.values()), cache, below)
+    cache.keep(partly=True)
     ways = {**old.reached(altered), **graph.reached(altered)}
     reached: dict[str, list[Ref]] = {}
     for ref in sorted(ways):
         reached.setdefault(ref.table, []).append(ref)
-    edited = {name for name in before.keys() | after.keys() if _digest(before.get(name)) != _digest(after.get(name))}
     told = edited | {name for name in reached if name in after or name in before}
     shifted = {name for each in rows for name in graph.dependents(each) if name in after}
     told |= shifted
