@@ -20,10 +20,11 @@ def lived_in(tmp_path_factory):
     project = project_of(root, "orders", "visits")
     write_models(project, daily=MART, total=TOTAL)
     halves = [{"id": f"o{n}", "version": 1, "amount": n / 2} for n in range(12)]
-    publish(project, *halves[:8], {"no": "id"}, limit=4)
-    publish(project, {"id": "v1", "amount": 0.5}, source="visits")
+    publish(project, *halves[:8], {"no": "id"}, limit=5)
+    visits = [{"id": f"v{n}", "version": version, "amount": 0.5} for n in (1, 2) for version in (1, 2)]
+    publish(project, *visits, source="visits")
     publish(
-        project, *halves[8:], halves[3], {"id": "o1", "version": 2, "amount": 7}, {"id": "o2", "version": 0}, limit=3
+        project, *halves[8:], halves[3], {"id": "o1", "version": 2, "amount": 7}, {"id": "o2", "version": 0}, limit=4
     )
     return root
 

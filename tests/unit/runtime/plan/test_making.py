@@ -82,19 +82,16 @@ def test_history_is_counted_message_by_message(integer_plan):
     }
 
 
-def test_rules_that_change_no_message_leave_history_as_it_is(project):
-    found = plan(change(project, with_amount(type="number", maximum=1000)), Ask(history=True))
-    (orders,) = found["history"]["sources"]
-    assert (orders["now_fail"]["messages"], orders["datasets"][0]["unchanged"]) == (0, 12)
-    assert orders["datasets"][0]["partitions"] == []
-    assert orders["datasets"][0]["rewritten"], "their version is another"
-
-
-def test_another_key_is_another_history(project):
+def test_each_source_is_replayed_under_its_own_rules(project):
+    change(project, with_amount(type="number", maximum=1000))
     keyed = "  bronze_to_silver:\n  - deduplication: {key: [id, version]}\n"
-    (orders,) = plan(change(project, more=keyed), Ask(history=True))["history"]["sources"]
-    (silver,) = orders["datasets"]
-    assert (silver["entered"], silver["left"]) == (2, 0), "versions of one order are orders of their own"
+    found = plan(change(project, more=keyed, source="visits"), Ask(history=True))
+    sources = {each["source"]: each for each in found["history"]["sources"]}
+    (orders,), (visits,) = (sources[name]["datasets"] for name in ("orders", "visits"))
+    assert (sources["orders"]["now_fail"]["messages"], orders["unchanged"]) == (0, 12), "rules that change no message"
+    assert orders["partitions"] == []
+    assert orders["rewritten"], "their version is another"
+    assert (visits["entered"], visits["left"]) == (2, 0), "versions of one visit are visits of their own"
 
 
 def test_a_window_begins_with_a_batch(project):
