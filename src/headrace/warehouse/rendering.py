@@ -247,7 +247,8 @@ class Rendering:
             verb, *names = found[1], *(each for each in (found[2], found[3]) if each is not None)
             if verb is None:
                 return ""
-            return str(self._environment.globals[verb](*names))
+            call: Any = self._environment.globals[verb]
+            return str(call(*names))
 
         sql = _PLAIN.sub(rendered, text)
         for each in configs:
