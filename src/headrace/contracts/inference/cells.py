@@ -6,6 +6,7 @@ Nothing is a number, a boolean or a date unless every cell that says anything is
 
 from __future__ import annotations
 
+import copy
 import re
 from collections import Counter
 from decimal import Decimal
@@ -32,6 +33,12 @@ class Dialect(NamedTuple):
     null_values: tuple[str, ...] = ()
     true_values: tuple[str, ...] = ()
     false_values: tuple[str, ...] = ()
+    trim: bool = False
+
+    def __or__(self, other: Dialect) -> Dialect:  # type: ignore[override] - nobody repeats or adds up dialects
+        """Return what reads the cells of both."""
+        words = ({*a, *b} for a, b in zip(self[:3], other[:3], strict=True))
+        return Dialect(*(tuple(sorted(each)) for each in words), self.trim or other.trim)
 
 
 class Cells:
@@ -136,30 +143,45 @@ class Table:
     def __init__(self, names: Sequence[str]) -> None:
         self.rows = 0
         self._columns = {name: Cells(name) for name in names}
+        self._trimmed: dict[str, Cells] = {}
+        """The columns with a cell that has blanks around it, as they are without these."""
 
     def observe(self, rows: Sequence[Sequence[str]]) -> None:
         """Take in records, each with a cell for every name."""
         if not rows:
             return
         self.rows += len(rows)
-        for cells, column in zip(self._columns.values(), zip(*rows, strict=True), strict=True):
-            cells.observe(column)
+        for (name, column), cells in zip(self._columns.items(), zip(*rows, strict=True), strict=True):
+            if name in self._trimmed or any(map(_has_blanks, set(cells))):
+                if name not in self._trimmed:
+                    self._trimmed[name] = copy.deepcopy(column)
+                self._trimmed[name].observe([cell.strip() for cell in cells])
+            column.observe(cells)
 
-    def finish(self) -> tuple[Top, Dialect]:
+    @property
+    def trim(self) -> bool:
+        """Whether there is a column whose cells are of a type only without the blanks around them."""
+        return any(cells.is_typed() and not self._columns[name].is_typed() for name, cells in self._trimmed.items())
+
+    def finish(self, *, trim: bool) -> tuple[Top, Dialect]:
         """Return what the rows have in common, as if they had been objects; and how a source has to read them."""
-        nulls = {word for cells in self._columns.values() if cells.is_typed() for word in cells.null_words}
-        pairs = {pair for cells in self._columns.values() if (pair := cells.pair()) is not None}
+        columns = self._columns | self._trimmed if trim else self._columns
+        nulls = {word for cells in columns.values() if cells.is_typed() for word in cells.null_words}
+        pairs = {pair for cells in columns.values() if (pair := cells.pair()) is not None}
         usual = pairs <= {_PAIRS[0]}
         dialect = Dialect(
             tuple(sorted(nulls)),
             () if usual else tuple(pair[0] for pair in _PAIRS if pair in pairs),
             () if usual else tuple(pair[1] for pair in _PAIRS if pair in pairs),
+            trim,
         )
         top = Top()
         top.seen = top.kinds["object"] = self.rows
-        members: Mapping[str, Profile] = {
-            name: cells.profile(frozenset(nulls)) for name, cells in self._columns.items()
-        }
+        members: Mapping[str, Profile] = {name: cells.profile(frozenset(nulls)) for name, cells in columns.items()}
         top.members = dict(members)
         top.places = {name: [place * each.seen, each.seen] for place, (name, each) in enumerate(members.items())}
         return top, dialect
+
+
+def _has_blanks(cell: str) -> bool:
+    return cell != cell.strip()

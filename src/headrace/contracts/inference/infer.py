@@ -26,6 +26,7 @@ FIELDS = 250
 _TAKEN = {name.lower() for name in (*words.ENVELOPE, words.EXTRA, words.EVENT_DATE, words.ROW, words.KEY_HASH)}
 _EPOCHS = tuple((10**power * 631_152_000, 10**power * 4_102_444_800) for power in (0, 3, 6, 9))
 """Bounds of numbers that count from 1970, in seconds and finer, from 1990 to 2100."""
+_TRIMMED = "cells have blanks around them, and are numbers or times only without these: csv.trim cuts them"
 
 
 @dataclass(frozen=True)
@@ -118,14 +119,15 @@ class Inference:
             times,
             dialect,
             left_out,
-            tuple(_notes(top, properties, source)),
+            (*([_TRIMMED] if dialect.trim else []), *_notes(top, properties, source)),
         )
 
     def _whole(self) -> tuple[Top, Dialect]:
         top, dialect = self._top, Dialect()
+        trim = any(table.trim for table in self._tables.values())
         for table in self._tables.values():
-            more, said = table.finish()
-            dialect = Dialect(*(tuple(sorted({*a, *b})) for a, b in zip(dialect, said, strict=True)))
+            more, said = table.finish(trim=trim)
+            dialect |= said
             if not top.seen:
                 top = more
             else:

@@ -42,9 +42,16 @@ def source_text(
         "  pattern: event_streaming",
         f"  message_format: {message_format}",
     ]
-    said = {name: values for name, values in (dialect._asdict() if dialect else {}).items() if values}
-    if said:
+    trim = dialect is not None and dialect.trim
+    words = ("null_values", "true_values", "false_values")
+    said = {name: values for name in words if dialect and (values := getattr(dialect, name))}
+    if said or trim:
         lines.append("  csv:")
+        if trim:
+            lines += [
+                "    # Blanks around cells are cut: without that, numbers and times would be texts.",
+                "    trim: true",
+            ]
         if "null_values" in said:
             lines.append("    # Cells that mean that there is no value, in every column.")
         lines += [f"    {name}: [{', '.join(map(_quoted, values))}]" for name, values in said.items()]

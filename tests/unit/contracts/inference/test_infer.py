@@ -224,6 +224,24 @@ values = st.recursive(
     scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abcA1"), inner, max_size=3),
     max_leaves=6,
 )  # fmt: skip
+
+
+def test_cells_are_trimmed_where_that_gives_them_a_type():
+    found = csv(
+        ["id", "paid", "at", "name"], ["1", "2.50", T, "a"], ["2", " 3.25", f" {T}", " b "], ["3", " ", f"{T} ", ""]
+    )
+    assert found.dialect.trim
+    assert "csv.trim" in found.notes[0]
+    types = {name: part.get("format", part["type"]) for name, part in found.schema["properties"].items()}
+    assert types == {"id": "integer", "paid": "decimal", "at": "date-time", "name": "string"}
+    assert found.event_time.field == "at"
+    assert not csv(["id", "name"], ["1", " a"], ["2", "b "]).dialect.trim
+    two = Inference()
+    two.records(["id"], [["1"], [" 2"]])
+    two.records(["name", "id"], [[" a ", " 3"]])
+    assert {each.path: each.examples for each in two.finish("orders").fields} == {"name": ("a",), "id": (1, 2, 3)}
+
+
 documents = st.lists(
     st.dictionaries(st.sampled_from(["a", "b", "A", "_seq", "amount", "", "select"]), values, min_size=1, max_size=4),
     min_size=1,

@@ -83,6 +83,17 @@ def test_a_sample_of_each_format_makes_a_source_that_takes_all_of_it(root, tmp_p
         assert "@x.example" not in json.dumps(dict(found.files))
 
 
+def test_cells_with_blanks_around_them(root, tmp_path):
+    records = [", ".join(str(row.get(name, "")) for name in ROWS[1]) for row in ROWS]
+    (tmp_path / "a.csv").write_text("\n".join([", ".join(ROWS[1]), *records]) + "\n")
+    found = add(root, tmp_path / "a.csv")
+    assert found.proof.kept == 30
+    assert found.inferred.schema["properties"]["amount"]["format"] == "decimal"
+    assert found.inferred.event_time.field == "ordered_at"
+    assert "\n    trim: true\n" in found.files["connectors/orders.yaml"]
+    assert kept(root, found) == 3
+
+
 def test_an_avro_sample(root, tmp_path):
     fastavro = pytest.importorskip("fastavro")
     names = ["order_id", "ordered_at", "email"]
