@@ -35,10 +35,14 @@ class Dialect(NamedTuple):
     false_values: tuple[str, ...] = ()
     trim: bool = False
 
-    def __or__(self, other: Dialect) -> Dialect:  # type: ignore[override] - nobody repeats or adds up dialects
+    def joined(self, other: Dialect) -> Dialect:
         """Return what reads the cells of both."""
-        words = ({*a, *b} for a, b in zip(self[:3], other[:3], strict=True))
-        return Dialect(*(tuple(sorted(each)) for each in words), self.trim or other.trim)
+        return Dialect(
+            tuple(sorted({*self.null_values, *other.null_values})),
+            tuple(sorted({*self.true_values, *other.true_values})),
+            tuple(sorted({*self.false_values, *other.false_values})),
+            self.trim or other.trim,
+        )
 
 
 class Cells:

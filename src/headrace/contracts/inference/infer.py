@@ -127,7 +127,7 @@ class Inference:
         trim = any(table.trim for table in self._tables.values())
         for table in self._tables.values():
             more, said = table.finish(trim=trim)
-            dialect |= said
+            dialect = dialect.joined(said)
             if not top.seen:
                 top = more
             else:
