@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from headrace.config.faults import Fault
 from headrace.config.files import PROJECT_FILE
-from headrace.config.project import CONNECTORS, assemble
+from headrace.config.kept_versions import unkept
+from headrace.config.project import CONNECTORS, assemble, is_source_file
 from headrace.config.revisions import Restored
 from headrace.config.schemas import line_of
 from headrace.contracts.compatibility import OPEN, Change, ContentModel, Verdict, compare
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class DatasetChanges:
     """What changed in one dataset; `breaking` is what its source's `mode` does not allow.
+
+    A numbered version that is gone, or says something else, is an item of its own, and breaks under every mode.
 
     `file` is where its schema stands, relative to the project. `old` and `new` are the names of the two versions, None
     where there is none. `bumped` says that the new one is a version of its own.
@@ -57,11 +61,8 @@ def changes_since(
     reads = {_id(read): read for read in assembled.reads if only is None or _id(read) == only}
     same_around = not any(revision.differs(file, content) for file, content in _around(root, assembled).items())
     changed = {name: read for name, read in reads.items() if not same_around or _differs(read, root, revision)}
-    there = {file for file in revision.blobs if file.startswith(f"{CONNECTORS}/") and file.count("/") == 1}
-    old_ids = {file.removeprefix(f"{CONNECTORS}/").rpartition(".")[0]: file for file in there}
-    gone = [
-        name for name in old_ids if name not in {_id(read) for read in assembled.reads} and not name.startswith("_")
-    ]
+    there = {PurePosixPath(file).stem for file in revision.blobs if is_source_file(file)}
+    gone = there - {_id(read) for read in assembled.reads}
     wanted = {*changed, *(name for name in gone if only in {None, name})}
     if not wanted:
         return []
@@ -102,8 +103,8 @@ def faults_of(root: Path, changes: Sequence[DatasetChanges], against: str) -> li
     for each in changes:
         for change in () if each.bumped else each.breaking:
             line = line_of(root, each.file, change.pointer) if each.file.endswith(".json") else 1
-            gone = each.new is None
-            fix = change.fix if gone else f"{change.fix}; or keep the old schema as a version: {_version_fix(each)}"
+            whole = each.new is None or change.rule == "version-changed"
+            fix = change.fix if whole else f"{change.fix}; or keep the old schema as a version: {_version_fix(each)}"
             kind = "breaks" if Verdict.BREAKING in {change.backward, change.forward} else "may break"
             message = f"{change.rule} {kind} {each.dataset} against {against} ({each.mode}): {change.why}"
             found.append(
@@ -130,8 +131,10 @@ def _around(root: Path, assembled: Assembled) -> dict[str, bytes]:
 
 def _differs(read: Read, root: Path, revision: Revision) -> bool:
     files = {read.origin.document.file, *read.schema_files}
-    folder = tuple(f"{file.removesuffix('.json')}/" for file in read.schema_files)
-    there = {file for file in revision.blobs if folder and file.startswith(folder)}
+    # A version lies in the folder of its schema's name, and the newest may lie there too.
+    folders = {f"{file.removesuffix('.json')}" for file in read.schema_files}
+    folders |= {str(PurePosixPath(file).parent) for file in read.schema_files if number_of(PurePosixPath(file).stem)}
+    there = {file for file in revision.blobs if str(PurePosixPath(file).parent) in folders}
     return any(
         not (root / file).is_file() or revision.differs(file, (root / file).read_bytes()) for file in files | there
     )
@@ -151,6 +154,8 @@ def _source(old: Read | None, new: Read | None, model: ContentModel) -> Iterator
     after = {dataset.name: dataset for dataset in new.source.datasets} if new and new.source else {}
     if new is not None and new.source is None:
         return  # it does not load: that is a fault of its own
+    if new is None and old is None:
+        return  # it was a file that could not be read, and is gone
     mode = str((new or old).source.settings.evolution) if (new or old) and (new or old).source else "none"  # type: ignore[union-attr]
     source = _id(new or old)  # type: ignore[arg-type]
     where = (new or old).origin.document.file  # type: ignore[union-attr]
@@ -164,6 +169,13 @@ def _source(old: Read | None, new: Read | None, model: ContentModel) -> Iterator
             found = _both(source, before[name], after[name], where, mode, model)
             if found.changes:
                 yield found
+            for was, now, change in unkept(before[name], after[name]):
+                if now is after[name].versions[-1] and found.breaking and not found.bumped:
+                    continue  # told already, and better
+                file = now.file if now is not None else ""
+                yield DatasetChanges(
+                    source, name, file or where, mode, was.name, now and now.name, (change,), (change,)
+                )
 
 
 def _gone(source: str, name: str, where: str, mode: str, old: Dataset, *, whole: bool) -> DatasetChanges:

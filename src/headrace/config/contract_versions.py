@@ -70,9 +70,16 @@ def twice(files: Sequence[VersionFile]) -> str:
     return ""
 
 
-def newest(document: Mapping[str, Any], older: Sequence[VersionFile]) -> Newest | str:
-    """Return what the newest version is called, or why it cannot be what its document says."""
+def newest(document: Mapping[str, Any], older: Sequence[VersionFile], own: VersionFile | None = None) -> Newest | str:
+    """Return what the newest version is called, or why it cannot be what its document says.
+
+    `own` is the file that it stands in where that is one of the folder's: then the file's name says it.
+    """
     said = said_version(document)
+    if own is not None:
+        if said is not None and number_of(said) != own.number:
+            return f"the file is called {own.name}, and its document says version {said}: rename the file"
+        return Newest(own.name, own.number, declared=True)
     if said is None and not older:
         return Newest("v1", (1, 0, 0), declared=False)
     like = older[-1].name if older else "v1"

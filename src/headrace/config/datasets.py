@@ -169,13 +169,14 @@ class Datasets:
                 table.version_by or version_by,
                 table.event_time or event_time,
             )
-        older = version_files(self._layers.root, file or f"schemas/{name}.json")
+        older, own = version_files(self._layers.root, file or f"schemas/{name}.json"), None
         if file is not None and older and not (self._layers.root / file).is_file():
-            file = older.pop().file  # the newest of the folder stands for it
+            own = older.pop()  # the newest of the folder stands for it, and has its number from its name
+            file = own.file
         document = inline if file is None else self._document(file, where, needed=bool(steps or event_time))
         if document is None:
             return None
-        called = self._called(document, file, older, where)
+        called = self._called(document, file, older, own, where)
         if called is None:
             return None
         contract = self._contract(name, document, file, where, (), called.name)
@@ -213,11 +214,12 @@ class Datasets:
         )
 
     def _called(
-        self, document: Mapping[str, Any], file: str | None, older: list[VersionFile], where: Key
-    ) -> Newest | None:
+        self, document: Mapping[str, Any], file: str | None, older: list[VersionFile], own: VersionFile | None,
+        where: Key,
+    ) -> Newest | None:  # fmt: skip
         """Return what the newest version is called; None, and a fault, where it cannot be."""
-        same = twice(older)
-        found = newest(document, older)
+        same = twice(older if own is None else [*older, own])
+        found = newest(document, older, own)
         wrong = same or (found if isinstance(found, str) else "")
         if not wrong:
             return found if isinstance(found, Newest) else None
@@ -240,10 +242,11 @@ class Datasets:
         found: list[Version] = []
         for each in older:
             document = self._document(each.file, where, needed=True)
-            said = number_of(said_version(document) or each.name) if document is not None else None
+            named = said_version(document) if document is not None else None
+            said = number_of(each.name if named is None else named)
             if document is not None and said is not None and said != each.number:
                 line = schemas.line_of(self._layers.root, each.file, "#/version")
-                message = f"the file is called {each.name}, and its document says version {said_version(document)}"
+                message = f"the file is called {each.name}, and its document says version {named}"
                 self.faults.append(Fault("error", each.file, line, message, "rename the file, or correct the version"))
             contract = (
                 None

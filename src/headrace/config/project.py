@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 CONNECTORS = "connectors"
 ENVIRONMENT_VARIABLE = "HEADRACE_ENV"
+_SUFFIXES = frozenset({".yaml", ".yml"})
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,13 @@ def _environment(
 
 def _connectors(root: Path) -> list[Path]:
     folder = root / CONNECTORS
-    return sorted(path for path in folder.glob("*") if path.suffix in {".yaml", ".yml"} and not path.is_dir())
+    return sorted(path for path in folder.glob("*") if path.suffix in _SUFFIXES and not path.is_dir())
+
+
+def is_source_file(file: str) -> bool:
+    """Return whether a path in a project is that of a source's file."""
+    path = PurePosixPath(file)
+    return str(path.parent) == CONNECTORS and path.suffix in _SUFFIXES and not path.name.startswith("_")
 
 
 def _duplicates(reads: list[Read]) -> list[Fault]:

@@ -72,7 +72,8 @@ def load_contract(
     mode = cast("Literal['strict', 'lenient']", validation)
     canonical = json.dumps([schema, mode], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     digest = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    declared = said_version(document) or version
+    said = said_version(document)
+    declared = version if said is None else said
     return Contract(name, f"{declared}-{digest}", schema, mode, columns)
 
 

@@ -29,7 +29,7 @@ _NUMBER = re.compile(r"v?([0-9]{1,9})(?:[.-]([0-9]{1,9}))?(?:[.-]([0-9]{1,9}))?"
 _ANNOTATIONS = frozenset(
     {"$comment", "default", "deprecated", "description", "examples", "readOnly", "title", "writeOnly", *pii.WORDS}
 )
-_ROOT_ANNOTATIONS = frozenset({"$id", "$schema", "id", "self", "source_id", "version"})
+_ROOT_ANNOTATIONS = frozenset({"$id", "id", "self", "source_id", "version"})
 
 
 class VersionSpec(Spec):
@@ -82,7 +82,8 @@ def number_of(text: object) -> Number | None:
 def said_version(document: Mapping[str, Any]) -> Any:
     """Return what a schema says that its version is: `version`, or in `self` where it is a self-describing one."""
     own = document.get("self")
-    return document.get("version") or (own.get("version") if isinstance(own, dict) else None) or None
+    said = [document.get("version"), own.get("version") if isinstance(own, dict) else None]
+    return next((each for each in said if each is not None and each != ""), None)
 
 
 def next_major(number: Number, like: str = "v1") -> str:
@@ -94,7 +95,10 @@ def next_major(number: Number, like: str = "v1") -> str:
 
 
 def meaning(schema: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what a schema says of events: descriptions, titles and PII tags may change without it."""
+    """Return the SHA-256 of what a schema says of events: descriptions, titles and PII tags may change without it.
+
+    The draft counts: it decides what a keyword means. `plain_schema` spells it in one way.
+    """
     bare = copy.deepcopy(dict(schema))
     for _, part in list(subschemas(bare)):
         for word in _ANNOTATIONS & part.keys():

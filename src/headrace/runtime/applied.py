@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pyarrow as pa
 
+from headrace.config.kept_versions import changed, content
 from headrace.contracts.load import plain_schema
 from headrace.contracts.versions import Version, meaning, next_major
 from headrace.errors import ContractError
@@ -17,7 +18,7 @@ from headrace.lake import tables
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
@@ -27,7 +28,6 @@ Row = dict[str, Any]
 """A row of `ops.contracts`."""
 
 DRAFT = "draft"
-CHANGES_TOLD = 3
 _SAID = ("contract_version", "digest", "declared", "owner", "lifecycle", "until")
 
 
@@ -43,6 +43,14 @@ class Refusal(NamedTuple):
     def as_error(self) -> ContractError:
         """Return the exception that stands for it."""
         return ContractError(self.message, at=self.version.file or f"connectors/{self.source}.yaml", fix=self.fix)
+
+
+class Missing(NamedTuple):
+    """A version that was applied, and that the files of its source do not have any more."""
+
+    source: str
+    message: str
+    fix: str
 
 
 def applied(lake: LakeReader) -> list[Row]:
@@ -63,9 +71,10 @@ def is_fixed(row: Row) -> bool:
 
 
 def refusals(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Refusal]:
-    """Return the declared versions whose content differs from what was applied under the same number.
+    """Return the versions whose content differs from what was applied under the same number.
 
-    What was only ever applied as a draft may change, and so may a version that nobody numbered.
+    What was only ever applied as a draft may change, and so may a version that nobody ever numbered. A number that was
+    promised stays so: taking the files away that give it its number frees nothing.
     """
     fixed = {(row["dataset"], row["version"]): row for row in recorded if is_fixed(row)}
     found = []
@@ -73,8 +82,32 @@ def refusals(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Refusal
         for dataset in source.datasets:
             for version in dataset.versions:
                 row = fixed.get((dataset.name, number(version)))
-                if row is not None and version.declared and row["digest"] != content(version):
-                    found.append(_refusal(source, dataset, version, row))
+                if row is not None and _content(row) != content(version):
+                    refusal = _refusal if version.declared else _unnumbered
+                    found.append(refusal(source, dataset, version, row))
+    return found
+
+
+def missing(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Missing]:
+    """Return the fixed versions of datasets that no file has any more; what was retired last may go."""
+    fixed = {(row["dataset"], row["version"]) for row in recorded if is_fixed(row)}
+    latest = {(row["dataset"], row["version"]): row for row in recorded}
+    found = []
+    for source in sources:
+        for dataset in source.datasets:
+            there = {number(version) for version in dataset.versions}
+            for key, row in latest.items():
+                if key in fixed and key[0] == dataset.name and key[1] not in there and row["lifecycle"] != "retired":
+                    name = f"v{key[1]}"
+                    back = f"headrace contract show {source.id} {name} --applied > schemas/{dataset.name}/{name}.json"
+                    found.append(
+                        Missing(
+                            source.id,
+                            f"{name} of {dataset.name} was applied on {row['applied_at']:%Y-%m-%d}, and no file has it: "
+                            "its events are held against the versions that are left",
+                            f"bring it back: {back}; retire it before you remove it",
+                        )
+                    )
     return found
 
 
@@ -113,11 +146,6 @@ def number(version: Version) -> str:
     return ".".join(parts)
 
 
-def content(version: Version) -> str:
-    """Return the digest of what a version says of events."""
-    return meaning(plain_schema(version.document))
-
-
 def _refusal(source: Source, dataset: Dataset, version: Version, row: Row) -> Refusal:
     newest = dataset.versions[-1]
     told = changed(json.loads(row["document"]), version.document)
@@ -142,10 +170,18 @@ def _refusal(source: Source, dataset: Dataset, version: Version, row: Row) -> Re
     return Refusal(source.id, dataset.name, version, message, fix)
 
 
-def changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> str:
-    """Return the first changes between two documents in plain words."""
-    from headrace.contracts.compatibility import compare
+def _unnumbered(source: Source, dataset: Dataset, version: Version, row: Row) -> Refusal:
+    """Return why a schema that nobody numbers any more cannot take the place of the version with its number."""
+    told = changed(json.loads(row["document"]), version.document)
+    message = (
+        f"nothing numbers this schema of {dataset.name}, so it is {version.name}, and {version.name} was applied on "
+        f"{row['applied_at']:%Y-%m-%d} with other content{': ' + told if told else ''}"
+    )
+    kept = f"schemas/{dataset.name}/{version.name}.json"
+    fix = f"keep that one: headrace contract show {source.id} {version.name} --applied > {kept}"
+    return Refusal(source.id, dataset.name, version, message, fix)
 
-    said = list(dict.fromkeys(f"{change.pointer}: {change.why}" for change in compare(old, new)))
-    more = f"; and {len(said) - CHANGES_TOLD} more" if len(said) > CHANGES_TOLD else ""
-    return "; ".join(said[:CHANGES_TOLD]) + more
+
+def _content(row: Row) -> str:
+    """Return the digest of what a row's version says of events, as we reckon it today."""
+    return meaning(plain_schema(json.loads(row["document"])))

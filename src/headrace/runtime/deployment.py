@@ -44,12 +44,16 @@ def undeployable(assembled: Assembled) -> list[Fault]:
         return []
     refused: dict[str, ContractError] = {}
     changed: list[applied.Refusal] = []
+    missing: list[applied.Missing] = []
     with suppress(LakeError), open_reader(assembled.project.state / "lake") as lake:
         sources = assembled.project.sources.values()
         if lake is not None:
             refused = lake.refused(each for source in sources for each in source.datasets)
-            changed = applied.refusals(sources, applied.applied(lake))
-    return _changed(assembled, changed) + [
+            recorded = applied.applied(lake)
+            changed, missing = applied.refusals(sources, recorded), applied.missing(sources, recorded)
+    origins = {read.source.id: read.origin for read in assembled.reads if read.source is not None}
+    gone = [origins[each.source].warning(("schema",), each.message, each.fix) for each in missing]
+    return _changed(assembled, changed) + gone + [
         read.origin.error(("schema",), refused[dataset.name].message, refused[dataset.name].fix)
         for read in assembled.reads
         for dataset in (read.source.datasets if read.source is not None else ())

@@ -86,6 +86,23 @@ def test_the_newest_of_the_folder_stands_for_a_missing_file(versioned):
         ("v1", "schemas/orders/v1.json"),
         ("v2", "schemas/orders/v2.json"),
     ]
+    (versioned.root / "schemas/orders/v2.json").rename(versioned.root / "schemas/orders/v4.json")
+    assert faults(versioned) == []  # its name numbers it, and nothing needs to be between
+    (dataset,) = load_project(versioned.root, environ={}).source("orders").datasets
+    assert [each.name for each in dataset.versions] == ["v1", "v4"]
+    versioned.write("schemas/orders/v4.json", schema("order_id", version=5))
+    assert faults(versioned)[0][3] == "the file is called v4, and its document says version 5"
+
+
+def test_a_contract_may_have_the_version_0(shop):
+    shop.source("source_id: orders\ningestion: {pattern: event_streaming}\nschema: {file: schemas/orders.json}\n")
+    shop.write("schemas/orders.json", schema("order_id", version=0))
+    (dataset,) = load_project(shop.root, environ={}).source("orders").datasets
+    assert [(each.name, each.number, each.declared) for each in dataset.versions] == [("v0", (0, 0, 0), True)]
+    assert dataset.contract.version.startswith("0-")
+    shop.write("schemas/orders/v0.json", schema("order_id", version=1))
+    shop.write("schemas/orders.json", schema("order_id", version=2))
+    assert "is called v0, and its document says version 1" in faults(shop)[0][3]
 
 
 def test_versions_are_ordered_by_number_and_other_files_are_not_looked_at(shop):

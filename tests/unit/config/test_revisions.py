@@ -28,6 +28,11 @@ def kept(shop, orders):
     return shop
 
 
+def commit(shop):
+    git(shop.root.parent, "add", "-A")
+    git(shop.root.parent, "commit", "-qm", "more")
+
+
 def changed(shop, **properties):
     """Write other properties into the schema of orders."""
     path = shop.root / "schemas/orders.json"
@@ -93,6 +98,70 @@ def test_a_source_that_is_gone_breaks_and_one_that_is_new_does_not(kept, orders)
     assert by_source["sales"].breaking == ()
     (fault,) = faults_of(kept.root, list(by_source.values()), "main")
     assert fault.file == "connectors/orders.yaml"
+
+
+def test_only_source_files_are_sources(kept):
+    """`headrace init` puts a schema for editors beside them."""
+    kept.write("connectors/source.schema.json", "{}")
+    kept.write("connectors/_shared.yaml", "a: 1\n")
+    kept.write("connectors/broken.yaml", "a: [\n")
+    commit(kept)
+    (kept.root / "connectors/broken.yaml").unlink()
+    assert since(kept) == []
+    changed(kept, note={"type": "string"})
+    assert [each.source for each in since(kept)] == ["orders"]
+
+
+def numbered(shop):
+    """Commit two numbered versions, the older one with a required field less."""
+    old = (shop.root / "schemas/orders.json").read_text()
+    shop.write("schemas/orders/v1.json", old)
+    changed(shop, note={"type": "string"})
+    commit(shop)
+
+
+def test_a_numbered_version_stays_what_it_was(kept):
+    numbered(kept)
+    file = kept.root / "schemas/orders/v1.json"
+    old = file.read_text()
+    file.write_text(old.replace('"number"', '"integer"'))
+    assert file.read_text() != old
+    (found,) = since(kept)
+    assert [change.rule for change in found.breaking] == ["version-changed"]
+    (fault,) = faults_of(kept.root, [found], "main")
+    assert (fault.severity, fault.file) == ("error", "schemas/orders/v1.json")
+    assert "#/properties/amount" in fault.message
+    assert fault.fix == "put it back, and add a version that differs"
+    file.write_text(json.dumps(json.loads(old) | {"description": "told better"}))
+    assert since(kept) == []
+    changed(kept, more={"type": "string"})  # breaks nobody, and v2 was promised as it was
+    assert [(each.new, change.rule) for each in since(kept) for change in each.breaking] == [("v2", "version-changed")]
+
+
+@pytest.mark.parametrize("newest", ["schemas/orders.json", "schemas/orders/v2.json"])
+def test_a_numbered_version_stays_until_it_is_retired(kept, orders, newest):
+    numbered(kept)
+    document = json.loads((kept.root / "schemas/orders.json").read_text())
+    kept.write("schemas/orders.json", json.dumps({"version": "2"} | document))
+    commit(kept)
+    if newest != "schemas/orders.json":
+        (kept.root / "schemas/orders.json").rename(kept.root / newest)
+        commit(kept)
+    file = kept.root / "schemas/orders/v1.json"
+    old = file.read_text()
+    file.unlink()
+    (gone,) = since(kept)
+    assert [(each.rule, gone.old) for each in gone.breaking] == [("version-removed", "v1")]
+    (fault,) = faults_of(kept.root, [gone], "main")
+    assert (fault.file, fault.fix) == (
+        "connectors/orders.yaml", "put schemas/orders/v1.json back with its steps of `upcast`, or retire it first"
+    )  # fmt: skip
+    file.write_text(old)
+    kept.source(orders.replace("orders.json}", "orders.json, versions: {v1: {status: retired}}}"))
+    commit(kept)
+    file.unlink()
+    kept.source(orders)
+    assert since(kept) == []
 
 
 def test_a_file_of_another_folder_and_a_link_are_not_the_projects(kept):

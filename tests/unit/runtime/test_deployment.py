@@ -88,6 +88,44 @@ def test_descriptions_and_tags_are_not_what_is_fixed(tmp_path):
         building.bring_in(written(tmp_path, version="1", description={"type": "string"}))
 
 
+def test_a_draft_of_json_schema_is_fixed_too(tmp_path):
+    """`format: uuid` binds nobody in draft 7, and everybody in 2020-12."""
+    uuid = {"type": "string", "format": "uuid"}
+    project = written(tmp_path, version="1", ref=uuid)
+    file = tmp_path / "schemas/orders.json"
+    newer = {"$schema": "https://json-schema.org/draft/2020-12/schema", **json.loads(file.read_text())}
+    file.write_text(json.dumps(newer | {"$schema": "http://json-schema.org/draft-07/schema#"}))
+    building.bring_in(load_project(tmp_path))
+    file.write_text(json.dumps(newer))
+    with pytest.raises(ContractError, match=r"\$schema was .*draft-07.* and is .*2020-12"):
+        building.bring_in(load_project(tmp_path))
+    assert recorded(project) == [("1", "stable", None)]
+
+
+def test_a_number_that_was_applied_is_not_given_to_another_schema(tmp_path):
+    """Without the files of older versions, the newest is the first again: but that number was promised."""
+    one = written(tmp_path, version="1")
+    building.bring_in(one)
+    document = rows(one, "SELECT * FROM lake.ops.contracts")[0]["document"]
+    (tmp_path / "schemas/orders").mkdir()
+    (tmp_path / "schemas/orders/v1.json").write_text(document)
+    building.bring_in(written(tmp_path, note={"type": "string"}))
+    (tmp_path / "schemas/orders/v1.json").unlink()
+    (tmp_path / "schemas/orders").rmdir()
+    alone = load_project(tmp_path)
+    with pytest.raises(ContractError, match="nothing numbers this schema of orders, so it is v1") as refused:
+        building.bring_in(alone)
+    assert refused.value.fix == (
+        "keep that one: headrace contract show orders v1 --applied > schemas/orders/v1.json"
+    )
+    assert recorded(alone) == [("1", "stable", None), ("2", "stable", None)]
+    warnings = [fault for fault in lint(tmp_path, environ={}, also=[undeployable]) if fault.severity == "warning"]
+    assert [fault.message.split(" was ")[0] for fault in warnings] == ["v2 of orders"]
+    assert "contract show orders v2 --applied > schemas/orders/v2.json" in warnings[0].fix
+    (tmp_path / "schemas/orders.json").write_text(document)  # all files as they were: taken, with the same warning
+    building.bring_in(load_project(tmp_path))
+
+
 def test_drafts_and_what_nobody_numbered_may_change(tmp_path):
     building.bring_in(written(tmp_path))
     building.bring_in(written(tmp_path, note={"type": "string"}))
