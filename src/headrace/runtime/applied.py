@@ -103,8 +103,8 @@ def missing(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Missing]
                     found.append(
                         Missing(
                             source.id,
-                            f"{name} of {dataset.name} was applied on {row['applied_at']:%Y-%m-%d}, and no file has it: "
-                            "its events are held against the versions that are left",
+                            f"{name} of {dataset.name} was applied on {row['applied_at']:%Y-%m-%d}, and no file has "
+                            "it: its events are held against the versions that are left",
                             f"bring it back: {back}; retire it before you remove it",
                         )
                     )

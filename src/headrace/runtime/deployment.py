@@ -53,12 +53,16 @@ def undeployable(assembled: Assembled) -> list[Fault]:
             changed, missing = applied.refusals(sources, recorded), applied.missing(sources, recorded)
     origins = {read.source.id: read.origin for read in assembled.reads if read.source is not None}
     gone = [origins[each.source].warning(("schema",), each.message, each.fix) for each in missing]
-    return _changed(assembled, changed) + gone + [
-        read.origin.error(("schema",), refused[dataset.name].message, refused[dataset.name].fix)
-        for read in assembled.reads
-        for dataset in (read.source.datasets if read.source is not None else ())
-        if dataset.name in refused
-    ]
+    return (
+        _changed(assembled, changed)
+        + gone
+        + [
+            read.origin.error(("schema",), refused[dataset.name].message, refused[dataset.name].fix)
+            for read in assembled.reads
+            for dataset in (read.source.datasets if read.source is not None else ())
+            if dataset.name in refused
+        ]
+    )
 
 
 def _changed(assembled: Assembled, refusals: list[applied.Refusal]) -> list[Fault]:

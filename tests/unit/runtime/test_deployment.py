@@ -115,9 +115,7 @@ def test_a_number_that_was_applied_is_not_given_to_another_schema(tmp_path):
     alone = load_project(tmp_path)
     with pytest.raises(ContractError, match="nothing numbers this schema of orders, so it is v1") as refused:
         building.bring_in(alone)
-    assert refused.value.fix == (
-        "keep that one: headrace contract show orders v1 --applied > schemas/orders/v1.json"
-    )
+    assert refused.value.fix == ("keep that one: headrace contract show orders v1 --applied > schemas/orders/v1.json")
     assert recorded(alone) == [("1", "stable", None), ("2", "stable", None)]
     warnings = [fault for fault in lint(tmp_path, environ={}, also=[undeployable]) if fault.severity == "warning"]
     assert [fault.message.split(" was ")[0] for fault in warnings] == ["v2 of orders"]
