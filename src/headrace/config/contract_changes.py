@@ -173,9 +173,8 @@ def _source(old: Read | None, new: Read | None, model: ContentModel) -> Iterator
                 if now is after[name].versions[-1] and found.breaking and not found.bumped:
                     continue  # told already, and better
                 file = now.file if now is not None else ""
-                yield DatasetChanges(
-                    source, name, file or where, mode, was.name, now and now.name, (change,), (change,)
-                )
+                named = None if now is None else now.name
+                yield DatasetChanges(source, name, file or where, mode, was.name, named, (change,), (change,))
 
 
 def _gone(source: str, name: str, where: str, mode: str, old: Dataset, *, whole: bool) -> DatasetChanges:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from headrace.config.faults import did_you_mean
+from headrace.config.kept_versions import content
 from headrace.contracts.versions import number_of
 from headrace.errors import ConfigError
 from headrace.lake.reader import open_reader
@@ -103,7 +104,7 @@ def _counts(lake: LakeReader) -> _Counts:
 def _of(
     source: Source, dataset: Dataset, version: Version, recorded: list[applied.Row], counts: _Counts
 ) -> dict[str, Any]:
-    digest, name = applied.content(version), applied.number(version)
+    digest, name = content(version), applied.number(version)
     same = [row for row in recorded if (row["dataset"], row["version"], row["digest"]) == (dataset.name, name, digest)]
     words = {row["contract_version"] for row in same} | {version.contract.version}
     found = [counts[dataset.name, word] for word in words if (dataset.name, word) in counts]
