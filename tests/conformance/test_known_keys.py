@@ -10,12 +10,26 @@ from functools import partial
 
 import pytest
 
+from headrace.config.project import load_project
 from headrace.errors import LakeError
 from headrace.lake.base import Change, Removal
 from headrace.lake.catalog import CATALOG, DATA
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.key_index import FOLDER
-from living import changed_behind_its_back, messages, project_of, rows, run_out, silver, sqlite_bus, ticking, totals
+from living import (
+    KEYED,
+    ORDERS,
+    changed_behind_its_back,
+    messages,
+    project_of,
+    rows,
+    run_out,
+    silver,
+    sqlite_bus,
+    ticking,
+    totals,
+    write_source,
+)  # fmt: skip
 
 KINDS = {"every": partial(DuckLake, recent_keys=1), "none": DuckLake}
 PAIRS = {
@@ -204,3 +218,35 @@ def test_another_key_is_another_index(tmp_path):
     lived(project, kind, [event((1, 2)), event((1, 3))])
     project = project_of(tmp_path, schema=PAIRS, more=BY_PAIR.replace("[a, b]", "[b]"))
     assert lived(project, kind, [event((1, 2)), event((5, 3))])["superseded"] == 1
+
+
+def of_columns(*names):
+    kinds = {**ORDERS["properties"], "region": {"type": "string"}}
+    nested = {name.split(".")[1]: {"type": "string"} for name in names if name.startswith("s.")}
+    columns = {name: kinds[name] for name in ("id", "version", *names) if "." not in name}
+    struct = {"s": {"type": "object", "properties": nested}} if nested else {}
+    return {"type": "object", "required": ["id"], "properties": columns | struct}
+
+
+REGAINED = {
+    "a column": (("amount",), (), ("amount",)),
+    "a field of a struct": (("s.x", "s.y"), ("s.y",), ("s.x", "s.y")),
+    "what a lookup added": (("amount",), ("amount", "region"), ("amount", "region")),
+}
+
+
+@pytest.mark.parametrize("contracts", REGAINED.values(), ids=REGAINED)
+def test_what_was_kept_under_one_contract_says_nothing_under_another(tmp_path, contracts):
+    found = []
+    for name, kind in KINDS.items():
+        root = tmp_path / name
+        for turn, columns in enumerate(contracts):
+            lookup = "  - enrich: {lookup: places, on: id}\n" if "region" in contracts[2] and not turn else ""
+            write_source(root, "orders", schema=of_columns(*columns), more=KEYED + lookup)
+            (root / "seeds").mkdir(exist_ok=True)
+            (root / "seeds" / "places.csv").write_text("id,region\no1,north\no2,south\n")
+            project = load_project(root)
+            one, two = ({"id": "o1", "version": n, "amount": 1.0, "s": {"x": "u", "y": "v"}} for n in (1, 2))
+            fed(project, kind, *([[two]] if turn == 1 and not lookup else []), [one])
+        found.append((totals(project), rows(project, "SELECT _seq FROM lake.silver.orders")))
+    assert found[0] == found[1], "an index that was kept decides otherwise than rows do"

@@ -69,7 +69,7 @@ class KeyIndex:
         """Open what there is in the folder; nothing where it was made by other means than `made_by`, or is damaged."""
         self.coverage: Coverage | None = None
         self._folder = folder
-        self._made_by = made_by
+        self.made_by = made_by
         self._jobs = jobs
         self._recent_rows = self._spill_at = recent_rows
         self._memory: list[Run] = []
@@ -166,7 +166,7 @@ class KeyIndex:
             return
         try:
             state = json.loads((self._folder / _STATE).read_text())
-            if (state["format"], state["made_by"]) != (FORMAT, self._made_by):
+            if (state["format"], state["made_by"]) != (FORMAT, self.made_by):
                 raise ValueError("it was made by other means")
             self._files = [RunFile(self._folder / name) for name in state["files"]]
             self._gone = np.array(state["gone"], np.uint64)
@@ -185,7 +185,7 @@ class KeyIndex:
             return
         state = {
             "format": FORMAT,
-            "made_by": self._made_by,
+            "made_by": self.made_by,
             "files": [run.path.name for run in self._files],
             "gone": self._gone.tolist(),
             "coverage": asdict(self._filed),

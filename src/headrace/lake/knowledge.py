@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace import words
+from headrace.contracts.contract import is_json
 from headrace.lake import tables
 from headrace.lake.base import Change, Known, Stored
 from headrace.lake.key_index import FOLDER, RECENT_ROWS, Coverage, Jobs, KeyIndex
@@ -58,6 +59,7 @@ class Knowledge:
         self._recent_rows = recent_rows
         self._jobs = Jobs(*(ThreadPoolExecutor(1, thread_name_prefix=f"keys-{job}") for job in Jobs._fields))
         self._indexes: dict[str, KeyIndex] = {}
+        self._made_for: dict[str, Dataset] = {}
         self._superseded: dict[str, Runs] = {}
         self._committed: Mapping[str, _Facts] | None = None
 
@@ -188,8 +190,8 @@ class Knowledge:
     def _learn(self, dataset: Dataset, index: KeyIndex, entries: Entries, rows: pa.Table) -> None:
         """Remember the payloads of rows that had to be read, so that they need not be read again."""
         unknown = entries.take((entries.low | entries.high) == 0)
-        if not unknown.rows or not set(rows.schema.names) <= set(tables.silver(dataset).columns.names):
-            return  # a column that no contract names now may be named again: it is part of what such rows are
+        if not unknown.rows:
+            return
         seqs = rows[words.SEQ].to_numpy().astype(np.uint64)
         order = np.argsort(unknown.seqs)
         at = np.minimum(np.searchsorted(unknown.seqs, seqs, sorter=order), unknown.rows - 1)
@@ -216,8 +218,15 @@ class Knowledge:
 
     def _index(self, dataset: Dataset) -> KeyIndex:
         table = tables.silver(dataset)
+        if self._made_for.get(table.name) is not dataset:
+            made_by = _made_by(dataset)
+            had = self._indexes.get(table.name)
+            if had is not None and had.made_by != made_by:  # another contract since
+                self._indexes.pop(table.name).clear()
+                self._committed = None
+            self._made_for[table.name] = dataset
         if table.name not in self._indexes:
-            made_by = f"duckdb {duckdb.__version__}: {key_hash_sql(dataset)}"
+            made_by = _made_by(dataset)
             index = KeyIndex(self._folder / dataset.name, made_by, self._jobs, recent_rows=self._recent_rows)
             now = self._facts().get(dataset.name, _Facts())
             if index.coverage is not None and not self._holds(index, index.coverage, now):
@@ -295,6 +304,16 @@ class Knowledge:
 
 _LEDGER = (Fate.SILVER.value, Fate.ERASED.value)
 """What a row of silver may be in the ledger: erasure alone takes it from the one to the other."""
+
+
+def _made_by(dataset: Dataset) -> str:
+    """Return what hashes and digests depend on: those that were made by other means are not compared with new ones.
+
+    Under another contract a row may be another event: what a column that comes back, or was added by a lookup, holds in
+    older rows is a part of them again, and no part of what was remembered of those that lost meanwhile.
+    """
+    payload = (f"{each.name}: {each.type}{' json' if is_json(each) else ''}" for each in dataset.payload())
+    return f"duckdb {duckdb.__version__}: {key_hash_sql(dataset)} of {', '.join(payload)}"
 
 
 def parted(numbers: np.ndarray) -> list[np.ndarray]:
