@@ -132,6 +132,13 @@ def _number(profile: Profile, name: str, path: str, depth: int) -> Said:  # noqa
 _DOUBLE_DIGITS = 300
 
 
+_ZONES = {
+    "datetime": "no zone",
+    "zoned": "a zone, though not as date-time writes it: kept as UTC",
+    "partly-zoned": "some rows have no zone, and are read as UTC; the others are kept as UTC",
+}
+
+
 def _string(profile: Profile, name: str, path: str, depth: int) -> Said:  # noqa: ARG001 - one of the makers
     notes: list[str] = []
     if profile.empty_texts and profile.empty_texts == profile.kinds["string"]:
@@ -139,17 +146,16 @@ def _string(profile: Profile, name: str, path: str, depth: int) -> Said:  # noqa
     if profile.forms and profile.kinds["string"]:
         form = profile.forms[0]
         personal = {"email": "email", "ipv4": "ip", "ipv6": "ip"}.get(form)
-        shown = {"datetime": "datetime", "time-of-day": "time"}.get(form, form)
-        if form == "datetime":
-            notes.append("no zone")
-        return Said(texts.schema_of(form), shown, [], notes, personal)
+        if form in _ZONES:
+            notes.append(_ZONES[form])
+        return Said(texts.schema_of(form), texts.shown(form), [], notes, personal)
     if (values := enum_of(profile, name)) is not None:
         return Said({"type": "string", "enum": values}, f"enum ({len(values)})", [], [])
     examples = [each for each in profile.examples if isinstance(each, str)]
     if examples and all(map(texts.looks_like_time, examples)):
         notes.append("looks like a time, in a form that is not read as one: kept as text")
     elif examples and profile.empty_texts and texts.common_forms(examples):
-        form = texts.common_forms(examples)[0]
+        form = texts.shown(texts.common_forms(examples)[0])
         notes.append(f"{form}, but {profile.empty_texts:,} are empty: kept as text")
     return Said({"type": "string"}, "string", [], notes)
 

@@ -12,12 +12,21 @@ from headrace.contracts.types import TYPE_WORD
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+ZONED = ("zoned", "partly-zoned")
+"""Times of which all have a zone, but not as `date-time` writes it; and times of which some have one."""
 _NAIVE: Mapping[str, Mapping[str, Any]] = {"datetime": fields.TYPES["DATETIME"], "time-of-day": fields.TYPES["TIME"]}
-FORMS = ("date-time", "datetime", "date", "time-of-day", "uuid", "email", "ipv4", "ipv6", "uri")
+_READ: Mapping[str, Mapping[str, Any]] = {form: {"type": "string", TYPE_WORD: "datetime"} for form in ZONED}
+"""What the columns read, and JSON Schema has no format for."""
+FORMS = ("date-time", "datetime", *ZONED, "date", "time-of-day", "uuid", "email", "ipv4", "ipv6", "uri")
 """The forms, the one that says most first."""
 
 TIMES = frozenset({"date-time", "datetime", "date"})
+_CLOCK = r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,12})?"
+_ZONE = r"( ?([Zz]|[+-]([01]\d|2[0-3]):?[0-5]\d))"
+_SHOWN = {"time-of-day": "time", "zoned": "datetime", "partly-zoned": "datetime"}
 _HINTS = {
+    "zoned": _CLOCK + _ZONE,
+    "partly-zoned": _CLOCK + _ZONE + "?",
     "date-time": r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)",
     "date": r"\d{4}-\d\d-\d\d",
     "uuid": r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}",
@@ -37,6 +46,8 @@ def matcher(form: str) -> Callable[[str], bool]:
     """Return what says whether a text has a form: as the columns can take it, and as the validator asserts it."""
     if form in _NAIVE:
         return _calendar(re.compile(_NAIVE[form]["pattern"]), date=form == "datetime")
+    if form in ZONED:
+        return _calendar(re.compile(_HINTS[form], re.ASCII), date=True)
     import jsonschema_rs
 
     asserted = jsonschema_rs.Draft202012Validator({"format": form}, validate_formats=True).is_valid
@@ -76,11 +87,16 @@ def looks_like_time(text: str) -> bool:
     return _OTHER_TIMES.fullmatch(text.strip()) is not None
 
 
+def shown(form: str) -> str:
+    """Return the word for a form in the evidence."""
+    return _SHOWN.get(form, form)
+
+
 def schema_of(form: str) -> dict[str, Any]:
     """Return what JSON Schema says of texts of a form."""
-    if form in _NAIVE:
-        return dict(_NAIVE[form])
+    if own := _NAIVE.get(form) or _READ.get(form):
+        return dict(own)
     return {"type": "string", "format": form}
 
 
-__all__ = ["FORMS", "TIMES", "TYPE_WORD", "common_forms", "looks_like_time", "matcher", "schema_of"]
+__all__ = ["FORMS", "TIMES", "TYPE_WORD", "ZONED", "common_forms", "looks_like_time", "matcher", "schema_of", "shown"]

@@ -83,7 +83,6 @@ def addition(root: Path, source: str, sample: Sample, environment: str | None, n
             at=str(sample.path),
             fix="where names of fields are data, put them into one field as a map; else add a source for each kind",
         )
-    naive = inferred.event_time is not None and _is_naive(inferred, inferred.event_time.field)
     files = {
         connector: source_text(
             source,
@@ -91,7 +90,7 @@ def addition(root: Path, source: str, sample: Sample, environment: str | None, n
             message_format="csv" if sample.is_csv else "json",
             validation="lenient",
             event_time=inferred.event_time,
-            zone_note=naive,
+            zone_note=_zone_note(inferred, inferred.event_time.field) if inferred.event_time else "",
             key=inferred.key,
             version_by=inferred.version_by,
             dialect=inferred.dialect if sample.is_csv else None,
@@ -114,9 +113,13 @@ def addition(root: Path, source: str, sample: Sample, environment: str | None, n
     return Addition(source, files, inferred, proof, len(three), tuple(sample.notes))
 
 
-def _is_naive(inferred: Inferred, name: str) -> bool:
+def _zone_note(inferred: Inferred, name: str) -> str:
     part = inferred.schema["properties"].get(name, {})
-    return bool(part.get("x-type") == "datetime" or part.get("format") == "date")
+    if part.get("x-type") == "datetime" and "pattern" not in part:
+        return "Times with a zone are kept as UTC, and those without are read as UTC, so `timezone` is to stay out."
+    if part.get("x-type") == "datetime" or part.get("format") == "date":
+        return "It has no zone, and is read as UTC; `timezone: Europe/Berlin`, say, reads it as there."
+    return ""
 
 
 def write(root: Path, files: Mapping[str, str]) -> None:

@@ -87,7 +87,7 @@ def _wrong(part: Mapping[str, Any]) -> Any:
     if word == "string":
         if "enum" in part:
             return "no such value"
-        return "not one" if "format" in part or "pattern" in part else 12345
+        return "not one" if {"format", "pattern", "x-type"} & part.keys() else 12345
     return {"integer": "not a number", "number": "not a number", "boolean": "perhaps"}.get(word, "not an object")
 
 

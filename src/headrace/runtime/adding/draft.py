@@ -24,7 +24,7 @@ def source_text(
     message_format: str,
     validation: str,
     event_time: Guess | None = None,
-    zone_note: bool = False,
+    zone_note: str = "",
     key: Guess | None = None,
     version_by: Guess | None = None,
     dialect: Dialect | None = None,
@@ -64,7 +64,7 @@ def source_text(
     if event_time:
         lines += [f"# {each}" for each in _wrapped(f"A guess: {event_time.why}.{_others(event_time)}")]
         if zone_note:
-            lines.append("# It has no zone, and is read as UTC; `timezone: Europe/Berlin`, say, reads it as there.")
+            lines.append(f"# {zone_note}")
         lines.append(f"event_time: {_name(event_time.field)}")
     else:
         lines.append("# No event_time is known, so an event happens when it arrives. To say it: `event_time: <field>`.")

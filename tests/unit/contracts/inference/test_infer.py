@@ -79,6 +79,31 @@ def test_naive_times_have_a_column_of_their_own_type():
     assert (column(found, "x"), column(found, "y")) == ("TIMESTAMP", "TIME")
 
 
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        (["2026-01-01 10:00:00+02:00", "2026-01-01 10:00:01.123456+0000", T], "a zone, though"),
+        ([T, "2026-01-02T03:04:05"], "some rows have no zone"),
+        (["2026-01-01 10:00:00+02:00", "2026-01-02 03:04:05"], "some rows have no zone"),
+    ],
+)
+def test_times_that_no_format_has_are_times_for_all_that(values, note):
+    found = infer([{"at": value} for value in values])
+    assert found.schema["properties"]["at"] == {"type": "string", "x-type": "datetime"}
+    assert found.fields[0].type == "datetime"
+    assert found.fields[0].notes[0].startswith(note)
+    assert (column(found, "at"), found.event_time.field) == ("TIMESTAMP", "at")
+    as_cells = csv(["at"], *([value] for value in [*values, ""]))
+    assert as_cells.schema["properties"] == found.schema["properties"]
+
+
+@pytest.mark.parametrize(
+    "value", ["2026-02-30 10:00:00+02:00", "2026-01-01 25:00:00Z", "2026-01-01 10:00", "9999-12-31 23:00:00-05:00"]
+)
+def test_what_the_columns_cannot_read_as_a_time_stays_text(value):
+    assert prop([{"x": value}, {"x": T}]) == {"type": "string"}
+
+
 def test_optional_and_nullable_are_kept_apart():
     found = infer([{"a": 1, "b": None, "c": 1}, {"a": 1, "b": 2}])
     assert found.schema["required"] == ["a", "b"]

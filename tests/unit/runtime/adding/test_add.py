@@ -94,6 +94,18 @@ def test_cells_with_blanks_around_them(root, tmp_path):
     assert kept(root, found) == 3
 
 
+def test_times_with_a_zone_and_without_are_one_column(root, tmp_path):
+    rows = [
+        row | {"ordered_at": f"2026-01-02 03:04:{n:02}" + ("+02:00" if n % 3 else "")} for n, row in enumerate(ROWS)
+    ]
+    (tmp_path / "a.jsonl").write_bytes(lines(rows))
+    found = add(root, tmp_path / "a.jsonl")
+    assert (found.proof.kept, found.inferred.event_time.field) == (30, "ordered_at")
+    assert str(found.proof.first) == "2026-01-02 01:04:01+00:00"
+    assert "`timezone` is to stay out" in found.files["connectors/orders.yaml"]
+    assert kept(root, found) == 3
+
+
 def test_an_avro_sample(root, tmp_path):
     fastavro = pytest.importorskip("fastavro")
     names = ["order_id", "ordered_at", "email"]
