@@ -21,7 +21,8 @@ class Table:
     """A table of the graph: where its columns come from, what decides its rows, and where it is written.
 
     `kind` is event, silver, model, seed, snapshot, or what a later reader calls itself. `lines` has the line of `file`
-    that a column is written on. Where `problem` is said, its columns are not known, and each is taken to come from all
+    that a column is written on. `counted` are the columns whose values are others where the rows are, as a sum's. Where
+    `problem` is said, its columns are not known, and each is taken to come from all
     columns of its `parents`.
     """
 
@@ -33,6 +34,7 @@ class Table:
     file: str = ""
     lines: Mapping[str, int] = field(default_factory=dict)
     problem: str = ""
+    counted: frozenset[str] = frozenset()
 
     def at(self, column: str = "") -> str:
         """Return the place of a column, as `file:line`."""
@@ -83,16 +85,20 @@ class Graph:
     def reached(self, refs: Iterable[Ref]) -> dict[Ref, frozenset[str]]:
         """Return every column that any of these goes into, and in which ways: `value`, `rows`.
 
-        A table whose rows are decided by one of these is there as the column `*`, and what follows from it is not: its
-        other columns hold the same values, in other rows.
+        A table whose rows are decided by one of these is there as the column `*`, and its `counted` columns with what
+        follows of them: its other columns hold the same values, in other rows.
         """
         found: dict[Ref, set[str]] = {}
         todo = list(refs)
         while todo:
             for made, how in self._made_of(todo.pop()):
-                if made not in found and how == "value":
+                if "value" not in found.get(made, ()) and how == "value":
                     todo.append(made)
                 found.setdefault(made, set()).add(how)
+                for each in self._counted(made.table) if how == "rows" else ():
+                    if "value" not in found.get(each, ()):
+                        todo.append(each)
+                    found.setdefault(each, set()).add("value")
         return {ref: frozenset(ways) for ref, ways in found.items()}
 
     def dependents(self, table: str) -> set[str]:
@@ -105,6 +111,14 @@ class Graph:
                     found.add(made.table)
                     todo.append(made.table)
         return found
+
+    def shifted(self, tables: Iterable[str]) -> tuple[set[str], set[Ref]]:
+        """Return the tables below these, in which other rows are where these hold others, and their counted columns."""
+        below = {name for each in tables for name in self.dependents(each)}
+        return below, {ref for name in below for ref in self._counted(name)}
+
+    def _counted(self, table: str) -> list[Ref]:
+        return [Ref(table, each) for each in self.tables[table].counted] if table in self.tables else []
 
     def _up(self, ref: Ref, seen: frozenset[Ref]) -> tuple[Step, ...]:
         table = self.tables.get(ref.table)

@@ -1,7 +1,8 @@
 """The lineage of one SELECT: which columns of which tables each of its columns comes from. Pure; DuckDB's SQL.
 
 sqlglot qualifies the query (every column gets its table, every star its columns), and what is read off its scopes is
-where values come from, and which columns decide what rows there are: those of WHERE, JOIN, GROUP BY, HAVING, QUALIFY.
+where values come from, and which columns decide what rows there are: those of WHERE, JOIN, GROUP BY, HAVING, QUALIFY,
+DISTINCT, UNION and their like, and ORDER BY under a LIMIT.
 """
 
 from __future__ import annotations
@@ -27,19 +28,22 @@ class Ref(NamedTuple):
 
 
 ALL = "*"
-_ROW_CLAUSES = ("where", "group", "having", "qualify", "joins", "laterals", "distinct")
+_ROW_CLAUSES = ("where", "group", "having", "qualify", "joins", "laterals", "distinct", "limit", "offset")
+_COUNTED = Ref("", "")  # among what a value comes from: which rows there are, as under an aggregate
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
     """What a SELECT makes: of each of its columns, in order, where the value comes from; and what decides its rows.
 
-    Where `problem` says why it could not be told, there are no columns, and it depends on all of its parents.
+    `counted` are the columns whose values are others where the rows below are: aggregates, windows, subqueries. Where
+    `problem` says why it could not be told, there are no columns, and it depends on all of its parents.
     """
 
     columns: Mapping[str, frozenset[Ref]]
     rows: frozenset[Ref]
     problem: str = ""
+    counted: frozenset[str] = frozenset()
 
 
 def lineage_of(sql: str, tables: Mapping[str, Sequence[str] | None]) -> Selected:
@@ -79,7 +83,10 @@ def lineage_of(sql: str, tables: Mapping[str, Sequence[str] | None]) -> Selected
         if scope is None:
             return _unread("it has no scope")
         reader = _Reader(tables)
-        return Selected(reader.outputs(scope), frozenset(reader.rows))
+        outputs = reader.outputs(scope)
+        counted = frozenset(name for name, refs in outputs.items() if _COUNTED in refs)
+        columns = {name: refs - {_COUNTED} for name, refs in outputs.items()}
+        return Selected(columns, frozenset(reader.rows - {_COUNTED}), counted=counted)
     except (SqlglotError, _UnreadableError, RecursionError) as problem:
         text = str(problem).partition("\n")[0].partition(". Line")[0] or type(problem).__name__
         return _unread(f"sqlglot cannot read it: {text}")
@@ -122,13 +129,25 @@ class _Reader:
             return {ALL: frozenset(found)}
         outputs: dict[str, frozenset[Ref]] = {}
         for projection in expression.selects:
-            if projection.is_star:
+            if isinstance(projection, exp.Dot) and projection.is_star:  # the fields of a struct: nobody knows which
+                outputs[ALL] = outputs.get(ALL, frozenset()) | self._of(projection.this, scope)
+            elif projection.is_star:
                 for name, refs in self._star(scope):
-                    outputs.setdefault(name, refs)
-                continue
-            outputs[projection.alias_or_name.lower()] = frozenset(self._of(projection, scope))
+                    outputs[_free(name, outputs)] = refs
+            elif _is_unnamed_unnest(projection):  # of a list it is one column, of a struct one for each field
+                outputs[ALL] = outputs.get(ALL, frozenset()) | self._of(projection, scope)
+            else:
+                outputs[_free(projection.alias_or_name.lower(), outputs)] = frozenset(self._of(projection, scope))
         for clause in _ROW_CLAUSES:
             for part in _parts(expression.args.get(clause)):
+                self.rows |= self._of(part, scope)
+        group = expression.args.get("group")
+        if expression.args.get("distinct") is not None:
+            self.rows |= frozenset().union(*outputs.values())
+        elif group is not None and group.args.get("all"):
+            self.rows |= frozenset().union(*(refs for refs in outputs.values() if _COUNTED not in refs))
+        if _is_cut(expression):
+            for part in _parts(expression.args.get("order")):
                 self.rows |= self._of(part, scope)
         for source in scope.sources.values():
             if not isinstance(source, exp.Table):
@@ -136,16 +155,26 @@ class _Reader:
         return outputs
 
     def _united(self, scope: Scope, *, by_name: bool) -> dict[str, frozenset[Ref]]:
+        from sqlglot import exp
+
         scopes: Any = getattr(scope, "set_operation_scopes", None) or getattr(scope, "union_scopes", [])
         sides = [self.outputs(each) for each in scopes]
         left = sides[0]
         if by_name:
             names = dict.fromkeys(name for side in sides for name in side)
-            return {name: frozenset().union(*(side.get(name, frozenset()) for side in sides)) for name in names}
-        outputs = dict(left)
-        for side in sides[1:]:
-            for name, refs in zip(left, side.values(), strict=False):
-                outputs[name] |= refs
+            outputs = {name: frozenset().union(*(side.get(name, frozenset()) for side in sides)) for name in names}
+        else:
+            outputs = dict(left)
+            for side in sides[1:]:
+                for name, refs in zip(left, side.values(), strict=False):
+                    outputs[name] |= refs
+        expression: Any = scope.expression
+        if expression.args.get("distinct") or not isinstance(expression, exp.Union):
+            self.rows |= frozenset().union(*outputs.values())
+        if _is_cut(expression):
+            for part in _parts(expression.args.get("order")):
+                for column in part.find_all(exp.Column):
+                    self.rows |= outputs.get(column.name.lower(), frozenset())
         return outputs
 
     def _star(self, scope: Scope) -> Iterator[tuple[str, frozenset[Ref]]]:
@@ -173,6 +202,7 @@ class _Reader:
             if nested is None and isinstance(node, exp.Subquery):
                 nested = inner.get(id(node.this))
             if nested is not None:
+                found.add(_COUNTED)
                 for refs in self.outputs(nested).values():
                     found.update(refs)
                 return
@@ -182,6 +212,8 @@ class _Reader:
             if isinstance(node, exp.TableColumn) and node.name in scope.sources:  # a whole row
                 found.update(self._row(scope.sources[node.name]))
                 return
+            if isinstance(node, (exp.AggFunc, exp.Window)):
+                found.add(_COUNTED)
             if isinstance(node, exp.Window) and isinstance(node.args.get("alias"), exp.Identifier):
                 for part in _parts(scope.expression.args.get("windows")):
                     if part is not node and part.name.lower() == node.args["alias"].name.lower():
@@ -237,9 +269,10 @@ class _Reader:
     @staticmethod
     def _through(outputs: Mapping[str, frozenset[Ref]], name: str, fields: Sequence[str]) -> frozenset[Ref]:
         refs = outputs.get(name, outputs.get(ALL, frozenset()))
-        if fields and len(refs) == 1:
-            (only,) = refs
-            return frozenset({Ref(only.table, ".".join((only.column, *fields)))})
+        places = refs - {_COUNTED}
+        if fields and len(places) == 1:
+            (only,) = places
+            return (refs & {_COUNTED}) | {Ref(only.table, ".".join((only.column, *fields)))}
         return refs
 
 
@@ -255,6 +288,28 @@ def _fields(column: exp.Column) -> list[str]:
             break
         fields.append(node.expression.name.lower())
     return fields
+
+
+def _free(name: str, taken: Mapping[str, object]) -> str:
+    """Return what DuckDB calls a column of a name that may be taken: the first keeps it, others are `a_1`, `a_2`."""
+    if name not in taken:
+        return name
+    number = 1
+    while f"{name}_{number}" in taken:
+        number += 1
+    return f"{name}_{number}"
+
+
+def _is_unnamed_unnest(projection: exp.Expr) -> bool:
+    from sqlglot import exp
+
+    made_up = not projection.alias or projection.alias.startswith("_col_")
+    return made_up and isinstance(projection.unalias(), (exp.Unnest, exp.Explode))
+
+
+def _is_cut(query: exp.Expr) -> bool:
+    """Return whether only some of its rows are taken, so that their order decides which."""
+    return any(query.args.get(each) is not None for each in ("limit", "offset"))
 
 
 def _selects(scope: Scope) -> list[Any]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from headrace.warehouse.rendering import Model
 
 CACHE = "lineage.json"
-VERSION = "1"  # of what `lineage_of` says: another one makes what was kept worthless
+VERSION = "2"  # of what `lineage_of` says: another one makes what was kept worthless
 MOST_KEPT = 20_000
 _OPS = {"bronze.messages", "ops.batches", "ops.ledger", "ops.positions", "ops.quarantine"}
 
@@ -77,11 +77,13 @@ class Cache:
             made = lineage_of(sql, tables)
             columns = [[name, [list(each) for each in sorted(refs)]] for name, refs in made.columns.items()]
             self._known[digest] = [columns, [list(each) for each in sorted(made.rows)], made.problem]
-        columns, rows, problem = self._used[digest] = self._known[digest]
+            self._known[digest].append(sorted(made.counted))
+        columns, rows, problem, counted = self._used[digest] = self._known[digest]
         return Selected(
             {name: frozenset(Ref(*each) for each in refs) for name, refs in columns},
             frozenset(Ref(*each) for each in rows),
             problem,
+            frozenset(counted),
         )
 
     def keep(self, *, partly: bool = False) -> None:
@@ -174,6 +176,7 @@ def _of_model(model: Model, reads: frozenset[str], known: Mapping[str, list[str]
         file=model.file,
         lines=written_lines(model.text, columns),
         problem=selected.problem,
+        counted=selected.counted,
     )
 
 

@@ -1,5 +1,7 @@
 """The graph, asked up and down."""
 
+from dataclasses import replace
+
 from headrace.governance.lineage import Graph, Table
 from headrace.governance.lineage_sql import Ref
 
@@ -61,3 +63,23 @@ def test_a_column_that_comes_from_itself_ends():
     loop = Graph([table("gold.a", x="gold.b.x"), table("gold.b", x="gold.a.x")])
     assert flat(loop.up(ref("gold.a.x"))) == [("gold.b.x", "value", [])]
     assert {str(each) for each in loop.reached([ref("gold.a.x")])} == {"gold.a.x", "gold.b.x"}
+
+
+def test_other_rows_are_other_sums():
+    sums = Table(
+        "gold.sums", "model", {"total": frozenset(), "day": frozenset()}, frozenset({ref("silver.orders.state")})
+    )
+    graph = Graph(
+        [
+            table("silver.orders", "silver", state="", amount=""),
+            replace(sums, counted=frozenset({"total"})),
+            table("gold.top", rows=[], most="gold.sums.total", day="gold.sums.day"),
+        ]
+    )
+    reached = graph.reached([ref("silver.orders.state")])
+    assert {str(each): set(ways) for each, ways in reached.items()} == {
+        "gold.sums.*": {"rows"},
+        "gold.sums.total": {"value"},
+        "gold.top.most": {"value"},
+    }
+    assert graph.shifted(["silver.orders"]) == ({"gold.sums", "gold.top"}, {ref("gold.sums.total")})

@@ -33,7 +33,7 @@ def told(sql):
         ("select id, null from gold.a union all select q, r from gold.b",
          {"id": "gold.a.id gold.b.q", "_col_1": "gold.b.r"}, ""),
         ("select id, n from gold.a union by name select q as n from gold.b",
-         {"id": "gold.a.id", "n": "gold.a.n gold.b.q"}, ""),
+         {"id": "gold.a.id", "n": "gold.a.n gold.b.q"}, "gold.a.id gold.a.n gold.b.q"),
         ("with recursive r as (select id, 1 as k from gold.a union all select id, k + 1 from r) select id from r",
          {"id": "gold.a.id"}, ""),
         ("select lead(q) over w as z from gold.b window w as (partition by id order by r)",
@@ -50,11 +50,33 @@ def told(sql):
         ("select b as whole from gold.b", {"whole": "gold.b.id gold.b.q gold.b.r"}, ""),
         ("select {'x': n} as s, s.x as y from gold.a", {"s": "gold.a.n", "y": "gold.a.n"}, ""),
         ("select k, n from gold.nobody, gold.a", {"k": "gold.nobody.k", "n": "gold.a.n"}, ""),
+        ("select distinct n from gold.a", {"n": "gold.a.n"}, "gold.a.n"),
+        ("select count(*) as k from (select n from gold.a group by all)", {"k": ""}, "gold.a.n"),
+        ("select q, sum(r) as s from gold.b group by all", {"q": "gold.b.q", "s": "gold.b.r"}, "gold.b.q"),
+        ("select n from gold.a union select q from gold.b", {"n": "gold.a.n gold.b.q"}, "gold.a.n gold.b.q"),
+        ("select n from gold.a except all select q from gold.b", {"n": "gold.a.n gold.b.q"}, "gold.a.n gold.b.q"),
+        ("select id from gold.a order by n desc limit 10", {"id": "gold.a.id"}, "gold.a.n"),
+        ("select id from gold.a order by n", {"id": "gold.a.id"}, ""),
+        ("select * from silver.o join gold.b on o.id = b.id",
+         {"id": "silver.o.id", "amount": "silver.o.amount", "id_1": "gold.b.id", "q": "gold.b.q", "r": "gold.b.r"},
+         "gold.b.id silver.o.id"),
+        ("select id from (select * from silver.o join gold.b on o.amount = b.q)",
+         {"id": "silver.o.id"}, "gold.b.q silver.o.amount"),
+        ("with m as (select a.page.* from gold.a) select url from m", {"url": "gold.a.page"}, ""),
+        ("with m as (select unnest(page) from gold.a) select url from m", {"url": "gold.a.page"}, ""),
     ],
 )  # fmt: skip
 def test_every_column_knows_where_it_comes_from(sql, columns, rows):
     found, decided, problem = told(sql)
     assert (found, decided, problem) == (columns, rows, "")
+
+
+def test_values_that_other_rows_make_others_are_told():
+    sql = """with c as (select id, sum(q) as s from gold.b where r > 0 group by id)
+    select id, s + 1 as more, s is null as none, row_number() over (order by id) as k,
+    (select max(n) from gold.a) as top from c"""
+    assert lineage_of(sql, TABLES).counted == {"more", "none", "k", "top"}
+    assert lineage_of("select id, n from gold.a where n > 0", TABLES).counted == frozenset()
 
 
 @pytest.mark.parametrize(

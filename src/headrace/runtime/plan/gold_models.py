@@ -13,7 +13,7 @@ from headrace.warehouse.binding import Bound, bound
 from headrace.warehouse.rendering import models
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     from headrace.config.project import Project
     from headrace.governance.lineage import Graph
@@ -80,12 +80,13 @@ def model_changes(
     graph = lineage(now, list(after.values()), cache, below)
     old = graph if was.project is None else lineage(was.project, list(before.values()), cache, below)
     cache.keep(partly=True)
-    ways = {**old.reached(altered), **graph.reached(altered)}
+    ways = _both(_ways(old, altered, rows), _ways(graph, altered, rows))
     reached: dict[str, list[Ref]] = {}
     for ref in sorted(ways):
         reached.setdefault(ref.table, []).append(ref)
     told = edited | {name for name in reached if name in after or name in before}
-    shifted = {name for each in rows for name in graph.dependents(each) if name in after}
+    of_rows = {*rows, *(ref.table for ref, how in ways.items() if "rows" in how)}
+    shifted = {name for name in graph.shifted(of_rows)[0] if name in after}
     told |= shifted
     told |= {name for each in edited & after.keys() for name in graph.dependents(each) if name in after}
     types_before = _bound(told, before, was.project or now, lake)
@@ -96,6 +97,18 @@ def model_changes(
         if change is not None:
             found.append(change)
     return found
+
+
+def _ways(graph: Graph, altered: Set[Ref], rows: Iterable[str]) -> dict[Ref, frozenset[str]]:
+    """Return the columns that these go into, and the tables whose rows they decide; other rows are other sums."""
+    ways = graph.reached(altered)
+    _, counted = graph.shifted({*rows, *(ref.table for ref, how in ways.items() if "rows" in how)})
+    value = dict.fromkeys(counted, frozenset({"value"}))
+    return _both(_both(ways, value), graph.reached(counted))
+
+
+def _both(one: Mapping[Ref, frozenset[str]], other: Mapping[Ref, frozenset[str]]) -> dict[Ref, frozenset[str]]:
+    return {ref: one.get(ref, frozenset()) | other.get(ref, frozenset()) for ref in one.keys() | other.keys()}
 
 
 def _change(
