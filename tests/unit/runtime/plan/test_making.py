@@ -7,6 +7,7 @@ import pytest
 
 from headrace.config.project import load_project
 from headrace.errors import InputError
+from headrace.runtime.plan.applying import apply
 from headrace.runtime.plan.document import read, sealed, write
 from headrace.runtime.plan.making import Ask, plan
 from living import project_of, rows
@@ -143,3 +144,19 @@ def test_secrets_stay_references(project):
     path.write_text(path.read_text() + push)
     found = plan(load_project(project.root))
     assert "secret://env/CANARY_URL" in json.dumps(dumped(found)["changes"])
+
+
+def test_models_over_other_rows_are_other_models(project):
+    write_models(
+        project,
+        paid="select id, _event_date as day from {{ source('silver', 'orders') }} where amount > 1",
+        counted="select day, count(*) as n from {{ ref('paid') }} group by all",
+        top="select max(n) as most from {{ ref('counted') }}",
+    )
+    deployed = load_project(project.root)
+    apply(deployed, plan(deployed))
+    found = plan(change(deployed, with_amount(type="integer")))
+    said = {each["model"]: ([column["column"] for column in each["columns"]], each["rows"]) for each in found["models"]}
+    assert said["gold.paid"] == ([], True)
+    assert said["gold.counted"] == (["n"], True)
+    assert said["gold.top"] == (["most"], True)
