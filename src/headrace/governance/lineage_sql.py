@@ -85,8 +85,8 @@ def lineage_of(sql: str, tables: Mapping[str, Sequence[str] | None]) -> Selected
         reader = _Reader(tables)
         outputs = reader.outputs(scope)
         counted = frozenset(name for name, refs in outputs.items() if _COUNTED in refs)
-        columns = {name: refs - {_COUNTED} for name, refs in outputs.items()}
-        return Selected(columns, frozenset(reader.rows - {_COUNTED}), counted=counted)
+        made = {name: refs - {_COUNTED} for name, refs in outputs.items()}
+        return Selected(made, frozenset(reader.rows - {_COUNTED}), counted=counted)
     except (SqlglotError, _UnreadableError, RecursionError) as problem:
         text = str(problem).partition("\n")[0].partition(". Line")[0] or type(problem).__name__
         return _unread(f"sqlglot cannot read it: {text}")
