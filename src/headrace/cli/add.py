@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _FIELDS = 40
 _WIDTHS = (28, 18, 14)
+_FRONT = 8
 _LINE = 79
 
 
@@ -198,13 +199,18 @@ def _table(output: Output, fields: list[Field]) -> None:
     second = min(widths[1], _WIDTHS[1])
     third = min(widths[2], 24)
     for number, row in enumerate(rows):
-        left = f"{_cut(row[0], first):<{first}}  {_cut(row[1], second):<{second}}  {_cut(row[2], third):<{third}}  "
+        left = f"{_path(row[0], first):<{first}}  {_cut(row[1], second):<{second}}  {_cut(row[2], third):<{third}}  "
         text = left + _cut(row[3], max(8, _LINE - len(left)))
         output.line(text.rstrip(), "bold" if not number else "")
 
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _path(text: str, width: int) -> str:
+    """Return a field's path cut in its middle: paths of one object differ at their ends."""
+    return text if len(text) <= width else f"{text[:_FRONT]}…{text[_FRONT + 1 - width :]}"
 
 
 def _shown(value: Any) -> str:

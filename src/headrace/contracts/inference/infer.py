@@ -26,6 +26,8 @@ FIELDS = 250
 _TAKEN = {name.lower() for name in (*words.ENVELOPE, words.EXTRA, words.EVENT_DATE, words.ROW, words.KEY_HASH)}
 _EPOCHS = tuple((10**power * 631_152_000, 10**power * 4_102_444_800) for power in (0, 3, 6, 9))
 """Bounds of numbers that count from 1970, in seconds and finer, from 1990 to 2100."""
+_KEY_ROWS = 2
+"""Of a single row every field is unique, which says nothing."""
 _TRIMMED = "cells have blanks around them, and are numbers or times only without these: csv.trim cuts them"
 
 
@@ -174,7 +176,7 @@ def _key(members: dict[str, Profile], source: str, properties: dict[str, Any]) -
         if rank is None and properties[name].get("format") == "uuid":
             rank = 40
         different, looked = _different(profile)
-        if rank is None or not looked:
+        if rank is None or looked < _KEY_ROWS:
             continue
         unique = different == looked
         if unique:
@@ -242,6 +244,8 @@ def _notes(top: Top, properties: dict[str, Any], source: str) -> list[str]:
             found.append(
                 f"{name} is named as the key, and {top.seen - there:,} rows have none: it is not taken as the key"
             )
+        if names.key_rank(name, source) in {0, 1} and top.seen < _KEY_ROWS and there:
+            found.append(f"{name} is named as the key, and one row cannot bear that out: give more rows")
         alone = len(top.members) == 1 and not there > 1
         if alone and profile.items is not None and profile.items.kinds["object"] == profile.items.seen > 1:
             found.append(

@@ -39,6 +39,8 @@ class Profile:
         self.high: int | None = None
         self.scale = 0
         self.digits = 0
+        self.significant = 0
+        """How many digits the longest number with a fraction has, zeros at its ends aside."""
         self.exponents = False
         self.wild = False
         """A number is beyond what a double holds."""
@@ -124,6 +126,8 @@ class Profile:
                 self.wild = True
                 continue
             self.exponents |= exponent > 0
+            if len(digits) > self.significant:
+                self.significant = max(self.significant, len("".join(map(str, digits)).strip("0")))
             self.scale = max(self.scale, -exponent)
             self.digits = max(self.digits, len(digits) + exponent)
 
@@ -201,6 +205,7 @@ class Profile:
         self.low = other.low if self.low is None else self.low if other.low is None else min(self.low, other.low)
         self.high = other.high if self.high is None else self.high if other.high is None else max(self.high, other.high)
         self.scale, self.digits = max(self.scale, other.scale), max(self.digits, other.digits)
+        self.significant = max(self.significant, other.significant)
         self.wild |= other.wild
         self.exponents |= other.exponents
         self.forms = tuple(form for form in self.forms if form in other.forms)

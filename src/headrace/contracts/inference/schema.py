@@ -96,7 +96,16 @@ def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
 def _mixed(profile: Profile, kinds: set[str]) -> Said:
     counted = ", ".join(f"{profile.kinds[kind]:,} {kind}" for kind in _ORDER if kind in kinds)
     types = [kind for kind in _ORDER if kind in kinds]
-    return Said({"type": types}, "JSON text", [], [f"mixed types ({counted}): kept as JSON text"])
+    note = f"mixed types ({counted}): kept as JSON text"
+    kind, many = max(((kind, profile.kinds[kind]) for kind in types), key=lambda each: each[1])
+    rest = sum(profile.kinds[kind] for kind in types) - many
+    if many >= _NEARLY_ALL * rest:
+        note += f'; if the {rest:,} are mistakes, write "type": "{kind}", and such rows are quarantined'
+    return Said({"type": types}, "JSON text", [], [note])
+
+
+_NEARLY_ALL = 20
+"""How many times the others one type has to come for these to look like mistakes."""
 
 
 def _boolean(profile: Profile, name: str, path: str, depth: int) -> Said:  # noqa: ARG001 - one of the makers
@@ -126,12 +135,20 @@ def _number(profile: Profile, name: str, path: str, depth: int) -> Said:  # noqa
     notes = []
     if names.is_money(name) and profile.scale > _MAX_SCALE:
         notes.append(f"up to {profile.scale} digits after the point: a number, not money")
+    if profile.significant > _EXACT_DIGITS:
+        notes.append(
+            f"up to {profile.significant} digits, and a double keeps {_EXACT_DIGITS}: the rest is rounded away; "
+            "format: decimal with precision and scale keeps them all"
+        )
     return Said({"type": "number"}, "number", [], notes)
 
 
 _DOUBLE_DIGITS = 300
+_EXACT_DIGITS = 17
+"""No double needs more digits than these to be told from its neighbours."""
 
 
+_COMMA = re.compile(r"[+-]?(\d+|\d{1,3}([. ]\d{3})+),\d+")
 _ZONES = {
     "datetime": "no zone",
     "zoned": "a zone, though not as date-time writes it: kept as UTC",
@@ -154,6 +171,8 @@ def _string(profile: Profile, name: str, path: str, depth: int) -> Said:  # noqa
     examples = [each for each in profile.examples if isinstance(each, str)]
     if examples and all(map(texts.looks_like_time, examples)):
         notes.append("looks like a time, in a form that is not read as one: kept as text")
+    elif examples and all(map(_COMMA.fullmatch, examples)):
+        notes.append("numbers with a decimal comma, as they look: kept as text, for a number is read with a point")
     elif examples and profile.empty_texts and texts.common_forms(examples):
         form = texts.shown(texts.common_forms(examples)[0])
         notes.append(f"{form}, but {profile.empty_texts:,} are empty: kept as text")

@@ -104,6 +104,35 @@ def test_what_the_columns_cannot_read_as_a_time_stays_text(value):
     assert prop([{"x": value}, {"x": T}]) == {"type": "string"}
 
 
+@pytest.mark.parametrize(
+    ("values", "kind", "note"),
+    [
+        (["x"] * 60 + [1, 2], "JSON text", 'if the 2 are mistakes, write "type": "string"'),
+        ([Decimal("1234567890.123456789012"), 0.5], "number", "up to 22 digits, and a double keeps 17"),
+        (["1.000,5", "0,50", "-12345,6"], "string", "a decimal comma"),
+    ],
+)
+def test_what_a_column_cannot_say_is_hinted_at(values, kind, note):
+    inference = Inference()
+    inference.documents([{"x": value} for value in values])
+    (found,) = inference.finish("orders").fields
+    assert found.type == kind
+    assert note in found.notes[0]
+
+
+@pytest.mark.parametrize("values", [["x", 1], [0.30000000000000004, 12345678901.5], ["a, b"], ["1,234,567"]])
+def test_no_hint_without_a_reason(values):
+    assert not any(hint in note for note in infer([{"x": each} for each in values]).fields[0].notes
+                   for hint in ("mistakes", "rounded", "comma"))  # fmt: skip
+
+
+def test_one_row_makes_no_key():
+    one = infer([{"order_id": "a", "x": 1}])
+    assert one.key is None
+    assert one.notes == ("order_id is named as the key, and one row cannot bear that out: give more rows",)
+    assert infer([{"order_id": "a"}, {"order_id": "b"}]).key.field == "order_id"
+
+
 def test_optional_and_nullable_are_kept_apart():
     found = infer([{"a": 1, "b": None, "c": 1}, {"a": 1, "b": 2}])
     assert found.schema["required"] == ["a", "b"]
