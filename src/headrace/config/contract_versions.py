@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from headrace.config.faults import did_you_mean
 from headrace.config.files import inside
 from headrace.contracts.versions import Number, Version, next_major, number_of, said_version
+from headrace.errors import ContractError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -163,6 +164,48 @@ def overdue(source: Source, origin: Origin, today: dt.date) -> list[Fault]:
             fix = "set it `status: retired`, whose events are quarantined; or give it a later `until`"
             found.append(origin.error(("schema", "versions", name, "until"), message, fix))
     return found
+
+
+def unreached(source: Source, origin: Origin) -> list[Fault]:
+    """Return the steps that no event takes: events of their version meet a newer one as they stand.
+
+    Nothing is known then of which version an event was meant to be, and what the steps would make of it is lost.
+    """
+    found = []
+    for dataset in source.datasets:
+        if dataset.version_from is not None:
+            continue
+        for index, old in enumerate(dataset.versions[:-1]):
+            if old.lifecycle == "retired" or all(step.drop is not None for step in dataset.upcasts.get(old.name, ())):
+                continue
+            newer = [each for each in dataset.versions[index + 1 :] if each.lifecycle != "retired"]
+            met = next((each for each in reversed(newer) if _meets_as_it_stands(old, each)), None)
+            if met is not None:
+                message = (
+                    f"events of {old.name} meet {met.name} as they stand: they are read as such, without its steps"
+                )
+                fix = (
+                    "name the versions: `version_from: {attribute: …}`; "
+                    f"or require in {met.name} what {old.name} has not"
+                )
+                found.append(origin.warning(("schema", "upcast", _written(source, old)), message, fix))
+    return found
+
+
+def _meets_as_it_stands(old: Version, new: Version) -> bool:
+    from headrace.contracts.compatibility import Verdict, compare
+
+    try:
+        changes = compare(old.contract.schema, new.contract.schema)
+    except ContractError:
+        return False
+    return all(change.backward is Verdict.COMPATIBLE for change in changes)
+
+
+def _written(source: Source, version: Version) -> str:
+    """Return what the source's file calls a version in `upcast`."""
+    said = source.spec.schema_.upcast if source.spec.schema_ is not None else {}
+    return next((name for name in said if number_of(name) == version.number), version.name)
 
 
 def way_faults(

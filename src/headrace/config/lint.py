@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.config import references
 from headrace.config.contract_policy import policy_faults
-from headrace.config.contract_versions import overdue
+from headrace.config.contract_versions import overdue, unreached
 from headrace.config.project import Assembled, assemble
 from headrace.config.source_file import SourceFile
 from headrace.config.validation import Origin, dotted, models_in
@@ -48,6 +48,7 @@ def lint(
             continue
         source, origin = read.source, read.origin
         faults += overdue(source, origin, today or dt.datetime.now(dt.UTC).date())
+        faults += unreached(source, origin)
         written = source.spec.model_dump(by_alias=True, exclude_unset=True, mode="json")
         faults += _planned(SourceFile, written, origin)
         faults += references.unresolved_secrets(written, origin, root, environ)

@@ -1,7 +1,8 @@
 """Converting a value from one type of contracts to another, in SQL: exactly, or with an error.
 
-Nothing is guessed and nothing is cut off: 12.5 is no integer, and neither is 'twelve'. Only a number that becomes a
-decimal is rounded to its scale.
+Nothing is guessed and nothing is cut off: 12.5 is no integer, neither is 'twelve', and '2026-01-01 or so' is no date.
+Texts become times where they have the form of RFC 3339, and all times are of the years 1 to 9999. Only a number that
+becomes a decimal is rounded to its scale; of a second, what is below its millionth is left out.
 """
 
 from __future__ import annotations
@@ -10,6 +11,16 @@ import pyarrow as pa
 
 from headrace.contracts.contract import is_json
 from headrace.contracts.types import DATETIME, INSTANT, TIME, duckdb_type, literal
+
+_DATE, _MINUTES = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "([01][0-9]|2[0-3]):[0-5][0-9]"
+_CLOCK = rf"{_MINUTES}:([0-5][0-9]|60)(\.[0-9]+)?"
+_TEXTS = {
+    pa.date32(): _DATE,
+    TIME: _CLOCK,
+    DATETIME: f"{_DATE}[T ]{_CLOCK}",
+    INSTANT: f"{_DATE}[T ]{_CLOCK}(Z|[-+]{_MINUTES})",
+}
+"""What of RFC 3339 a text is that becomes a time: an instant with its zone or offset, the others without."""
 
 
 def same(one: pa.Field, other: pa.Field) -> bool:
@@ -133,8 +144,12 @@ def _to_boolean(value: str, was: pa.DataType) -> str | None:
 def _to_time(value: str, was: pa.DataType, now: pa.DataType) -> str | None:
     """Instants and wall clocks are in UTC, and a date is its midnight."""
     if was == pa.string() and now in {INSTANT, DATETIME, TIME, pa.date32()}:
-        # Begins with a digit: 'infinity' and 'epoch' are times to DuckDB.
-        return _unless(value, f"regexp_full_match({value}, '[0-9].*')", duckdb_type(now))
+        # DuckDB takes more than this, and drops what it does not need: 'epoch', '2026-01-01 (BC)', '2026-01-01 or so'.
+        kind, large = duckdb_type(now), f"upper({value})"  # which is how DuckDB wants its T and Z
+        fits = f"regexp_full_match({large}, '{_TEXTS[now]}')"
+        if now != TIME:
+            fits = f"CASE WHEN {fits} THEN {_in_years(f'TRY_CAST({large} AS {kind})', now)} ELSE false END"
+        return _unless(large, fits, kind)
     if (was, now) in {(INSTANT, DATETIME), (DATETIME, INSTANT)}:
         return f"({value} AT TIME ZONE 'UTC')"
     if was == pa.date32() and now in {INSTANT, DATETIME}:
@@ -147,14 +162,31 @@ def _to_time(value: str, was: pa.DataType, now: pa.DataType) -> str | None:
     return None
 
 
+def bounded(value: str, kind: pa.DataType) -> str:
+    """Return the SQL of a value that raises where it is a date or a timestamp beyond the years 1 to 9999."""
+    if kind not in {INSTANT, DATETIME, pa.date32()}:
+        return value
+    return _unless(value, _in_years(value, kind), duckdb_type(kind))
+
+
+def _in_years(value: str, kind: pa.DataType) -> str:
+    """Return the SQL that tells whether a date or a timestamp is one of the years 1 to 9999, in UTC."""
+    wall = f"({value} AT TIME ZONE 'UTC')" if kind == INSTANT else value
+    return f"coalesce(isfinite({value}) AND year({wall}) BETWEEN 1 AND 9999, false)"
+
+
+def _raising(kind: str) -> str:
+    """Return the SQL of what has a type and no value: it raises."""
+    return f"CAST(CAST(CAST('' AS BIGINT) AS VARCHAR) AS {kind})"  # error() is not allowed within a TRY
+
+
 def _is_whole(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0))
 
 
 def _unless(value: str, fits: str, kind: str) -> str:
     """Return the SQL of a cast that raises where the value does not fit."""
-    raises = f"CAST(CAST(CAST('' AS BIGINT) AS VARCHAR) AS {kind})"  # error() is not allowed within a TRY
-    return f"CASE WHEN {value} IS NULL THEN NULL WHEN {fits} THEN CAST({value} AS {kind}) ELSE {raises} END"
+    return f"CASE WHEN {value} IS NULL THEN NULL WHEN {fits} THEN CAST({value} AS {kind}) ELSE {_raising(kind)} END"
 
 
 def _quoted(name: str) -> str:

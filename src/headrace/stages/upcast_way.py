@@ -14,7 +14,7 @@ from headrace.contracts.load import compiled
 from headrace.contracts.types import duckdb_type
 from headrace.errors import ConfigError, ContractError
 from headrace.stages import paths
-from headrace.stages.convert import converted, reshaped, same
+from headrace.stages.convert import bounded, converted, reshaped, same
 from headrace.stages.defaults import default_of
 from headrace.stages.expression import compile_value
 from headrace.stages.sql import SqlKernel
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from headrace.contracts.versions import Version
     from headrace.stages.upcast import UpcastStep
+
+_ASIDE = "\0"  # stands before the name of a column that is no field yet; no column's own name has it
 
 
 class UpcastFault(NamedTuple):
@@ -142,18 +144,21 @@ class _Compiler:
         for number, step in enumerate(steps):
             ((kind, said),) = step.model_dump(exclude_unset=True).items()
             items = said.items() if isinstance(said, dict) else ((name, None) for name in said)
-            before = self._shape.schema()
+            before, first = _Shape(dict(self._shape.fields), dict(self._shape.origin)), len(self._hop.ops)
             for name, value in items:
                 self._at = (*self._place, number, kind, name)
                 try:
                     self._step(kind, name, value, before)
                 except ConfigError as error:
                     self._fault(f"{self._way()}: {error.message}", error.fix)
+            if kind == "set":  # all of one step are over the fields before it
+                made = [op.name for op in self._hop.ops[first:] if isinstance(op, Compute)]
+                self._hop.ops += [Rename(name, name.removeprefix(_ASIDE)) for name in made]
         self._at = self._place if steps else ()
         self._arrive()
         return self._hop
 
-    def _step(self, kind: str, name: str, value: Any, before: pa.Schema) -> None:
+    def _step(self, kind: str, name: str, value: Any, before: _Shape) -> None:
         match kind:
             case "rename":
                 self._rename(name, value)
@@ -212,31 +217,34 @@ class _Compiler:
             raise ConfigError(message, fix=f"compute it: `- set: {{{name}: …}}`, or give the new type a new name")
         self._compute(name, (name,), sql, wanted, had.nullable)
 
-    def _set(self, name: str, text: str, before: pa.Schema) -> None:
-        value = compile_value(text, before, self._kernel)
+    def _set(self, name: str, text: str, before: _Shape) -> None:
+        value = compile_value(text, before.schema(), self._kernel)
         natural = pa.field(name, value.type)
         wanted = self._target.get(name, natural)
         sql = converted(value.sql, natural, wanted)
         if sql is None:
             message = f"{text[:60]} gives {_said(natural)}, and {self._there.name}.{name} is {_said(wanted)}"
             raise ConfigError(message, fix=f"cast it in the expression: CAST(… AS {duckdb_type(wanted.type)})")
-        self._compute(name, value.columns, sql, wanted, True, value.zero)
+        self._compute(name, value.columns, bounded(sql, wanted.type), wanted, True, value.zero, before)
 
     def _compute(
-        self, name: str, columns: tuple[str, ...], sql: str, wanted: pa.Field, nullable: bool, zero: str = "false"
-    ) -> None:
-        path = self._shape.origin.get(columns[0], "$") if len(columns) == 1 else "$"
+        self, name: str, columns: tuple[str, ...], sql: str, wanted: pa.Field, nullable: bool, zero: str = "false",
+        before: _Shape | None = None,
+    ) -> None:  # fmt: skip
+        """Add what computes a field; over the fields `before`, and beside them, where they are given."""
+        over, aside = (self._shape, "") if before is None else (before, _ASIDE)
+        path = over.origin.get(columns[0], "$") if len(columns) == 1 else "$"
         reason = f"{self._way()}: {name} cannot be made {_said(wanted)}"
-        op = Compute(name, columns, sql, wanted.type, path, reason, zero)
+        op = Compute(f"{aside}{name}", columns, sql, wanted.type, path, reason, zero)
         try:
-            op.run(self._kernel, {each: pa.nulls(0, self._shape.fields[each].type) for each in columns}, 0)
+            op.run(self._kernel, {each: pa.nulls(0, over.fields[each].type) for each in columns}, 0)
         except (duckdb.Error, pa.ArrowException) as error:
             said = str(error).split("\n", 1)[0]
             raise ConfigError(f"{name} cannot be computed: {said}", fix="check the types") from error
         self._hop.ops.append(op)
         self._shape.fields[name] = wanted.with_nullable(nullable)
         if len(columns) == 1:
-            self._shape.origin[name] = self._shape.origin.get(columns[0], "$")
+            self._shape.origin[name] = path
 
     def _column(self, name: str) -> str:
         path = paths.resolve(name, self._shape.schema())
@@ -287,7 +295,7 @@ def _unprovided(
 ) -> Iterator[UpcastFault]:
     """Return the columns that the last version requires, and that events of the first have not, or not always."""
     first, last = versions[0], versions[-1]
-    made = {op.name for hop in hops for op in hop.ops if isinstance(op, Fill | Compute | Extract)}
+    made = {op.name.removeprefix(_ASIDE) for hop in hops for op in hop.ops if isinstance(op, Fill | Compute | Extract)}
     for wanted in last.contract.arrow_schema():
         if wanted.nullable or not shape.fields[wanted.name].nullable or wanted.name in made:
             continue

@@ -118,6 +118,38 @@ def test_versions_are_ordered_by_number_and_other_files_are_not_looked_at(shop):
     assert [each.name for each in dataset.versions] == ["1.2.0", "1.10.0", "1.11.0"]
 
 
+LOST = ORDERS[: ORDERS.index("  versions")] + "  upcast:\n    v1:\n      - rename: {country: ship_to}\nevent_time: at\n"
+
+
+def test_steps_that_no_event_takes_are_told(shop):
+    """Silver would have no `ship_to` of an old order, for the order meets the newest version too."""
+    shop.source(LOST)
+    shop.write("schemas/orders.json", schema("ship_to"))
+    shop.write("schemas/orders/v1.json", schema("country"))
+    assert faults(shop) == [
+        (
+            "warning", "connectors/orders.yaml", 6,
+            "events of v1 meet v2 as they stand: they are read as such, without its steps",
+            "name the versions: `version_from: {attribute: …}`; or require in v2 what v1 has not",
+        )
+    ]  # fmt: skip
+    for newest in (schema("ship_to", "by", required=["by"]), schema("ship_to", additionalProperties=False)):
+        shop.write("schemas/orders.json", newest)
+        assert "meet v2" not in str(faults(shop))
+    shop.write("schemas/orders.json", schema("ship_to"))
+    shop.source(LOST.replace("  upcast", "  version_from: {attribute: v}\n  upcast"))
+    assert faults(shop) == []
+    shop.source(LOST.replace("rename: {country: ship_to}", "drop: [country]"))
+    assert faults(shop) == []
+    shop.source(LOST.replace("  upcast", "  versions: {v1: {status: retired}}\n  upcast"))
+    assert faults(shop) == []
+    # v1 meets v2 and not v3: it goes on from there, without its own steps
+    shop.write("schemas/orders/v2.json", schema("ship_to"))
+    shop.write("schemas/orders.json", schema("dest", required=["dest"]))
+    shop.source(LOST.replace("event_time", "    v2:\n      - rename: {ship_to: dest}\nevent_time"))
+    assert [fault[3][:27] for fault in faults(shop) if "stand" in fault[3]] == ["events of v1 meet v2 as the"]
+
+
 def change(pattern, replacement):
     return lambda shop: shop.source(ORDERS.replace(pattern, replacement))
 

@@ -161,6 +161,66 @@ def test_csv_is_read_with_the_types_of_its_version():
     assert decided(of, batch, "csv")[0] == [{"id": "a", "m": 1.0}, {"id": "b", "m": 1.5}]
 
 
+def nullable(**more):
+    return {"type": ["string", "null"]} | more
+
+
+WALL = "2026-01-01T23:00:00.1234569"
+TIMES = {
+    "date": (nullable(format="date"), {"2026-01-01": dt.date(2026, 1, 1), "0001-01-01": dt.date(1, 1, 1)}),
+    "instant": (
+        nullable(format="date-time"),
+        {
+            "2026-01-01T23:00:00-05:00": dt.datetime(2026, 1, 2, 4, tzinfo=dt.UTC),
+            "2026-01-01t23:00:00z": dt.datetime(2026, 1, 1, 23, tzinfo=dt.UTC),
+        },
+    ),
+    "wall clock": (nullable(**{"x-type": "datetime"}), {WALL: dt.datetime.fromisoformat("2026-01-01T23:00:00.123456")}),
+    "time": (nullable(**{"x-type": "time"}), {"10:00:00.5": dt.time(10, 0, 0, 500000)}),
+}
+ODD = [
+    "0000-01-01", "99999-01-01", "1-1-1", "2026-02-30", "2026-01-01 (BC)", "2026-01-01 or so", "epoch", "infinity", "",
+    "0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "10000-01-01T00:00:00Z", "2026-01-01T00:00:00+99:00",
+    "2026-01-01 10:00:00 America/New_York", "24:00:00", "10:00:00+02:00", "10:00:00 or so", "\n2026-01-01",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TIMES)
+def test_a_text_becomes_a_time_as_a_whole_or_not_at_all(kind):
+    """What Python cannot hold would make silver unreadable: dates end with the year 9999."""
+    to, good = TIMES[kind]
+    of = dataset(shape(["n"], n=nullable()), shape(["m"], m=to), v1=[{"rename": {"n": "m"}}, {"cast": ["m"]}])
+    others = [text for name, (_, texts) in TIMES.items() if name != kind for text in texts]
+    kept, rejected, _ = decided(of, messages(*({"n": text} for text in [None, *good, *ODD, *others])))
+    assert [row["m"] for row in kept] == [None, *good.values()]
+    assert [each["value"] for each in rejected] == [json.dumps(text) for text in [*ODD, *others]]
+    assert {each["code"] for each in rejected} == {"upcast_failed"}
+
+
+def test_what_is_set_to_a_time_is_of_the_same_years():
+    new = shape(["m", "d"], m={"type": "string", "format": "date-time"}, d={"type": "string", "format": "date"})
+    of = dataset(
+        shape(["n"], n=TEXT), new,
+        v1=[{"set": {"m": "CAST(n AS TIMESTAMPTZ)", "d": "CAST(n AS DATE)"}}, {"drop": ["n"]}],
+    )  # fmt: skip
+    texts = ["2026-01-01", "99999-01-01", "2026-01-01 (BC)", "infinity"]
+    kept, rejected, _ = decided(of, messages(*({"n": text} for text in texts)))
+    assert [row["d"] for row in kept] == [dt.date(2026, 1, 1)]
+    assert [each["value"] for each in rejected] == [json.dumps(text) for text in texts[1:]]
+
+
+def test_expressions_of_one_step_are_over_the_fields_before_it():
+    """So two fields can change places, and their types."""
+    of = dataset(
+        shape(["a", "b"], a=TEXT, b=WHOLE), shape(["a", "b", "c"], a=WHOLE, b=TEXT, c=TEXT),
+        v1=[{"set": {"a": "b + 1", "b": "substr(a, 1, 2)"}}, {"set": {"c": "b"}}],
+    )  # fmt: skip
+    most = 2**63 - 1
+    kept, rejected, _ = decided(of, messages({"a": "xyz", "b": 1}, {"a": "q", "b": most}, {"a": "r", "b": 2}))
+    assert kept == [{"a": 2, "b": "xy", "c": "xy"}, {"a": 3, "b": "r", "c": "r"}]
+    assert [(each["row"], each["path"], each["value"]) for each in rejected] == [(1, "$.b", str(most))]
+
+
 def test_what_is_unknown_stays_beside_an_old_event_that_is_lenient():
     of = dataset(shape(["a"], a=TEXT), shape(["b"], b=TEXT), validation="lenient", v1=[{"rename": {"a": "b"}}])
     (kept, _, _), _ = Versioned("json", CsvSpec(), of).decide(messages({"a": "1", "x": 2}, {"b": "3", "y": 4}))
@@ -199,6 +259,9 @@ WRONG = {
     "a rename of no field": ([shape(ab=TEXT), shape(b=TEXT)], [{"rename": {"aa": "b"}}], "no field 'aa'", "it has ab"),
     "a rename onto a field": ([shape(a=TEXT, b=TEXT), shape(b=TEXT)], [{"rename": {"a": "b"}}], "a b already", "drop"),
     "an expression of the clock": ([shape(a=TEXT), shape(a=TEXT, b=TEXT)], [{"set": {"b": "now()"}}], "no clock", ""),
+    "an expression over a field of the same step": (
+        [shape(a=TEXT), shape(b=TEXT, c=TEXT)], [{"set": {"b": "a", "c": "b"}}, {"drop": ["a"]}], "b", "",
+    ),
     "an expression of another type": (
         [shape(a=TEXT), shape(b={"type": "boolean"})], [{"set": {"b": "1.5"}}], "v2.b is BOOLEAN", "cast it",
     ),
