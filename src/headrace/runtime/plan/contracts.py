@@ -8,7 +8,7 @@ from headrace.contracts.compatibility import Verdict, compare
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from headrace.config.project import Project
     from headrace.stages.dataset import Dataset
@@ -41,6 +41,33 @@ def contract_changes(was: Project | None, now: Project) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def not_upcast(now: Project, dataset: str, versions: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return, in words, which rows are read by a newer version as they stand, though an upcast leads there.
+
+    An event that names no version has the newest that it satisfies. Where an older one does so by chance, what the
+    upcast would have computed is not: an amount of 142 stays 142, though others of its version become cents.
+    """
+    new = _datasets(now).get(dataset)
+    names = list(_versions(new)) if new is not None else []
+    found = []
+    for each in versions:
+        if new is None or each["was"] not in names or each["now"] not in names:
+            continue
+        way = names[names.index(each["was"]) : names.index(each["now"])]
+        newer = _name(new, each["now"])
+        if any(new.upcasts.get(_name(new, word)) for word in way):
+            older = _name(new, each["was"])
+            found.append(
+                f"{each['rows']:,} rows of silver.{dataset} that were {older} satisfy {newer} as they stand, and are not "
+                f"upcast: let events of {newer} name it (schema.version_from), or require a field that older ones lack"
+            )
+    return found
+
+
+def _name(dataset: Dataset, word: str) -> str:
+    return next((each.name for each in dataset.versions if each.contract.version == word), word)
 
 
 def _datasets(project: Project) -> dict[str, Dataset]:

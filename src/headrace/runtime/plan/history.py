@@ -144,7 +144,7 @@ class Comparison:
             counts[what] = sum(row["n"] for row in rows)
             changed |= {row["day"] for row in rows}
         tests = self._tests(was, now)
-        told = {"columns": [], "changed": 0, "moved": 0, "rekeyed": 0, "unchanged": 0, "examples": []}
+        told = {"columns": [], "changed": 0, "moved": 0, "rekeyed": 0, "unchanged": 0, "examples": [], "versions": []}
         rewritten = set(changed)
         if was and now:
             told, days, all_days = self._values(left, right, first, tests, key, examples)
@@ -163,6 +163,7 @@ class Comparison:
     ) -> tuple[dict[str, Any], set[dt.date], set[dt.date]]:
         seq, date = (column_sql(each) for each in (words.SEQ, words.EVENT_DATE))
         joined = f"{left} l JOIN {right} r ON l.{seq} = r.{seq} WHERE l.{seq} >= {first}"
+        version = column_sql(words.SCHEMA_VERSION)
         differs = " OR ".join(f"({test})" for test in tests.values()) or "false"
         moved = f"l.{date} <> r.{date}"
         keyed = [tests[name] for name in key if name in tests]
@@ -192,6 +193,10 @@ class Comparison:
             "rekeyed": row["rekeyed"],
             "unchanged": row["n"] - row["changed"],
             "examples": shown,
+            "versions": self._rows(
+                f"SELECT l.{version} AS was, r.{version} AS now, count(*) AS rows FROM {joined} "
+                f"AND l.{version} <> r.{version} GROUP BY ALL ORDER BY ALL"
+            ),
         }
         return told, {each["day"] for each in days if each["changed"]}, {each["day"] for each in days}
 

@@ -18,7 +18,7 @@ from headrace.runtime import applied
 from headrace.runtime.deployment import now
 from headrace.runtime.inputs import inputs as warehouse_inputs
 from headrace.runtime.plan import history
-from headrace.runtime.plan.contracts import contract_changes
+from headrace.runtime.plan.contracts import contract_changes, not_upcast
 from headrace.runtime.plan.deployed import Deployed, deployed, digest_of
 from headrace.runtime.plan.document import sealed
 from headrace.runtime.plan.estimate import estimate
@@ -81,9 +81,9 @@ def planned(project: Project, ask: Ask, windows: Mapping[str, range] | None = No
         again: dict[str, Past] = {}
         skipped: list[Skipped] = []
         if windows is not None:
-            again = given(was.project, project, lake, windows, Path(folder))
+            again = given(was, project, lake, windows, Path(folder))
         elif ask.history:
-            again, skipped = pasts(was.project, project, lake, ask.since, Path(folder))
+            again, skipped = pasts(was, project, lake, ask.since, Path(folder))
         windows = {name: each.window for name, each in again.items()}
         said = read_inputs(project, lake, was, windows)
         if lake is None or snapshot is None or was.project is None or not windows:
@@ -141,6 +141,12 @@ def _document(
     contracts = contract_changes(was.project, project)
     fixed = applied.refusals(project.sources.values(), applied.applied(lake)) if lake is not None else []
     breaking = [*(each.message for each in fixed), *_breaking(contracts, tables, models, replayed, was)]
+    breaking += [
+        sentence
+        for one in replayed
+        for each in one["datasets"]
+        for sentence in not_upcast(project, each["dataset"], each["versions"])
+    ]
     partitions = {
         each["dataset"]: each["rewritten"] for one in replayed for each in one["datasets"] if each["rewritten"]
     }

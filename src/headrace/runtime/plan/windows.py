@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from headrace.config.project import Project
     from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
+    from headrace.runtime.plan.deployed import Deployed
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Skipped:
 
 
 def pasts(
-    was: Project | None, now: Project, lake: LakeReader | None, since: dt.datetime | None, folder: Path
+    was: Deployed, now: Project, lake: LakeReader | None, since: dt.datetime | None, folder: Path
 ) -> tuple[dict[str, Past], list[Skipped]]:
     """Return what is decided again: the sources of which any message in the window ran under other rules.
 
@@ -54,13 +55,13 @@ def pasts(
     """
     found: dict[str, Past] = {}
     skipped: list[Skipped] = []
-    if was is None or lake is None:
+    if was.project is None or lake is None:
         return found, skipped
-    deployments = Deployments(now, lake, folder)
+    deployments = Deployments(now, lake, folder, {was.digest: was.project})
     for name, source in now.sources.items():
-        if name not in was.sources:
+        if name not in was.project.sources:
             continue  # a new source has no history
-        changed = _rules(was.sources[name]) != _rules(source)
+        changed = _rules(was.project.sources[name]) != _rules(source)
         span = window(lake, name, since)
         if span is None or not len(span):
             if changed:
@@ -82,12 +83,12 @@ def pasts(
 
 
 def given(
-    was: Project | None, now: Project, lake: LakeReader | None, windows: Mapping[str, range], folder: Path
+    was: Deployed, now: Project, lake: LakeReader | None, windows: Mapping[str, range], folder: Path
 ) -> dict[str, Past]:
     """Return the same of windows that an earlier plan found. Raises `InputError` where a lookup is new."""
-    if was is None or lake is None:
+    if was.project is None or lake is None:
         return {}
-    deployments = Deployments(now, lake, folder)
+    deployments = Deployments(now, lake, folder, {was.digest: was.project})
     found = {name: _read(name, span, lake, deployments) for name, span in windows.items()}
     for name, past in found.items():
         refuse_new_lookups(past.under, now.sources[name])

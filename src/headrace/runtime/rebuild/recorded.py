@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from headrace.config.project import load_project
@@ -97,8 +98,11 @@ def rounds(stretches: Iterable[list[Stretch]]) -> list[list[list[Stretch]]]:
 class Deployments:
     """The projects that batches ran under: today's, or what was recorded of an earlier one, laid out in a folder."""
 
-    def __init__(self, project: Project, lake: LakeReader, folder: Path) -> None:
-        self._known: dict[str, Project] = {project.digest: project}
+    def __init__(
+        self, project: Project, lake: LakeReader, folder: Path, known: Mapping[str, Project] = MappingProxyType({})
+    ) -> None:
+        """`known` has deployments that were loaded already, by digest: each is laid out in a folder once."""
+        self._known: dict[str, Project] = {**known, project.digest: project}
         self._project = project
         self._lake = lake
         self._folder = folder

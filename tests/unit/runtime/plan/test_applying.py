@@ -196,17 +196,27 @@ def test_an_upcast_makes_the_plan_clean(project):
         "schema:\n  file: schemas/orders.json\n  upcast: {v1: [{set: {amount: 'round(amount)'}}]}",
     )
     path.write_text(text)
+    (broken,) = plan(load_project(project.root), ALL)["breaking"]
+    assert broken.startswith("7 rows of silver.orders that were v1 satisfy v2 as they stand, and are not upcast"), (
+        broken
+    )
+
+    cents = {**INTEGER, "properties": {**INTEGER["properties"], "unit": {"const": "EUR"}}, "required": ["id", "unit"]}
+    (project.root / "schemas/orders.json").write_text(json.dumps(cents))
+    path.write_text(text.replace("set: {amount", "set: {unit: \"'EUR'\", amount"))
     changed = load_project(project.root)
     found = plan(changed, ALL)
     (orders,) = found["history"]["sources"]
     assert (orders["now_fail"]["messages"], found["breaking"]) == (0, []), found["breaking"]
-    assert {each["column"] for each in orders["datasets"][0]["columns"]} == {"amount"}
+    assert {each["column"] for each in orders["datasets"][0]["columns"]} == {"amount", "unit"}
     apply(changed, found)
     held(changed)
 
 
 def test_history_of_older_rules_is_decided_again_after_the_files_are_deployed(project):
     """What counts is what each batch ran under, not what was deployed last."""
+    (project.root / "seeds").mkdir()
+    (project.root / "seeds/countries.csv").write_text("code\nDE\n")
     changed = change(project, with_amount(type="number", maximum=3))
     (since,) = rows(project, "SELECT max(ingest_time) AS t FROM lake.bronze.messages WHERE source = 'orders'")
     apply(changed, plan(changed, Ask(history=True, since=since["t"])))
