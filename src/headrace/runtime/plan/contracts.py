@@ -60,8 +60,8 @@ def not_upcast(now: Project, dataset: str, versions: Sequence[Mapping[str, Any]]
         if any(new.upcasts.get(_name(new, word)) for word in way):
             older = _name(new, each["was"])
             found.append(
-                f"{each['rows']:,} rows of silver.{dataset} that were {older} satisfy {newer} as they stand, and are not "
-                f"upcast: let events of {newer} name it (schema.version_from), or require a field that older ones lack"
+                f"{each['rows']:,} rows of silver.{dataset} that were {older} satisfy {newer} as they stand, and are "
+                f"not upcast: let events of {newer} name it (schema.version_from), or require a field that older lack"
             )
     return found
 
