@@ -10,6 +10,7 @@ from functools import partial
 
 import pytest
 
+from headrace import fault_points
 from headrace.config.project import load_project
 from headrace.errors import LakeError
 from headrace.lake.base import Change, Removal
@@ -44,6 +45,7 @@ PAIRS = {
         "more": {},
     },
 }
+BY_VERSION = "  bronze_to_silver:\n  - deduplication: {key: [a, b], version_by: version}\n"
 BY_PAIR = "  bronze_to_silver:\n  - deduplication: {key: [a, b]}\n"
 
 _ALL, _TIMES = (1 << 64) - 1, 0xD6E8FEB86659FD93
@@ -218,6 +220,49 @@ def test_another_key_is_another_index(tmp_path):
     lived(project, kind, [event((1, 2)), event((1, 3))])
     project = project_of(tmp_path, schema=PAIRS, more=BY_PAIR.replace("[a, b]", "[b]"))
     assert lived(project, kind, [event((1, 2)), event((5, 3))])["superseded"] == 1
+
+
+def test_what_was_read_once_is_remembered_once(tmp_path):
+    project = project_of(tmp_path, schema=PAIRS, more=BY_VERSION)
+    kind = KINDS["none"]
+    fed(project, kind, numbered(0, 10, version=9))
+    with sqlite_bus(project) as bus, ticking(project, bus, kind) as (tick, lake):
+        for version in range(4):  # each is older, and known by no digest
+            bus.publish("orders", messages(numbered(0, 10, version)))
+            run_out(tick, ["orders"])
+        assert lake._knowledge._index(project.sources["orders"].datasets[0]).rows <= 20
+
+
+@pytest.mark.parametrize("others", [[], numbered(1, 2, version=3)], ids=["alone", "beside an update"])
+def test_what_lost_to_a_row_that_was_taken_out_is_new_whatever_comes_with_it(tmp_path, others):
+    project = project_of(tmp_path, schema=PAIRS, more=BY_VERSION)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        for batch in (numbered(0, 2), numbered(0, 2, version=2)):
+            bus.publish("orders", messages(batch))
+            run_out(tick, ["orders"])
+        (row,) = rows(project, "SELECT _seq AS seq, _event_date AS day FROM lake.silver.orders WHERE a = 0")
+        lake.commit([Change("orders", (), (Removal("silver.orders", (row["seq"],), (row["day"],)),))])
+        bus.publish("orders", messages(numbered(0, 1) + others))
+        run_out(tick, ["orders"])
+    assert [(each["a"], each["version"]) for each in silver(project) if not each["a"]] == [(0, 1)]
+
+
+def test_a_commit_that_failed_after_it_was_done_is_known_of(tmp_path, monkeypatch):
+    project = project_of(tmp_path, schema=PAIRS, more=BY_PAIR)
+
+    def fail(point):
+        if point == "lake.commit.after":
+            raise LakeError("the disk refuses", at="it", fix="none")
+
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        bus.publish("orders", messages(numbered(0, 5)))
+        run_out(tick, ["orders"])
+        bus.publish("orders", messages(numbered(5, 10)))
+        monkeypatch.setattr(lake, "discard", lambda files: None)  # they are the lake's now
+        with monkeypatch.context() as failing:
+            failing.setattr(fault_points, "_watcher", fail)
+            assert isinstance(tick.commit([tick.prepare("orders")])["orders"], LakeError)
+        assert lake._knowledge._index(project.sources["orders"].datasets[0]).rows == 10
 
 
 def of_columns(*names):

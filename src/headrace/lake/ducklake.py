@@ -168,13 +168,18 @@ class DuckLake:
                         self._remove(removal.table, removal.seqs, removal.dates)
         except BaseException:
             self.discard(ops)
+            self._knowledge_anew()  # whether it was committed in the end, silver alone can tell
             raise
         # It is done: what fails from here on must not make it look undone, and be done again.
         try:
             self._knowledge.remember(changes)
         except Exception:  # noqa: BLE001 - what is in memory can be read again
-            self._knowledge.close(keep=False)
-            self._knowledge = self._unknowing()
+            self._knowledge_anew()
+
+    def _knowledge_anew(self) -> None:
+        """Forget what is in memory of keys: it is read from files and from silver when it is next asked for."""
+        self._knowledge.close(keep=False)
+        self._knowledge = self._unknowing()
 
     def _stage_ops(self, changes: Sequence[Change]) -> list[StagedFile]:
         rows: dict[str, list[pa.Table]] = {}
@@ -376,10 +381,9 @@ class DuckLake:
         recorded. A quarantined message that stays so keeps its status. `ops` are rows that are recorded with it.
         """
         self._check_thread()
-        self._knowledge.close(keep=False)
-        self._knowledge = self._unknowing()
-        self._knowledge.forget()  # before anything changes: what is known again is read from silver as it is then
+        self._knowledge_anew()
         with _mapped("decide again", self.folder):
+            self._knowledge.forget()  # before anything changes: what is known again is read from silver as it is then
             self._connection.execute(attach_statement("made", made / CATALOG, made / DATA, read_only=True))
             try:
                 swap = Swap(self._connection, self._query)

@@ -8,8 +8,8 @@ A crash loses what was in memory; it is read from silver again (`lake/knowledge.
 from __future__ import annotations
 
 import json
+import logging
 import shutil
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from headrace.disk import make_folder, sync
 from headrace.fault_points import reach
-from headrace.lake.keys import Entries, Run, RunFile, merged, write_run
+from headrace.lake.keys import Entries, Run, RunFile, Runs, merged, write_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,9 +28,12 @@ FOLDER = "keys"  # within a lake's folder
 RECENT_ROWS = 1 << 20
 """Rows in memory from which on they go to a file; a sixteenth of it is worth a file when the lake is closed."""
 
-FORMAT = 1
-_STATE = "state.json"
+FORMAT = 2
+STATE = "state.json"
 _RUNS_TO_MERGE = 8
+
+
+log = logging.getLogger("headrace.lake")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,6 @@ class Coverage:
     next_seq: int
     rows: int
     ledger: int
-
-    def after(self, batch_id: str, next_seq: int, rows: int, ledger: int) -> Coverage:
-        """Return what is known after one more batch, which changed `rows` and `ledger` by so many."""
-        return Coverage(batch_id, next_seq, self.rows + rows, self.ledger + ledger)
 
 
 class Jobs(NamedTuple):
@@ -75,8 +74,12 @@ class KeyIndex:
         self._memory: list[Run] = []
         self._files: list[RunFile] = []
         self._gone = np.zeros(0, np.uint64)
+        self._lost = Runs()
+        self._dropped: list[np.ndarray] = []  # of the lost ones: they are here no more
         self._spilling: _Spill | None = None
         self._merging: _Merge | None = None
+        self._merge_refused = False
+        self._refusal = ""
         self._closing = False
         self._open()
         self._filed: Coverage | None = self.coverage  # what the files hold together
@@ -87,6 +90,11 @@ class KeyIndex:
     def rows(self) -> int:
         """How many rows it was told of."""
         return sum(run.rows for run in self._runs())
+
+    @property
+    def in_memory(self) -> int:
+        """How many rows are in no file, and in none that is being written."""
+        return sum(run.rows for run in self._memory)
 
     def find(self, hashes: np.ndarray) -> tuple[np.ndarray, Entries]:
         """Return, per hash of a key, whether it may be stored; and all rows that have any of these hashes."""
@@ -111,9 +119,9 @@ class KeyIndex:
             self._memory.append(Run(entries.in_order()))
         while len(self._memory) > 1 and self._memory[-2].rows < 2 * self._memory[-1].rows:
             both = [self._memory.pop().entries, self._memory.pop().entries]
-            self._memory.append(Run(Entries.together(both).in_order()))
-        if self._in_memory() >= self._spill_at:
-            if self._spilling is not None and self._in_memory() >= 4 * self._spill_at:
+            self._memory.append(Run(self._without_lost(Entries.together(both)).in_order()))
+        if self.in_memory >= self._spill_at:
+            if self._spilling is not None and self.in_memory >= 4 * self._spill_at:
                 self._settle(wait=True)  # a scan is faster than the disk: memory is what is bounded
             if self._spilling is None:
                 self._spill()
@@ -122,11 +130,25 @@ class KeyIndex:
         """Forget rows that were taken out of silver, and whose events may come again as new ones."""
         self._gone = np.union1d(self._gone, np.array(list(seqs), np.uint64))
 
+    def lose(self, seqs: Iterable[int]) -> None:
+        """Drop rows that lost to others, when they are next put together with others: they are found until then."""
+        self._lost.add(np.array(list(seqs), np.uint64))
+        if self._lost.count > 2 * RECENT_ROWS:  # most of them are in large files, and stay there
+            self._trim_lost()
+            if self._lost.count > RECENT_ROWS:
+                self._lost = Runs()
+
+    def spill(self) -> None:
+        """Have what is in memory brought to a file now, where the disk did not just refuse one."""
+        self._settle()
+        if self._spilling is None and self._spill_at == self._recent_rows and self.in_memory:
+            self._spill()
+
     def save(self) -> None:
         """Bring all that it knows to files, and wait for that; nothing where it is so little that it is soon read."""
         self._settle(wait=True)
         unsaid = bool(self._files) and self._filed is None
-        if self._in_memory() >= self._recent_rows // 16 or self._gone_filed != len(self._gone) or unsaid:
+        if self.in_memory >= self._recent_rows // 16 or self._gone_filed != len(self._gone) or unsaid:
             self._spill()
             self._settle(wait=True)
 
@@ -141,23 +163,45 @@ class KeyIndex:
         """Save, unless it is not to be kept, and end what is under way."""
         if keep and self.coverage is not None:
             self.save()
-        self._closing = True  # a merge ends at once: its file is not named anywhere
-        for each in (self._spilling, self._merging):
-            if each is not None and not each.future.cancel():
-                each.future.exception()
+        self._end()
 
     def clear(self) -> None:
         """Forget everything, files too."""
+        self._end()  # else a file of before would be written into the folder of an index that is begun anew
+        self._lost, self._dropped = Runs(), []
         self._memory, self._files = [], []
         self.coverage = self._filed = None
         self._gone, self._gone_filed = np.zeros(0, np.uint64), 0
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _end(self) -> None:
+        """End what is under way."""
+        self._closing = True  # a merge ends at once: its file is not named anywhere
+        for each in (self._spilling, self._merging):
+            if each is not None and not each.future.cancel():
+                each.future.exception()
+        self._spilling = self._merging = None
+        self._closing = False
+
+    def _without_lost(self, entries: Entries) -> Entries:
+        if not self._lost.count:
+            return entries
+        lost = self._lost.holds(entries.seqs)
+        if lost.any():
+            self._dropped.append(entries.seqs[lost])
+            entries = entries.take(~lost)
+            if 2 * sum(map(len, self._dropped)) > self._lost.count:
+                self._trim_lost()
+        return entries
+
+    def _trim_lost(self) -> None:
+        """Forget of the rows that lost those that are here no more."""
+        left = np.setdiff1d(self._lost.numbers(), np.concatenate([np.zeros(0, np.uint64), *self._dropped]))
+        self._lost, self._dropped = Runs(), []
+        self._lost.add(left)
+
     def _runs(self) -> list[Run]:
         return [*self._files, *(self._spilling.runs if self._spilling is not None else ()), *self._memory]
-
-    def _in_memory(self) -> int:
-        return sum(run.rows for run in self._memory)
 
     # ---- files -----------------------------------------------------------------------------------------------------
 
@@ -165,7 +209,7 @@ class KeyIndex:
         if not self._folder.exists():
             return
         try:
-            state = json.loads((self._folder / _STATE).read_text())
+            state = json.loads((self._folder / STATE).read_text())
             if (state["format"], state["made_by"]) != (FORMAT, self.made_by):
                 raise ValueError("it was made by other means")
             self._files = [RunFile(self._folder / name) for name in state["files"]]
@@ -174,7 +218,7 @@ class KeyIndex:
         except (OSError, ValueError, KeyError, TypeError):
             self.clear()
             return
-        named = {run.path.name for run in self._files} | {_STATE}
+        named = {run.path.name for run in self._files} | {STATE}
         for each in self._folder.iterdir():
             if each.name not in named:
                 each.unlink(missing_ok=True)
@@ -192,10 +236,10 @@ class KeyIndex:
         }
         make_folder(self._folder)
         reach("lake.keys_state.before")
-        new = self._folder / f"{_STATE}.new"
+        new = self._folder / f"{STATE}.new"
         new.write_text(json.dumps(state))
         sync(new)
-        new.replace(self._folder / _STATE)
+        new.replace(self._folder / STATE)
         sync(self._folder)
         reach("lake.keys_state.after")
         self._gone_filed = len(self._gone)
@@ -205,21 +249,23 @@ class KeyIndex:
         runs, self._memory = self._memory, []
         self._spilling = _Spill(self._written(self._jobs.spill, runs), runs, self.coverage)
 
-    def _written(self, thread: Executor, runs: Sequence[Run]) -> Future[RunFile | None]:
+    def _written(self, thread: Executor, runs: Sequence[Run]) -> Future[_Written]:
         path = self._folder / f"{self._number:08d}.keys"
         self._number += 1
-        return thread.submit(self._write, path, runs, self._gone)
+        return thread.submit(self._write, path, runs, [self._gone, self._lost.numbers()])
 
-    def _write(self, path: Path, runs: Sequence[Run], gone: np.ndarray) -> RunFile | None:
+    def _write(self, path: Path, runs: Sequence[Run], gone: Sequence[np.ndarray]) -> _Written:
+        """Write a file of what these have, and say which of the lost rows are in it no more."""
         room = sum(run.rows for run in runs)
         if not room:
-            return None
+            return _Written(None, [])
+        dropped: list[np.ndarray] = []
         make_folder(self._folder)
         reach("lake.keys.before")
-        write_run(path, self._until_closed(merged(runs, gone), runs), room)
+        write_run(path, self._until_closed(merged(runs, np.unique(np.concatenate(gone)), dropped), runs), room)
         sync(self._folder)
         reach("lake.keys.after")
-        return RunFile(path)
+        return _Written(RunFile(path, check=False), dropped)
 
     def _until_closed(self, parts: Iterable[Entries], runs: Sequence[Run]) -> Iterator[Entries]:
         for part in parts:
@@ -229,22 +275,26 @@ class KeyIndex:
 
     def _settle(self, *, wait: bool = False) -> None:
         """Take over the files that are written. What a disk refuses stays in memory, or in the files of before."""
-        with suppress(OSError):
+        try:
             spilling = self._spilling
             if spilling is not None and (wait or spilling.future.done()):
                 self._spilling = None
                 self._memory = [*spilling.runs, *self._memory]
                 self._spill_at *= 2  # unless it is there now
-                written = spilling.future.result()
+                written, dropped = spilling.future.result()
+                self._dropped += dropped
                 self._spill_at = self._recent_rows
+                self._merge_refused, self._refusal = False, ""  # there is room again, or still
                 self._memory = self._memory[len(spilling.runs) :]
                 self._files += [written] if written is not None else []
                 self._filed = spilling.coverage
                 self._write_state()
             merging = self._merging
             if merging is not None and merging.future.done():
-                self._merging = None
-                written = merging.future.result()
+                self._merging, self._merge_refused = None, True  # unless it is there now: it is not tried at every add
+                written, dropped = merging.future.result()
+                self._merge_refused = False
+                self._dropped += dropped
                 self._files = [
                     *([written] if written else []),
                     *(run for run in self._files if run not in merging.runs),
@@ -252,8 +302,12 @@ class KeyIndex:
                 self._write_state()
                 for run in merging.runs:
                     run.path.unlink(missing_ok=True)
-            if self._merging is None and (few := self._worth_merging()):
+            if self._merging is None and not self._merge_refused and (few := self._worth_merging()):
                 self._merging = _Merge(self._written(self._jobs.merge, few), few)
+        except OSError as problem:
+            if self._refusal != (said := f"{type(problem).__name__} {problem.errno}"):
+                self._refusal = said  # once, and not at every commit
+                log.warning("keys are kept in memory, for %s cannot be written: %s", self._folder, problem)
 
     def _worth_merging(self) -> list[RunFile]:
         """Return files of about one size, once there are many: rows are written again as they grow eightfold."""
@@ -266,12 +320,17 @@ class KeyIndex:
         return next((sizes[size] for size in sorted(sizes) if len(sizes[size]) >= _RUNS_TO_MERGE), [])
 
 
+class _Written(NamedTuple):
+    file: RunFile | None
+    dropped: list[np.ndarray]
+
+
 class _Spill(NamedTuple):
-    future: Future[RunFile | None]
+    future: Future[_Written]
     runs: list[Run]
     coverage: Coverage | None
 
 
 class _Merge(NamedTuple):
-    future: Future[RunFile | None]
+    future: Future[_Written]
     runs: list[RunFile]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import mmap
+import zlib
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _U64 = np.dtype("<u8")
-_MAGIC = 0x3130_5345_5945_4B48  # "HKEYES01"
-_HEADER = 4  # words of eight bytes: magic, rows, room for rows, words of the filter
+_MAGIC = 0x3230_5345_5945_4B48  # "HKEYES02"
+_HEADER = 5  # words of eight bytes: magic, rows, room for rows, words of the filter, checksum
 _COLUMNS = 4
 _KEYS_A_WORD = 4  # of the filter: 16 bits a key, of which four are set; it says "maybe" once in 200 times in vain
 _FENCED_ROWS = 512  # a page of hashes
@@ -113,15 +114,18 @@ class Run:
 class RunFile(Run):
     """Rows by their hashes in a file, mapped: what was looked at may leave memory at any time, but for a filter."""
 
-    def __init__(self, path: Path) -> None:
-        """Map a file of `write_run`. Raises `ValueError` where it is none, `OSError` where it cannot be read."""
+    def __init__(self, path: Path, *, check: bool = True) -> None:
+        """Map a file of `write_run`; unless it was written just now, read all by which rows are found.
+
+        Raises `ValueError` where it is none or damaged, `OSError` where it cannot be read.
+        """
         self.path = path
         with path.open("rb") as file:
             self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         words = np.frombuffer(self._map, _U64)
         if len(words) < _HEADER or int(words[0]) != _MAGIC:
             raise ValueError(f"{path} is no file of keys")
-        rows, room, filter_words = (int(each) for each in words[1:_HEADER])
+        rows, room, filter_words, checksum = (int(each) for each in words[1:_HEADER])
         end = _HEADER + _COLUMNS * room
         fences = end + filter_words
         if rows > room or len(words) != fences + -(-rows // _FENCED_ROWS):
@@ -130,6 +134,16 @@ class RunFile(Run):
         super().__init__(Entries(*(words[start : start + rows] for start in starts)))
         self._filter, self._fences = words[end:fences], words[fences:]
         self._entries_bytes = end * _U64.itemsize // mmap.PAGESIZE * mmap.PAGESIZE
+        if check and checksum != self._checksum(room):
+            raise ValueError(f"{path} is damaged")
+
+    def _checksum(self, room: int) -> int:
+        """Return the checksum of what is there, at no time with more than a part of it resident."""
+        sums = [0, 0]
+        for start in range(0, self.rows, _CHUNK_ROWS):
+            sums = _summed(sums, self.entries.take(slice(start, start + _CHUNK_ROWS)))
+            self.let_go()
+        return _checksum(self.rows, room, sums, self._filter, self._fences)
 
     def _worth_asking(self, hashes: np.ndarray) -> np.ndarray:
         bits, at = _filter_bits(hashes, len(self._filter))
@@ -156,14 +170,16 @@ class RunFile(Run):
 def write_run(path: Path, parts: Iterable[Entries], room: int) -> None:
     """Write a file of rows, durably; each part begins where the one before it ended, in the order of hashes.
 
-    There are not more than `room`. Raises `OSError`; then there is no such file.
+    There are not more than `room`. Raises `OSError`; then it has written none: a file that was there stays as it is.
     """
-    rows = 0
+    rows, sums = 0, [0, 0]
     fences = [np.zeros(0, _U64)]
     words = np.zeros(room // _KEYS_A_WORD + 1, _U64)
+    new = path.open("xb")
     try:
-        with path.open("xb") as file:
+        with new as file:
             for part in parts:
+                sums = _summed(sums, part)
                 for at, column in enumerate(part):
                     file.seek((_HEADER + at * room + rows) * _U64.itemsize)
                     file.write(np.ascontiguousarray(column, _U64).data)
@@ -173,17 +189,39 @@ def write_run(path: Path, parts: Iterable[Entries], room: int) -> None:
                 rows += part.rows
             file.seek((_HEADER + _COLUMNS * room) * _U64.itemsize)
             file.write(words.data)
-            file.write(np.concatenate(fences).data)
+            together = np.concatenate(fences)
+            file.write(together.data)
             file.seek(0)
-            file.write(np.array([_MAGIC, rows, room, len(words)], _U64).data)
+            checksum = _checksum(rows, room, sums, words, together)
+            file.write(np.array([_MAGIC, rows, room, len(words), checksum], _U64).data)
         sync(path)
     except BaseException:
         path.unlink(missing_ok=True)
         raise
 
 
-def merged(runs: Sequence[Run], gone: np.ndarray) -> Iterator[Entries]:
-    """Yield the rows of all runs in the order of their hashes, in parts, but for the sequence numbers `gone`."""
+def _summed(sums: Sequence[int], part: Entries) -> list[int]:
+    """Return the checksums of the columns by which rows are found, after one more part.
+
+    A digest that is damaged is another's with 2^-128, and otherwise one that is not known.
+    """
+    columns = (np.ascontiguousarray(column, _U64) for column in (part.hashes, part.seqs))
+    return [zlib.crc32(column.data, before) for column, before in zip(columns, sums, strict=True)]
+
+
+def _checksum(rows: int, room: int, sums: Sequence[int], filter_words: np.ndarray, fences: np.ndarray) -> int:
+    found = zlib.crc32(np.array([rows, room, *sums], _U64).data)
+    for each in (filter_words, fences):
+        found = zlib.crc32(np.ascontiguousarray(each, _U64).data, found)
+    return found
+
+
+def merged(runs: Sequence[Run], gone: np.ndarray, dropped: list[np.ndarray] | None = None) -> Iterator[Entries]:
+    """Yield the rows of all runs in the order of their hashes, in parts, but for the sequence numbers `gone`.
+
+    These are in order; `dropped` is told which there were. A row without a digest is left out where it is there with
+    one, too.
+    """
     parts = max(1, sum(run.rows for run in runs) // _CHUNK_ROWS)
     edges = (np.arange(1, parts, dtype=np.float64) * (2.0**64 / parts)).astype(_U64)  # hashes are spread evenly
     cuts = [np.searchsorted(run.entries.hashes, edges) for run in runs]
@@ -194,10 +232,27 @@ def merged(runs: Sequence[Run], gone: np.ndarray) -> Iterator[Entries]:
             slices.append(run.entries.take(slice(start, end)))
         entries = Entries.together(slices).in_order()
         if len(gone):
-            entries = entries.take(np.isin(entries.seqs, gone, invert=True))
-        yield entries
+            without = gone[np.minimum(np.searchsorted(gone, entries.seqs), len(gone) - 1)] == entries.seqs
+            if dropped is not None:
+                dropped.append(entries.seqs[without])
+            entries = entries.take(~without)
+        yield _learned(entries)
         for run in runs:
             run.let_go()
+
+
+def _learned(entries: Entries) -> Entries:
+    """Return the rows without those whose digest is not known, where the very row is there with its digest."""
+    blank = (entries.low | entries.high) == 0
+    if not blank.any() or blank.all():
+        return entries
+    blank &= np.isin(entries.seqs, entries.seqs[~blank])
+    if not blank.any():
+        return entries
+    known = entries.take(~blank)
+    pairs = set(zip(known.hashes.tolist(), known.seqs.tolist(), strict=True))
+    twice = [at for at in np.flatnonzero(blank).tolist() if (int(entries.hashes[at]), int(entries.seqs[at])) in pairs]
+    return entries.take(np.delete(np.arange(entries.rows), twice))
 
 
 def _filter_bits(hashes: np.ndarray, words: int) -> tuple[np.ndarray, np.ndarray]:
@@ -227,6 +282,15 @@ class Runs:
             merged = np.concatenate((self._runs.pop(), self._runs.pop()))
             merged.sort()
             self._runs.append(merged)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return sum(map(len, self._runs))
+
+    def numbers(self) -> np.ndarray:
+        """Return all of them, in order."""
+        return np.sort(np.concatenate([np.zeros(0, np.uint64), *self._runs]))
 
     def holds(self, numbers: np.ndarray) -> np.ndarray:
         """Return, per number, whether it is here."""

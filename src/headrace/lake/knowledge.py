@@ -13,9 +13,11 @@ import pyarrow.compute as pc
 
 from headrace import words
 from headrace.contracts.contract import is_json
+from headrace.disk import sync
+from headrace.errors import LakeError
 from headrace.lake import tables
 from headrace.lake.base import Change, Known, Stored
-from headrace.lake.key_index import FOLDER, RECENT_ROWS, Coverage, Jobs, KeyIndex
+from headrace.lake.key_index import FOLDER, RECENT_ROWS, STATE, Coverage, Jobs, KeyIndex
 from headrace.lake.keys import Entries, Runs, digests_of
 from headrace.lake.parquet import ROW_GROUP_ROWS
 from headrace.stages.key import ALIAS, key_columns, key_hash_sql
@@ -76,9 +78,19 @@ class Knowledge:
             index.settle()
 
     def forget(self) -> None:
-        """Forget all that is known of keys, files too, before silver is changed otherwise than by commits."""
+        """Forget all that is known of keys, files too, before silver is changed otherwise than by commits.
+
+        No crash brings the files back. Raises `LakeError` where they cannot be removed, and `OSError`.
+        """
         self._indexes, self._superseded, self._committed = {}, {}, None
+        if not self._folder.exists():
+            return
         shutil.rmtree(self._folder, ignore_errors=True)
+        if any(self._folder.glob(f"*/{STATE}")):
+            raise LakeError(
+                "the index of keys cannot be removed", at=str(self._folder), fix="check its owner and its permissions"
+            )
+        sync(self._folder.parent)
 
     def remember(self, changes: Sequence[Change]) -> None:
         """Keep up to date with what was just committed."""
@@ -104,9 +116,13 @@ class Knowledge:
             return
         lost = change.ops.get(tables.SUPERSEDED.name)
         removed = [seq for each in change.removals if each.table == table for seq in each.seqs]
-        again = frozenset() if lost is None or not removed else frozenset(lost["seq"].to_pylist())
-        if gone := [seq for seq in removed if seq not in again]:
-            index.forget(gone)
+        if removed:
+            again: frozenset[int] = frozenset()
+            if lost is not None:
+                again = frozenset(lost.filter(pc.equal(lost["dataset"], dataset))["seq"].to_pylist())
+            if gone := [seq for seq in removed if seq not in again]:
+                index.forget(gone)
+            index.lose(seq for seq in removed if seq in again)
         ledger, batch = change.ops.get(tables.LEDGER.name), change.ops.get(tables.BATCHES.name)
         moved = 0
         if ledger is not None:
@@ -119,6 +135,8 @@ class Knowledge:
         index.coverage = Coverage(*newest, covered.rows + added - len(removed), covered.ledger + moved)
         if told is not None:
             index.add(told)
+            if sum(each.in_memory for each in self._indexes.values()) > self._recent_rows:
+                max(self._indexes.values(), key=lambda each: each.in_memory).spill()
 
     def foresee(self, dataset: Dataset) -> None:
         """Read what questions about this dataset will need."""
@@ -157,7 +175,11 @@ class Knowledge:
             if len(others):
                 rows = pa.concat_tables([rows, self._rows(dataset, np.setdiff1d(others, entries.seqs[last]))])
         self._learn(dataset, index, entries, rows)
-        return Known(rows, self._lost_before(dataset, contended.digests))
+        # What lost is a duplicate as long as a row of its key is there, whatever else is asked in the same batch.
+        there = entries.hashes[np.isin(entries.seqs, rows[words.SEQ].to_numpy().astype(np.uint64))]
+        mine = np.isin(contended.hashes, there).tolist()
+        digests = [digest for digest, of_key in zip(contended.digests, mine, strict=True) if of_key]
+        return Known(rows, self._lost_before(dataset, digests))
 
     def _rows(self, dataset: Dataset, seqs: np.ndarray) -> pa.Table:
         """Return the rows of silver that have these sequence numbers."""
@@ -189,7 +211,8 @@ class Knowledge:
 
     def _learn(self, dataset: Dataset, index: KeyIndex, entries: Entries, rows: pa.Table) -> None:
         """Remember the payloads of rows that had to be read, so that they need not be read again."""
-        unknown = entries.take((entries.low | entries.high) == 0)
+        blank = (entries.low | entries.high) == 0
+        unknown = entries.take(blank & ~np.isin(entries.seqs, entries.seqs[~blank]))
         if not unknown.rows:
             return
         seqs = rows[words.SEQ].to_numpy().astype(np.uint64)

@@ -66,7 +66,7 @@ class KeyPresent:
 
 
 class KeyHash:
-    """Adds KEY_HASH, by which the merge finds the rows that may have one key; stable within a process only."""
+    """Adds KEY_HASH, by which the merge finds the rows that may have one key: the same for one version of DuckDB."""
 
     def __init__(self, dataset: Dataset) -> None:
         self._kernel = SqlKernel()

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event, Timer
 
 import numpy as np
 import pytest
 
+from headrace.lake import key_index
 from headrace.lake.key_index import Coverage, Jobs, KeyIndex
-from headrace.lake.keys import Entries
+from headrace.lake.keys import Entries, write_run
 
 RECENT = 64
 
@@ -74,18 +77,22 @@ def test_a_few_rows_are_not_worth_a_file(tmp_path):
     assert not (tmp_path / "t").exists()
 
 
-@pytest.mark.parametrize("damage", ["made_by", "state", "cut", "gone", "format"])
+@pytest.mark.parametrize("damage", ["made_by", "state", "cut", "gone", "format", "zeros"])
 def test_files_that_are_damaged_or_made_otherwise_are_begun_anew(tmp_path, damage):
     folder = tmp_path / "t"
     with indexed(folder) as index:
         tell(index, 0, 500)
     state, keys = folder / "state.json", folder / files(folder)[0]
+    words = np.fromfile(keys, np.uint64)
     if damage == "state":
         state.write_text("{")
     elif damage == "format":
-        state.write_text(state.read_text().replace('"format": 1', '"format": 2'))
+        state.write_text(state.read_text().replace('"format": 2', '"format": 1'))
     elif damage == "cut":
         keys.write_bytes(keys.read_bytes()[:-8])
+    elif damage == "zeros":
+        words[5:60] = 0
+        words.tofile(keys)
     elif damage == "gone":
         keys.unlink()
     with indexed(folder, "others" if damage == "made_by" else "us") as index:
@@ -108,11 +115,79 @@ def test_what_is_forgotten_stays_so_across_starts_and_merges(tmp_path):
             assert np.flatnonzero(~index.find(entries(0, 200).hashes)[0]).tolist() == [3, 150]
 
 
-def test_a_disk_that_refuses_leaves_all_in_memory(tmp_path):
+def test_versions_that_lost_do_not_make_it_grow(tmp_path):
+    keys = 40
+    hashes = np.arange(keys, dtype=np.uint64) << np.uint64(57)
+    with indexed(tmp_path / "t") as index:
+        for version in range(500):
+            seqs = np.arange(version * keys, (version + 1) * keys, dtype=np.uint64)
+            index.lose((seqs - np.uint64(keys)).tolist() if version else [])
+            index.add(Entries.of(hashes, seqs, (seqs, seqs)))
+            tell(index, 10**6 + version, 10**6 + version + 1)  # others are added all the time
+            _, found = index.find(hashes)
+            assert found.rows < 20 * keys, "each look-up finds all that lost"
+            assert set(seqs.tolist()) <= set(found.seqs.tolist())
+        index.settle()
+        assert index.rows < 500 + 20 * keys
+        assert index._lost.count < 20 * keys
+        maybe, _ = index.find(entries(10**6, 10**6 + 500).hashes)
+        assert maybe.all()
+
+
+def test_a_merge_that_the_disk_refuses_waits_for_the_next_file(tmp_path, monkeypatch):
+    tries = []
+
+    def refusing(path, parts, room):
+        if room > 4 * RECENT:
+            tries.append(path)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_run(path, parts, room)
+
+    monkeypatch.setattr(key_index, "write_run", refusing)
+    with indexed(tmp_path / "t") as index:
+        for at in range(0, 20 * RECENT, 8):
+            tell(index, at, at + 8)
+            index.settle()
+        assert 0 < len(tries) < 20
+        assert_holds(index, 20 * RECENT)
+        monkeypatch.undo()
+        tell(index, 20 * RECENT, 22 * RECENT)
+        index.settle()
+        assert_holds(index, 22 * RECENT)
+        assert len(files(tmp_path / "t")) < 8, "it is done once there is room"
+
+
+def test_what_is_cleared_leaves_nothing_under_way_to_who_begins_anew(tmp_path, monkeypatch):
+    begun, goes_on = Event(), Event()
+
+    def slow(path, parts, room):
+        begun.set()
+        goes_on.wait(5)
+        write_run(path, parts, room)
+
+    monkeypatch.setattr(key_index, "write_run", slow)
+    with indexed(tmp_path / "t", keep=False) as index:
+        tell(index, 0, RECENT, RECENT)
+        assert begun.wait(5)
+        ended = Timer(0.05, goes_on.set)
+        ended.start()
+        index.clear()
+        assert not (tmp_path / "t").exists()
+        assert index.rows == 0
+        assert index._spilling is None
+        with indexed(tmp_path / "t") as another:
+            tell(another, 0, 3 * RECENT)
+        ended.join()
+    with indexed(tmp_path / "t") as index:
+        assert_holds(index, 3 * RECENT)
+
+
+def test_a_disk_that_refuses_leaves_all_in_memory_and_is_told_of_once(tmp_path, caplog):
     (tmp_path / "t").write_text("no folder can be made here")
     with indexed(tmp_path / "t" / "below", keep=False) as index:
         tell(index, 0, 1000)
         assert_holds(index, 1000)
+    assert len([each for each in caplog.messages if "cannot be written" in each]) == 1
 
 
 def test_files_that_nobody_names_are_removed_at_the_next_start(tmp_path):

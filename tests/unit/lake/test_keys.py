@@ -81,6 +81,39 @@ def test_a_file_that_is_cut_off_or_another_is_refused(tmp_path):
             RunFile(path)
 
 
+def test_a_file_whose_keys_rows_filter_or_fences_are_damaged_is_refused(tmp_path):
+    path, rows = tmp_path / "1.keys", 1000
+    write_run(path, [Run(Entries.of(np.arange(rows) << 50, np.arange(rows))).entries], rows)
+    assert RunFile(path).rows == rows
+    whole = np.fromfile(path, np.uint64)
+    by_rows, digests = range(5, 5 + 2 * rows), range(5 + 2 * rows, 5 + 4 * rows)
+    for at in (1, 4, *by_rows[:: rows // 2], by_rows[-1], digests[-1] + 1, len(whole) - 1):
+        bad = whole.copy()
+        bad[at] ^= np.uint64(1 << 9)
+        bad.tofile(path)
+        with pytest.raises(ValueError, match=r"1\.keys"):
+            RunFile(path)
+    whole[5 : 5 + 512] = 0  # a page that was never written
+    whole.tofile(path)
+    with pytest.raises(ValueError, match=r"1\.keys"):
+        RunFile(path)
+
+
+def test_a_file_that_is_there_is_not_written_over_nor_removed(tmp_path):
+    path = tmp_path / "1.keys"
+    write_run(path, [run_of([(1, 2)]).entries], 1)
+    with pytest.raises(FileExistsError):
+        write_run(path, [run_of([(3, 4)]).entries], 1)
+    assert RunFile(path).entries.seqs.tolist() == [2]
+
+
+def test_a_row_that_is_known_by_its_digest_is_not_kept_without(tmp_path):
+    blank = Run(Entries.of(array([5, 5, 7, 9]), array([1, 2, 3, 3])))
+    known = Run(Entries.of(array([5, 7]), array([1, 3]), (array([11, 13]), array([0, 0]))))
+    (found,) = merged([blank, known], array([]))
+    assert listed(found) == [(5, 1, 11, 0), (5, 2, 0, 0), (7, 3, 13, 0), (9, 3, 0, 0)]
+
+
 @given(st.lists(st.lists(numbers, max_size=20), max_size=12), st.lists(numbers, max_size=20))
 def test_runs_find_exactly_what_they_hold(parts, asked):
     runs = Runs()
