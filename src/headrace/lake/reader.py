@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
@@ -151,6 +152,16 @@ def _patiently(read: Callable[[], T]) -> T:
     raise InternalError("there is always a last look")
 
 
+def _is_being_made(folder: Path) -> bool:
+    """Say whether a catalog is there and has no table yet: its writer is about to make the first ones."""
+    try:
+        with closing(sqlite3.connect(f"{(folder / CATALOG).as_uri()}?mode=ro", uri=True)) as catalog:
+            (tables,) = catalog.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:
+        return False
+    return not tables and next((folder / DATA).rglob("*.parquet"), None) is None
+
+
 @contextmanager
 def open_reader(folder: Path) -> Iterator[LakeReader | None]:
     """Open a lake's folder for reading; None where nothing was ever committed to it."""
@@ -162,7 +173,13 @@ def open_reader(folder: Path) -> Iterator[LakeReader | None]:
         connection = connect()
         held.callback(connection.close)
         try:
-            connection.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
+            try:
+                connection.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
+            except duckdb.InvalidInputException:
+                if not _is_being_made(folder):
+                    raise
+                yield None
+                return
             yield LakeReader(connection, folder, held)
         except duckdb.Error as problem:
             raise LakeError(

@@ -5,8 +5,9 @@ import pytest
 
 from headrace.errors import LakeError
 from headrace.lake import reader
+from headrace.lake.catalog import CATALOG, DATA
 from headrace.lake.ducklake import DuckLake
-from headrace.lake.reader import LakeReader
+from headrace.lake.reader import LakeReader, open_reader
 
 
 class Locked:
@@ -74,3 +75,13 @@ def test_a_question_of_the_writer_that_fails_leaves_the_next_its_answer(tmp_path
         assert lake.snapshot() >= before
     finally:
         lake.close()
+
+
+def test_a_catalog_that_is_being_made_has_nothing_yet_and_one_that_lost_its_tables_is_damaged(tmp_path):
+    (tmp_path / DATA).mkdir()
+    (tmp_path / CATALOG).touch()  # as the writer leaves it for a moment
+    with open_reader(tmp_path) as lake:
+        assert lake is None
+    (tmp_path / DATA / "left.parquet").touch()
+    with pytest.raises(LakeError), open_reader(tmp_path):
+        pass
