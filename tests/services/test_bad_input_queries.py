@@ -52,6 +52,7 @@ STATEMENTS = (
     "PRAGMA database_list",
     "SELECT 1; DROP TABLE silver.orders",
     "SELEC 1",
+    "SELECT DATE '99999-01-01' AS day",
     "",
 )
 

@@ -11,6 +11,7 @@ import typer
 from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
 from headrace.cli.output import Output
 from headrace.contracts.compatibility.change import OPEN, Change, ContentModel, Verdict
+from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
     from headrace.config.contract_changes import DatasetChanges
@@ -81,7 +82,11 @@ def _found(shop: Project, source: str, against: str, model: ContentModel) -> tup
             datasets = having or known.datasets
             mode = known.settings.evolution
             return [changes_from_version(each, source, mode, against, model) for each in datasets], None
-    there = revision(shop.root, against)
+    try:
+        there = revision(shop.root, against)
+    except ConfigError:
+        shop.source(source)  # a name that nobody has is what is wrong first
+        raise
     if known is None and not any(file.startswith(f"connectors/{source}.") for file in there.blobs):
         shop.source(source)
     assembled = assemble(shop.root, shop.environment, shop.variables)

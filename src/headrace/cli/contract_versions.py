@@ -14,7 +14,6 @@ from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project, proj
 from headrace.cli.output import Output
 
 SourceId = Annotated[str, typer.Argument(metavar="SOURCE", help="The source whose contract it is.")]
-DIGITS = 12
 
 
 def list_(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
@@ -126,7 +125,7 @@ def _list(output: Output, versions: list[dict[str, Any]]) -> None:
                 each["version"] + (" (newest)" if each["newest"] else ""),
                 each["lifecycle"],
                 each["until"],
-                each["applied_at"] and each["applied_at"][:16].replace("T", " "),
+                each["applied_at"] and each["applied_at"][:10],
                 f"{each['events']:,}",
                 each["owner"],
             ]
@@ -141,15 +140,15 @@ def _history(output: Output, rows: list[dict[str, Any]]) -> None:
         output.line("nothing was applied yet")
         output.note("headrace up applies the project's files")
         return
+    several = len({each["dataset"] for each in rows}) > 1
     output.table(
-        ["applied", "dataset", "version", "lifecycle", "digest", "events", "owner"],
+        ["applied", *(["dataset"] if several else []), "version", "lifecycle", "events", "owner"],
         [
             [
-                each["applied_at"][:19].replace("T", " "),
-                each["dataset"],
+                each["applied_at"][:16].replace("T", " "),
+                *([each["dataset"]] if several else []),
                 each["contract_version"],
                 each["lifecycle"] + (f" until {each['until']}" if each["until"] else ""),
-                each["digest"][:DIGITS],
                 f"{each['events']:,}",
                 each["owner"],
             ]

@@ -219,8 +219,23 @@ def _write(content: bytes, output: Path | None) -> None:
 
 def _cells(rows: pa.Table) -> tuple[list[str], list[list[Any]]]:
     """Return the column names, each once, and the rows as values that JSON has."""
-    columns = [[_value(value) for value in column.to_pylist()] for column in rows.columns]
+    columns = [
+        [_value(value) for value in _values(name, column)]
+        for name, column in zip(rows.column_names, rows.columns, strict=True)
+    ]
     return _names(rows), [list(row) for row in zip(*columns, strict=True)]
+
+
+def _values(name: str, column: pa.ChunkedArray) -> list[Any]:
+    try:
+        values: list[Any] = column.to_pylist()
+    except (OverflowError, ValueError) as error:  # what DuckDB has as a date, and Python does not
+        raise InputError(
+            f"the column {name} has a time beyond the years 1 to 9999",
+            at="query",
+            fix=f"select it as text: CAST({name} AS VARCHAR); --format parquet has it as it is",
+        ) from error
+    return values
 
 
 def _names(rows: pa.Table) -> list[str]:

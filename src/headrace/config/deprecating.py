@@ -90,6 +90,9 @@ def deprecated(text: str, raw: Mapping[str, Any], version: str, until: dt.date |
         if is_flat(raw) and FLAT_SCHEMA in document:
             schema["file"] = document.pop(FLAT_SCHEMA)
         document["schema"] = schema
+    at_the_end = _appended(text, f"{version}: {_flow(until)}") if schema.get("versions", ...) is ... else None
+    if at_the_end is not None and _says(at_the_end, raw, version, until, file):
+        return at_the_end
     versions = schema.setdefault("versions", CommentedMap())
     if versions is None:
         versions = schema["versions"] = CommentedMap()
@@ -105,11 +108,53 @@ def deprecated(text: str, raw: Mapping[str, Any], version: str, until: dt.date |
     written = io.StringIO()
     yaml.dump(document, written)
     after = written.getvalue()
-    if _but_versions(parse_yaml(after, file).value) != _but_versions(raw):
+    if not _says(after, raw, str(name), until, file):
         raise ConfigError(
             "the file cannot be edited without changing it elsewhere", at=f"{file}:1", fix="edit it by hand"
         )
     return after
+
+
+def _appended(text: str, entry: str) -> str | None:
+    """Return the text with `versions:` as the last key of a `schema:` in block style; None where there is none.
+
+    It stands before the blank lines and comments that lead to what follows, to which an editor of YAML would glue it.
+    """
+    import yaml  # type: ignore[import-untyped]
+
+    text = text if text.endswith("\n") else f"{text}\n"
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    block = next((value for key, value in root.value if key.value == "schema"), None)
+    if not isinstance(block, yaml.MappingNode) or block.flow_style or not block.value:
+        return None
+    indent = block.start_mark.column
+    lines = text.splitlines(keepends=True)
+    end = min(len(lines), block.end_mark.line)
+    while _leads_on(lines[end - 1], indent):
+        end -= 1
+    newline = "\r\n" if lines[end - 1].endswith("\r\n") else "\n"
+    lines.insert(end, f"{' ' * indent}versions:{newline}{' ' * (indent + 2)}{entry}{newline}")
+    return "".join(lines)
+
+
+def _leads_on(line: str, indent: int) -> bool:
+    bare = line.strip()
+    return not bare or (bare.startswith("#") and len(line) - len(line.lstrip()) < indent)
+
+
+def _flow(until: dt.date | None) -> str:
+    return "{status: deprecated}" if until is None else f"{{status: deprecated, until: {until.isoformat()}}}"
+
+
+def _says(text: str, raw: Mapping[str, Any], version: str, until: dt.date | None, file: str) -> bool:
+    """Whether a text says what the file said, and of a version that it is deprecated."""
+    try:
+        value = parse_yaml(text, file).value
+    except ConfigError:
+        return False
+    wanted = {"status": "deprecated"} | ({} if until is None else {"until": until.isoformat()})
+    said = full_form(value)["schema"].get("versions") or {}
+    return said.get(version) == wanted and _but_versions(value) == _but_versions(raw)
 
 
 def _but_versions(raw: Mapping[str, Any]) -> dict[str, Any]:

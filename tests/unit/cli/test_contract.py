@@ -5,6 +5,8 @@ import json
 import pytest
 
 from headrace.cli.contract_versions import deprecate, history, list_, show
+from headrace.config.deprecating import deprecated
+from headrace.config.files import parse_yaml
 from headrace.config.project import load_project
 from headrace.errors import ConfigError
 from headrace.runtime import building
@@ -77,7 +79,17 @@ def test_versions_with_their_events(shop, capsys):
     list_(project=shop)
     text = capsys.readouterr().out
     assert "v2 (newest)" in text
-    assert rows[0]["digest"][:12] in text
+    assert rows[0]["contract_version"] in text
+    deprecate("orders", "v1", until="2099-03-01", project=shop)
+    project = load_project(shop)
+    with sqlite_bus(project) as bus:
+        lived(project, bus)
+    capsys.readouterr()
+    history("orders", project=shop)
+    list_(project=shop)
+    text = capsys.readouterr().out
+    assert text.count("2099-03-01") == 2
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
 
 
 def test_a_schema_as_it_is_and_as_it_was_applied(shop, capsys):
@@ -104,22 +116,17 @@ def test_deprecating_changes_one_line_and_keeps_comments(shop, capsys):
     source = shop / "connectors/orders.yaml"
     found = told(capsys, deprecate, "orders", "v1", until="2099-03-01", dry_run=True, project=shop)
     assert source.read_text() == SOURCE
-    assert (
-        found["diff"].splitlines()[3:]
-        == [
-            "     - rename: {ident: id}     # v1 said ident",
-            "+",
-            "+  versions:",
-            "+    v1: {status: deprecated, until: 2099-03-01}",
-            " processing:",
-        ]
-        or "+    v1: {status: deprecated, until: 2099-03-01}" in found["diff"].splitlines()
-    )
+    assert found["diff"].splitlines()[3:] == [
+        "     - rename: {ident: id}     # v1 said ident",
+        "+  versions:",
+        "+    v1: {status: deprecated, until: 2099-03-01}",
+        " ",
+    ]
     deprecate("orders", "v1", until="2099-03-01", project=shop)
     assert "+    v1: {status: deprecated, until: 2099-03-01}" in capsys.readouterr().out
-    kept = [line for line in source.read_text().splitlines() if line.strip()]
-    assert [line for line in SOURCE.splitlines() if line.strip() and line not in kept] == []
-    assert len(kept) == len([line for line in SOURCE.splitlines() if line.strip()]) + 2
+    kept = source.read_text().splitlines()
+    assert [line for line in SOURCE.splitlines() if line not in kept] == []
+    assert len(kept) == len(SOURCE.splitlines()) + 2
     assert told(capsys, list_, project=shop)["versions"][1]["until"] == "2099-03-01"
     assert not told(capsys, deprecate, "orders", "1", until="2099-03-01", project=shop)["changed"]
     deprecate("orders", "v1", until=None, project=shop)
@@ -128,6 +135,24 @@ def test_deprecating_changes_one_line_and_keeps_comments(shop, capsys):
         deprecate("orders", "v1", until="soon", project=shop)
     with pytest.raises(ConfigError, match="no version v7 of orders"):
         deprecate("orders", "v7", project=shop)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("schema:\n  file: a.json # x\n\n# next\nowner: me\n", "  file: a.json # x\n+++\n# next\nowner: me\n"),
+        ("schema:\n    file: a.json\n    # of schema\n\nevent_time: at\n", "    # of schema\n+++\nevent_time: at\n"),
+        ("schema:\n  file: a.json", "  file: a.json\n+++"),
+        ("schema:\n  inline:\n    description: |\n      one\n\n      two\n\n# next\nevent_time: at\n",
+         "      two\n+++\n# next\nevent_time: at\n"),
+    ],
+)  # fmt: skip
+def test_a_new_key_stands_at_the_end_of_its_section(before, after):
+    text = f"source_id: orders\npattern: event_streaming\n{before}"
+    indent = " " * (4 if "    file" in before else 2)
+    added = f"{indent}versions:\n{indent}  v1: {{status: deprecated}}\n"
+    found = deprecated(text, parse_yaml(text, "orders.yaml").value, "v1", None, "orders.yaml")
+    assert found.endswith(after.replace("+++", added)), found
 
 
 def test_a_flat_file_gets_a_schema_section(shop, capsys):

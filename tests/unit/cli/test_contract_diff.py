@@ -48,6 +48,9 @@ def test_what_cannot_be_compared_with_exits_2(folder, capsys, against, monkeypat
     assert "fix:" in capsys.readouterr().err
 
 
-def test_a_source_that_does_not_exist_exits_2(folder, capsys):
-    assert run("contract", "diff", "order", "--against", "v1", "--project", str(folder)) == 2
-    assert "orders" in capsys.readouterr().err
+@pytest.mark.parametrize("against", ["v1", "main"])
+def test_a_source_that_does_not_exist_exits_2(folder, capsys, against, monkeypatch):
+    """Also outside of a repository: the name is what is wrong first."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
+    assert run("contract", "diff", "order", "--against", against, "--project", str(folder)) == 2
+    assert "no source 'order'" in capsys.readouterr().err
