@@ -42,6 +42,10 @@ def decide(table: str, existing: pa.Schema, wanted: pa.Schema) -> list[AddColumn
     return list(_additions(table, (), existing, wanted))
 
 
+AGAIN = "Or decide all of history again, every row anew: headrace plan --history all"
+"""What else there is to do where a column cannot become another, and bronze has its messages."""
+
+
 def replaced(table: Table, existing: pa.Schema, json_columns: Mapping[str, Set[str]]) -> list[str]:
     """Return the columns that there are and that cannot become what is wanted.
 

@@ -13,7 +13,7 @@ import headrace
 from headrace.config.faults import Fault
 from headrace.errors import BuildError, LakeError
 from headrace.fault_points import reach
-from headrace.lake import tables
+from headrace.lake import evolution, tables
 from headrace.lake.base import Change
 from headrace.lake.reader import open_reader
 from headrace.runtime import applied
@@ -38,17 +38,21 @@ def now() -> dt.datetime:
 def undeployable(assembled: Assembled) -> list[Fault]:
     """Return why `up` would not take the contracts of a project: what silver has already says something else.
 
-    Reads the lake of the environment, where there is one; a lake that cannot be read is not the files' fault.
+    Where history can be decided again, and silver with it, that is a warning: a plan does what `up` would not. Reads
+    the lake of the environment, where there is one; a lake that cannot be read is not the files' fault.
     """
     if assembled.project is None:
         return []
     refused: dict[str, ContractError] = {}
     changed: list[applied.Refusal] = []
     missing: list[applied.Missing] = []
+    lived: set[str] = set()
     with suppress(LakeError), open_reader(assembled.project.state / "lake") as lake:
         sources = assembled.project.sources.values()
         if lake is not None:
             refused = lake.refused(each for source in sources for each in source.datasets)
+            if refused:
+                lived = {row["source"] for row in lake.rows("SELECT DISTINCT source FROM lake.ops.batches")}
             recorded = applied.applied(lake)
             changed, missing = applied.refusals(sources, recorded), applied.missing(sources, recorded)
     origins = {read.source.id: read.origin for read in assembled.reads if read.source is not None}
@@ -57,10 +61,12 @@ def undeployable(assembled: Assembled) -> list[Fault]:
         _changed(assembled, changed)
         + gone
         + [
-            read.origin.error(("schema",), refused[dataset.name].message, refused[dataset.name].fix)
+            read.origin.warning(("schema",), problem.message, f"{problem.fix} {evolution.AGAIN}")
+            if read.source is not None and read.source.id in lived
+            else read.origin.error(("schema",), problem.message, problem.fix)
             for read in assembled.reads
             for dataset in (read.source.datasets if read.source is not None else ())
-            if dataset.name in refused
+            if (problem := refused.get(dataset.name)) is not None
         ]
     )
 

@@ -33,6 +33,8 @@ def write(project: Project, document: Mapping[str, Any], file: Path | None) -> P
         folder = project.state / FOLDER
         make_folder(folder)
         file = folder / f"{document['digest'][:16]}.json"
+    if file.is_dir() or not file.name:
+        raise InputError("the plan cannot be written: it is a folder", at=str(file), fix="name a file in it")
     try:
         written = file.with_name(file.name + ".new")
         written.write_text(json.dumps(document, indent=1, default=str) + "\n", encoding="utf-8")

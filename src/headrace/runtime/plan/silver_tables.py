@@ -118,7 +118,7 @@ def _change(
         try:
             evolution.check(table, existing, marked)
         except ContractError as problem:
-            fix = f"{problem.fix} Or decide all of history again, every row anew: headrace plan --history all"
+            fix = f"{problem.fix} {evolution.AGAIN}"
             return _said(table.name, "refused", [], columns, problem.message, fix)
     left = pa.schema([field for field in existing if field.name not in dropped])
     statements = [f"ALTER TABLE {table.sql} DROP COLUMN {column_sql(name)}" for name in dropped]

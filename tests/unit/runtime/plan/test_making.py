@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+from pathlib import Path
 
 import pytest
 
@@ -131,6 +132,9 @@ def test_a_plan_is_a_file_that_nobody_edits(project, tmp_path):
     file.write_text(json.dumps(document))
     with pytest.raises(InputError, match="changed after it was made"):
         read(file)
+    for folder in (Path(), Path(".."), tmp_path):
+        with pytest.raises(InputError, match="it is a folder"):
+            write(project, found, folder)
     for text in ("{}", "no", "[]"):
         file.write_text(text)
         with pytest.raises(InputError, match="not a plan"):
