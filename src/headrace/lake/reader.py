@@ -175,7 +175,7 @@ def open_reader(folder: Path) -> Iterator[LakeReader | None]:
         try:
             try:
                 connection.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
-            except duckdb.InvalidInputException:
+            except duckdb.Error:
                 if not _is_being_made(folder):
                     raise
                 yield None

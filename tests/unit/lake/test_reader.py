@@ -1,5 +1,8 @@
 """A reader beside the writer: it meets the catalog's locks, and does not give up at the first."""
 
+import sqlite3
+from contextlib import closing
+
 import duckdb
 import pytest
 
@@ -79,7 +82,11 @@ def test_a_question_of_the_writer_that_fails_leaves_the_next_its_answer(tmp_path
 
 def test_a_catalog_that_is_being_made_has_nothing_yet_and_one_that_lost_its_tables_is_damaged(tmp_path):
     (tmp_path / DATA).mkdir()
-    (tmp_path / CATALOG).touch()  # as the writer leaves it for a moment
+    (tmp_path / CATALOG).touch()
+    with open_reader(tmp_path) as lake:
+        assert lake is None
+    with closing(sqlite3.connect(tmp_path / CATALOG)) as catalog:  # as the writer leaves it for a moment
+        catalog.execute("PRAGMA journal_mode=WAL")
     with open_reader(tmp_path) as lake:
         assert lake is None
     (tmp_path / DATA / "left.parquet").touch()
