@@ -220,6 +220,11 @@ def test_another_key_is_another_index(tmp_path):
     lived(project, kind, [event((1, 2)), event((1, 3))])
     project = project_of(tmp_path, schema=PAIRS, more=BY_PAIR.replace("[a, b]", "[b]"))
     assert lived(project, kind, [event((1, 2)), event((5, 3))])["superseded"] == 1
+    keys = project.state / "lake" / FOLDER / "orders"
+    assert keys.is_dir()
+    project = project_of(tmp_path, schema=PAIRS, more="")
+    fed(project, kind, [event((1, 2))])
+    assert not keys.exists(), "what has no key any more, or is no more, keeps its files"
 
 
 def test_what_was_read_once_is_remembered_once(tmp_path):

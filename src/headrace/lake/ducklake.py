@@ -296,6 +296,7 @@ class DuckLake:
         known = self._evolving(datasets)
         with _mapped("deploy", self.folder), self._transaction():
             self._evolve(known)
+        self._knowledge.keep_only(datasets)
 
     def _evolving(self, datasets: Sequence[Dataset]) -> list[tuple[Table, pa.Schema | None]]:
         """Return the tables that these want, each with what there is. Raises `ContractError` where that cannot be."""

@@ -92,6 +92,16 @@ class Knowledge:
             )
         sync(self._folder.parent)
 
+    def keep_only(self, datasets: Sequence[Dataset]) -> None:
+        """Remove the files of keys of all other datasets: these are all that there are."""
+        kept = {dataset.name for dataset in datasets if dataset.key}
+        for each in sorted(self._folder.iterdir()) if self._folder.is_dir() else ():
+            if each.is_dir() and each.name not in kept:
+                index = self._indexes.pop(f"silver.{each.name}", None)
+                if index is not None:
+                    index.clear()
+                shutil.rmtree(each, ignore_errors=True)  # nobody asks for them any more
+
     def remember(self, changes: Sequence[Change]) -> None:
         """Keep up to date with what was just committed."""
         for change in changes:

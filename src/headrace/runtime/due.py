@@ -23,7 +23,6 @@ class Waiting:
     since_last_secs: float
     freshness_secs: float
     batch_rows: int
-    retry_in_secs: float = 0.0
 
 
 def decide(waiting: Iterable[Waiting], limit: int = SOURCES_PER_TICK) -> list[str]:
@@ -34,9 +33,7 @@ def decide(waiting: Iterable[Waiting], limit: int = SOURCES_PER_TICK) -> list[st
     due = [
         each
         for each in waiting
-        if each.messages > 0
-        and each.retry_in_secs <= 0
-        and (each.messages >= each.batch_rows or each.since_last_secs >= each.freshness_secs)
+        if each.messages > 0 and (each.messages >= each.batch_rows or each.since_last_secs >= each.freshness_secs)
     ]
     due.sort(key=lambda each: (-each.since_last_secs / max(each.freshness_secs, 0.001), each.source))
     return [each.source for each in due[:limit]]
