@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from headrace.contracts.compatibility.doubt import Doubt, Step
+from headrace.contracts.compatibility.facts import alone
 from headrace.contracts.compatibility.gather import least_contained, row_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def array_doubts(proof: Inclusion, facts: Facts, part: Part, step: Step | None) 
     row = row_of(part)
     if row is not None:
         places = max([len(row.prefix), *(len(each.prefix) for each in facts.rows)])
+        if places >= _MOST_PLACES:
+            yield Doubt(part, "size", f"no more than {_MOST_PLACES} places of a tuple are compared", facts, step)
         for index in range(min(places + 1, _MOST_PLACES)):
             wanted = row.prefix[index] if index < len(row.prefix) else row.rest
             if wanted is None or index >= most:
@@ -37,7 +40,7 @@ def array_doubts(proof: Inclusion, facts: Facts, part: Part, step: Step | None) 
             if not proof.alternatives.of(item):
                 break  # no such item can be, nor any after it
             yield from proof.doubts(item, (wanted,), Step(step, facts, index))
-    if "contains" in schema and part.document.draft >= 6:
+    if "contains" in schema:
         yield from _contained(proof, facts, part, step)
 
 
@@ -48,7 +51,7 @@ def _contained(proof: Inclusion, facts: Facts, part: Part, step: Step | None) ->
     least = least_contained(schema, draft)
     most = schema.get("maxContains") if draft >= 2019 else None
     prefix = max((len(row.prefix) for row in facts.rows), default=0)
-    every = all(not proof.doubts(facts.item(index), (wanted,)) for index in range(min(prefix + 1, _MOST_PLACES)))
+    every = prefix < _MOST_PLACES and all(not proof.doubts(facts.item(index), (wanted,)) for index in range(prefix + 1))
     enough = any(count >= least and not proof.doubts((mine,), (wanted,)) for mine, count in facts.contains)
     if least > 0 and not enough and not (every and facts.min_items >= least):
         yield Doubt(part, "contains", "an array need not contain such an item", facts, step)
@@ -57,10 +60,12 @@ def _contained(proof: Inclusion, facts: Facts, part: Part, step: Step | None) ->
 
 
 def _same_contains(proof: Inclusion, facts: Facts, part: Part) -> bool:
+    """Whether one and the same schema of the writer counts the same items, and allows no more of them."""
     return any(
         isinstance(each.schema, dict)
+        and "contains" in each.schema
         and each.schema.get("maxContains", float("inf")) <= part.schema["maxContains"]
-        and proof.says(facts, part, "contains")
+        and not alone(each)
+        and proof.alike(each, part, "contains")
         for each in facts.parts
-        if "contains" in each.schema and each.document.draft >= 2019
     )

@@ -20,7 +20,9 @@ PROMOTIONS = {
     "bytes": frozenset({"string"}),
 }
 _DEEPEST = 24
+_MOST_STEPS = 20_000
 _LEAST = {"null": None, "boolean": False, "int": 0, "long": 0, "float": 0.5, "double": 0.5, "bytes": "", "string": ""}
+_RANGES = {"int": 2**31, "long": 2**63}
 _LOGICAL = ("logicalType", "precision", "scale")
 
 
@@ -116,16 +118,59 @@ def _named(schema: dict[str, Any], space: str, named: dict[str, dict[str, Any]],
     full = name if "." in name or not inner else f"{inner}.{name}"
     inner = full.rpartition(".")[0]
     found = dict(schema) | {"type": "record" if schema["type"] == "error" else schema["type"], "name": full}
+    if full in named:
+        raise ContractError(f"{at}: the Avro name {full!r} is declared twice", fix="give one of them another name")
     named[full] = found
+    if found["type"] == "enum":
+        _check_symbols(found, at)
+    if found["type"] == "fixed" and not (type(found.get("size")) is int and found["size"] >= 0):
+        raise ContractError(f"{at}: an Avro fixed without a size", fix='write "size": how many bytes it has')
     if found["type"] == "record":
         fields = []
         for index, field in enumerate(schema.get("fields") or ()):
             where = f"{at}/fields/{index}"
             if not isinstance(field, dict) or not isinstance(field.get("name"), str):
                 raise ContractError(f"{where}: an Avro field without a name", fix="give it one")
-            fields.append(dict(field) | {"type": _parsed(field.get("type"), inner, named, f"{where}/type", depth + 1)})
+            kind = _parsed(field.get("type"), inner, named, f"{where}/type", depth + 1)
+            if "default" in field and not _is_of(field["default"], kind):
+                raise ContractError(
+                    f"{where}: the default {field['default']!r} is no value of the field's type",
+                    fix="give it one of that type: of a union, of its first branch",
+                )
+            fields.append(dict(field) | {"type": kind})
         found["fields"] = fields
     return found
+
+
+def _check_symbols(schema: dict[str, Any], at: str) -> None:
+    symbols = schema.get("symbols")
+    if not isinstance(symbols, list) or not symbols or not all(isinstance(each, str) for each in symbols):
+        raise ContractError(f"{at}: an Avro enum without symbols", fix='write "symbols": ["A", …]')
+    if "default" in schema and schema["default"] not in symbols:
+        raise ContractError(f"{at}: the default {schema['default']!r} is no symbol of the enum", fix="name one of them")
+
+
+def _is_of(value: Any, schema: Any) -> bool:
+    """Whether a default is a value of a type, as JSON writes it; of a union it is of the first branch."""
+    if isinstance(schema, list):
+        return bool(schema) and _is_of(value, schema[0])
+    kind = schema["type"]
+    if kind in _RANGES:
+        return type(value) is int and -_RANGES[kind] <= value < _RANGES[kind]
+    if kind in {"float", "double"}:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "enum":
+        return value in schema["symbols"]
+    if kind == "array":
+        return isinstance(value, list) and all(_is_of(item, schema["items"]) for item in value)
+    if kind == "map":
+        return isinstance(value, dict) and all(_is_of(item, schema["values"]) for item in value.values())
+    if kind == "record":
+        return isinstance(value, dict) and all(
+            _is_of(value[field["name"]], field["type"]) if field["name"] in value else "default" in field
+            for field in schema.get("fields", ())
+        )
+    return isinstance(value, {"null": type(None), "boolean": bool}.get(kind, str))
 
 
 class _Resolution:
@@ -135,11 +180,17 @@ class _Resolution:
         self.writer = writer
         self.reader = reader
         self._newest_reads = newest_reads
+        self._steps = 0
 
     def problems(self, writer: Any, reader: Any, at: str, seen: tuple[tuple[int, int], ...]) -> Iterator[Problem]:
         """Yield why some value of a writer's type cannot be read; each with such a value."""
         pair = (id(writer), id(reader))
-        if pair in seen or len(seen) > _DEEPEST:
+        if pair in seen:
+            return
+        self._steps += 1
+        if len(seen) > _DEEPEST or self._steps > _MOST_STEPS:
+            why = "what is nested deeper, or so tangled, is not compared"
+            yield Problem(at, "type-changed", why, "a schema that is less deep", None, sure=False)
             return
         seen = (*seen, pair)
         if isinstance(writer, list):
@@ -163,11 +214,10 @@ class _Resolution:
 
     def _plain(self, writer: Any, reader: Any, at: str, seen: tuple[tuple[int, int], ...]) -> Iterator[Problem]:
         kind, wanted = writer["type"], reader["type"]
-        if kind != wanted:
-            if wanted not in PROMOTIONS.get(kind, frozenset()):
-                why = f"{_word(writer)} cannot be read as {_word(reader)}"
-                fix = f"keep {_word(writer)}, or a union that has it"
-                yield Problem(at, "type-changed", why, fix, _telling(writer))
+        if kind != wanted and wanted not in PROMOTIONS.get(kind, frozenset()):
+            why = f"{_word(writer)} cannot be read as {_word(reader)}"
+            fix = f"keep {_word(writer)}, or a union that has it"
+            yield Problem(at, "type-changed", why, fix, _telling(writer))
             return
         if any(writer.get(word) != reader.get(word) for word in _LOGICAL) and kind not in {"record", "enum", "array"}:
             was, now = (each.get("logicalType", "none") for each in (writer, reader))
@@ -175,6 +225,8 @@ class _Resolution:
                 f"the logical type is {was} for the writer and {now} for the reader, of other meaning, and none refuses"
             )
             yield Problem(at, "logical-type-changed", why, "keep the logical type", None, sure=False)
+        if kind != wanted:
+            return
         if kind in {"record", "enum", "fixed"} and not _same_name(writer, reader):
             why = f"{writer['name']} is not {reader['name']}, nor an alias of it"
             yield Problem(at, "name-changed", why, f'"aliases": ["{writer["name"]}"] at {at}', least(writer))

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _MOST_TRIES = 80
 _MOST_VALIDATIONS = 6_000
+_HEAVIEST = 20_000
+"""How many schemas one value is held against, for a validator to be asked at all: it cannot be stopped."""
 _FORBIDDING = ("additionalProperties", "unevaluatedProperties")
 
 
@@ -29,8 +31,8 @@ class Refuter:
         self._inclusion = inclusion
         self._writer, self._reader = writer, reader
         self._validators: tuple[Any, Any] | None = None
-        self._sampler = Sampler(inclusion.alternatives, closed_writers=inclusion.closed_writers)
-        self._left = _MOST_VALIDATIONS
+        self._sampler = Sampler(inclusion.alternatives, writer.budget, closed=inclusion.closed)
+        self._left = _MOST_VALIDATIONS if max(writer.weight(), reader.weight()) <= _HEAVIEST else 0
 
     def example(self, doubt: Doubt) -> Any:
         """Return a document that is valid for the writer and invalid for the reader; NONE where none is found."""
@@ -39,12 +41,10 @@ class Refuter:
 
     def _shows(self, document: Any) -> bool:
         self._left -= 1
-        if self._left < 0:
+        if self._left < 0 or not self._writer.budget.spend(5):
             return False
         if self._validators is None:
-            relaxed = self._inclusion.open_readers
-            reader = _validator(without_forbidding(self._reader.schema)) if relaxed else _of(self._reader)
-            self._validators = _of(self._writer), reader
+            self._validators = _of(self._writer), _of(self._reader)
         writes, reads = self._validators
         try:
             return bool(writes.is_valid(document)) and not reads.is_valid(document)

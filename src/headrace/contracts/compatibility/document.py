@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
+from headrace.contracts.compatibility.budget import Budget
+from headrace.contracts.compatibility.drafts import YEARS, as_read, draft_of, identifier
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.refs import target
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 Node = tuple["Part", ...]
 """A conjunction: a value is valid under a node when it is valid under each of its parts; under () it always is."""
@@ -22,16 +26,21 @@ _SELF_DESCRIBING = "com.snowplowanalytics.self-desc/schema"
 """Iglu's own meta-schema: draft 4, and who the schema is."""
 _WHOLE_FLOAT = re.compile(r"[0-9]\.0|[0-9][eE]")
 """What the text of every float that is an integer has, and some strings."""
-_YEARS = {"draft-04": 4, "draft-06": 6, "draft-07": 7, "draft/2019-09": 2019, "draft/2020-12": 2020}
 
 
 class Document:
-    """A whole schema, and the draft that it is written in."""
+    """A whole schema as it is written, and as its draft reads it: that is what its parts are of."""
 
     def __init__(self, schema: Any) -> None:
-        self.schema = schema
-        declared = schema.get("$schema", DRAFTS["draft/2020-12"]) if isinstance(schema, dict) else ""
-        self.draft = next((year for word, year in _YEARS.items() if f"/{word}/" in str(declared)), 2020)
+        self.draft = draft_of(schema.get("$schema") if isinstance(schema, dict) else None, 2020)
+        word = next(word for word, year in YEARS.items() if year == self.draft)
+        self.schema = schema | {"$schema": DRAFTS[word]} if isinstance(schema, dict) and "$schema" in schema else schema
+        self.read = as_read(self.schema, self.draft)
+        self.budget = Budget()
+        self.values: dict[int, frozenset[str]] = {}
+        self.mentions: dict[int, Any] = {}
+        self._known: set[int] | None = None
+        self._weight: float | None = None
         self._targets: dict[str, Part | None] = {}
         self._texts: dict[int, str] = {}
         self._made: list[Any] = []
@@ -44,7 +53,7 @@ class Document:
 
     def root(self) -> Part:
         """Return the part that is the whole document."""
-        return Part(self.schema, self, "#")
+        return Part(self.read, self, "#")
 
     def made(self, schema: Any, at: str) -> Part:
         """Return a part for a schema that stands in no document; it is kept alive as long as this document."""
@@ -73,19 +82,88 @@ class Document:
             return None
         if reference not in self._targets:
             try:
-                found = target(reference, self.schema)
+                found = self._read(reference, target(reference, self.read))
             except ContractError:
                 self._targets[reference] = None
             else:
                 self._targets[reference] = Part(found, self, self._pointer(reference, found))
         return self._targets[reference]
 
+    def _read(self, reference: str, found: Any) -> Any:
+        """Return what stands at a place, as the draft reads it, also where no schema is looked for."""
+        if self._known is None:
+            from headrace.contracts.refs import subschemas
+
+            self._known = {id(schema) for _, schema in subschemas(self.read)}
+        if not isinstance(found, dict) or id(found) in self._known:
+            return found
+        node, base = self.read, ""
+        for step in unquote(reference)[2:].split("/"):
+            word = step.replace("~1", "/").replace("~0", "~")
+            node = node[int(word)] if isinstance(node, list) else node[word]
+            base = base or identifier(node, self.draft) or ""
+        made = as_read(found, self.draft, base or None, root=False)
+        self._made.append(made)
+        return made
+
+    def tangled(self) -> bool:
+        """Whether a schema refers to itself for the same value: what that means is for nobody to say."""
+        return self.weight() == math.inf
+
+    def weight(self) -> float:
+        """Return against how many schemas one value is held at most, references followed; infinite for a circle.
+
+        A validator follows each of them: thirty doubled references are a milliard.
+        """
+        if self._weight is None:
+            self._weight = self._weighed()
+        return self._weight
+
+    def _weighed(self) -> float:
+        done: dict[int, float] = {}
+        for start in _schemas(self.read):
+            above: dict[int, float] = {}
+            stack: list[tuple[int, Iterator[Any]]] = []
+            waiting: Any = start if id(start) not in done else None
+            while waiting is not None or stack:
+                if waiting is not None:
+                    above[id(waiting)] = 1.0
+                    stack.append((id(waiting), self._beside(waiting)))
+                current, rest = stack[-1]
+                waiting = next(rest, None)
+                if waiting is None:
+                    stack.pop()
+                    done[current] = above.pop(current)
+                    if stack:
+                        above[stack[-1][0]] += done[current]
+                elif id(waiting) in above:
+                    return math.inf
+                elif id(waiting) in done:
+                    above[current] += done[id(waiting)]
+                    waiting = None
+        return max(done.values(), default=1.0)
+
+    def _beside(self, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield the schemas that a schema holds the very same value against."""
+        if "$ref" in schema:
+            there = self.followed(schema["$ref"])
+            if there is not None and isinstance(there.schema, dict):
+                yield there.schema
+            if self.draft <= 7:
+                return
+        found = [schema.get(word) for word in ("not", "if", "then", "else")]
+        for word in ("allOf", "anyOf", "oneOf"):
+            found += schema.get(word, ())
+        for word in ("dependentSchemas", "dependencies"):
+            found += schema.get(word, {}).values()
+        yield from (each for each in found if isinstance(each, dict))
+
     def _pointer(self, reference: str, found: Any) -> str:
         if reference.startswith("#/") or reference == "#":
             return reference
         from headrace.contracts.refs import subschemas
 
-        return next((at for at, schema in subschemas(self.schema) if schema is found), reference)
+        return next((at for at, schema in subschemas(self.read) if schema is found), reference)
 
     def text(self, schema: Any) -> str:
         """Return the canonical text of a schema of this document."""
@@ -111,6 +189,12 @@ class Part:
     def below(self, schema: Any, *steps: object) -> Part:
         """Return the part of a schema that stands below this one."""
         return Part(schema, self.document, "/".join([self.at, *(escaped(str(step)) for step in steps)]))
+
+
+def _schemas(schema: Any) -> Iterator[dict[str, Any]]:
+    from headrace.contracts.refs import subschemas
+
+    yield from (each for _, each in subschemas(schema))
 
 
 def key(node: Node) -> frozenset[tuple[int, int]]:
@@ -157,7 +241,7 @@ class Sameness:
 
     def schemas(self, a: Any, of_a: Document, b: Any, of_b: Document) -> bool:
         """Whether two values of documents say the same."""
-        if a != b or (of_a.draft != of_b.draft and {of_a.draft, of_b.draft} != {6, 7}):
+        if a != b or of_a.draft != of_b.draft:
             return False
         written = of_a.text(a)
         if written != of_b.text(b):

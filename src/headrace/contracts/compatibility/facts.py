@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headrace.contracts.compatibility.document import Part, key
+from headrace.contracts.compatibility.document import Document, Part, key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,6 +44,15 @@ class Shape(NamedTuple):
     properties: dict[str, Part]
     patterns: dict[str, Part]
     extra: Part | None
+    owner: Document | None = None
+
+
+class Mention(NamedTuple):
+    """The properties that a schema speaks of without declaring them; `open` where it leaves their names open."""
+
+    owner: Document
+    names: frozenset[str]
+    open: bool
 
 
 @dataclass
@@ -53,6 +62,8 @@ class Facts:
     parts: tuple[Part, ...]
     types: frozenset[str] = TYPES
     integral: bool = False
+    literal: bool = False
+    """Whether every number is written as an integer, as draft 4 asks: 1, never 1.0."""
     values: list[Any] | None = None
     low: Bound | None = None
     high: Bound | None = None
@@ -61,7 +72,7 @@ class Facts:
     max_length: float = math.inf
     patterns: frozenset[str] = frozenset()
     formats: frozenset[str] = frozenset()
-    contents: frozenset[tuple[str, str]] = frozenset()
+    contents: frozenset[tuple[str, str, bool]] = frozenset()
     rows: tuple[Row, ...] = ()
     min_items: int = 0
     max_items: float = math.inf
@@ -74,6 +85,7 @@ class Facts:
     names: tuple[Part, ...] = ()
     dependents: dict[str, frozenset[str]] = field(default_factory=dict)
     nots: tuple[Part, ...] = ()
+    mentions: tuple[Mention, ...] = ()
     partial: bool = False
     """Whether some alternatives were too many to be told apart: then what is declared is not known."""
 
@@ -120,20 +132,38 @@ class Facts:
     @cached_property
     def declared(self) -> dict[str, None]:
         """The properties that are named, in order."""
-        return dict.fromkeys([*(name for shape in self.shapes for name in shape.properties), *sorted(self.required)])
+        named = [name for shape in self.shapes for name in shape.properties]
+        return dict.fromkeys([*named, *sorted(self.required.union(*(each.names for each in self.mentions)))])
+
+    def names_of(self, writer: Document | None, name: str) -> bool:
+        """Whether what a writer's own schema says names a property; with no writer, whether anything does."""
+        if writer is None:
+            return name in self.declared
+        return (
+            name in self.required
+            or any(shape.owner is writer and name in shape.properties for shape in self.shapes)
+            or any(each.owner is writer and name in each.names for each in self.mentions)
+        )
 
     @property
     def full(self) -> bool:
         """Whether what is required is all that there is room for."""
         return self.max_properties <= len(self.required)
 
-    def is_open(self, *, closed_writers: bool) -> bool:
-        """Whether there may be properties that are neither declared nor match a pattern."""
+    def is_open(self, *, closed: Document | None) -> bool:
+        """Whether there may be properties that are neither declared nor match a pattern.
+
+        `closed` is the document whose writers write only what it declares; None where writers write what they like.
+        What a reader's condition adds to the facts declares nothing.
+        """
         if self.full or any(shape.extra is not None and shape.extra.schema is False for shape in self.shapes):
             return False
-        silent = all(shape.extra is None or shape.extra.schema in (True, {}) for shape in self.shapes)
-        declares = any(shape.properties or shape.patterns for shape in self.shapes)
-        return not (closed_writers and silent and declares and not self.partial)
+        if closed is None or self.partial or self.min_properties > len(self.declared):
+            return True
+        own = [shape for shape in self.shapes if shape.owner is closed]
+        silent = all(shape.extra is None or shape.extra.schema in (True, {}) for shape in own)
+        silent = silent and not any(each.open for each in self.mentions if each.owner is closed)
+        return not (silent and any(shape.properties or shape.patterns for shape in own))
 
 
 def type_of(value: Any) -> str:
@@ -156,7 +186,10 @@ class Alternatives:
         """Return facts such that every value of the node is described by at least one of them."""
         known = key(node)
         if known not in self._known:
-            self._known[known] = [facts for facts in self._expanded(node, frozenset(), 0) if facts.types]
+            found = [facts for facts in self._expanded(node, frozenset(), 0) if facts.types]
+            if node and node[0].document.budget.spent:
+                return found  # what is known too little is not to be kept for when there is time again
+            self._known[known] = found
         return self._known[known]
 
     def _expanded(self, node: Node, above: frozenset[tuple[int, int]], depth: int) -> list[Facts]:
@@ -164,7 +197,8 @@ class Alternatives:
 
         parts = tuple(part for part in conjunction(node) if part.key not in above)
         groups = [group for part in parts for group in choices(part)]
-        if not groups or depth > _DEEPEST:
+        budget = parts[0].document.budget if parts else None
+        if not groups or depth > _DEEPEST or (budget is not None and budget.spent):
             return [gathered(parts, partial=bool(groups))]
         partial = False
         combined: list[tuple[Part, ...]] = [()]
@@ -176,9 +210,11 @@ class Alternatives:
         above |= {part.key for part in parts}
         found: list[Facts] = []
         for chosen in combined:
-            deeper = self._expanded(chosen, above, depth + 1)
-            found += [gathered((*parts, *each.parts), partial=partial or each.partial) for each in deeper]
-            if len(found) > MOST_ALTERNATIVES:
+            for each in self._expanded(chosen, above, depth + 1):
+                found.append(gathered((*parts, *each.parts), partial=partial or each.partial))
+                if budget is not None and budget.spent:
+                    break
+            if len(found) > MOST_ALTERNATIVES or (budget is not None and budget.spent):
                 return [gathered(parts, partial=True)]
         return found
 

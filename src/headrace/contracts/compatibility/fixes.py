@@ -28,7 +28,8 @@ def fix_of(difference: Difference | None, doubt: Doubt | None, backward: Verdict
         both = text([difference.old, difference.new])
         return f'"type": {both} at {difference.at} lets old documents in; a field of another name suits all readers'
     if difference.aspect == "enum" and isinstance(difference.old, list) and isinstance(difference.new, list):
-        missing = [value for value in difference.old if text(value) not in {text(each) for each in difference.new}]
+        kept = {text(each) for each in difference.new}
+        missing = [value for value in difference.old if text(value) not in kept]
         if missing and len(text(missing)) < 60:
             return f"put {text(missing)[1:-1]} back into {difference.at}/enum"
     if difference.old is ABSENT:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.contracts.compatibility import strings
 from headrace.contracts.compatibility.document import text
 from headrace.contracts.compatibility.facts import TYPES, Bound, Facts, Row, Shape, alone, type_of
+from headrace.contracts.compatibility.mentions import mention_of
 
 if TYPE_CHECKING:
     from headrace.contracts.compatibility.document import Part
@@ -18,6 +19,8 @@ CONTENTS = ("contentEncoding", "contentMediaType", "x-type")
 def gathered(parts: tuple[Part, ...], *, partial: bool = False) -> Facts:
     """Return what holds for every value that meets all the parts; no types at all where surely none does."""
     facts = Facts(parts, partial=partial)
+    if parts:
+        parts[0].document.budget.spend(len(parts))
     for part in parts:
         if part.schema is False:
             facts.types = frozenset()
@@ -26,17 +29,17 @@ def gathered(parts: tuple[Part, ...], *, partial: bool = False) -> Facts:
     if facts.values is not None:
         from headrace.contracts.compatibility.holding import holds
 
-        facts.values = [value for value in facts.values if holds(value, parts) is not False]
+        facts.values = [value for value in facts.values if holds(value, parts, literal=facts.literal) is not False]
         facts.types &= frozenset(type_of(value) for value in facts.values)
-    denied = {(part.key) for part in facts.nots}
-    said = {part.document.text(part.schema) for part in facts.nots}
-    if denied and any(part.key in denied or part.document.text(part.schema) in said for part in parts):
+    # The same text says the same within one document only: elsewhere its references lead to other schemas.
+    denied = {(id(part.document), part.document.text(part.schema)) for part in facts.nots}
+    if denied and any((id(part.document), part.document.text(part.schema)) in denied for part in parts):
         facts.types = frozenset()
     low, high = facts.lowest(), facts.highest()
     if low and high and (low.value > high.value or (low.value == high.value and (low.exclusive or high.exclusive))):
         facts.types -= {"number"}
     for name, length in strings.LENGTHS.items():
-        if any(_is_asserted(part, name) for part in parts if name in facts.formats):
+        if name in facts.formats:
             facts.min_length, facts.max_length = max(facts.min_length, length), min(facts.max_length, length)
     if facts.min_length > facts.max_length:
         facts.types -= {"string"}
@@ -47,9 +50,18 @@ def gathered(parts: tuple[Part, ...], *, partial: bool = False) -> Facts:
     return facts
 
 
-def _is_asserted(part: Part, name: str) -> bool:
-    said = isinstance(part.schema, dict) and not alone(part) and part.schema.get("format") == name
-    return said and strings.asserted(name, part.document.draft)
+def format_of(part: Part) -> str | None:
+    """Return the format that a schema asks of text, by what it means: host names were read otherwise before draft 7."""
+    name = part.schema.get("format")
+    if not isinstance(name, str):
+        return None
+    return f"{name} of draft 6" if name == "hostname" and part.document.draft < 7 else name
+
+
+def contents_of(part: Part) -> frozenset[tuple[str, str, bool]]:
+    """Return what a schema says of the contents of text, and whether its draft refuses any."""
+    binds = part.document.draft in {6, 7}
+    return frozenset((word, part.schema[word], binds) for word in CONTENTS if isinstance(part.schema.get(word), str))
 
 
 def types_of(schema: dict[str, Any]) -> tuple[frozenset[str], bool] | None:
@@ -120,7 +132,7 @@ def _shape_of(part: Part) -> Shape | None:
     }
     written = schema.get("additionalProperties")
     extra = None if written is None else part.below(written, "additionalProperties")
-    return Shape(named, patterns, extra)
+    return Shape(named, patterns, extra, part.document)
 
 
 def dependents_of(schema: dict[str, Any]) -> dict[str, frozenset[str]]:
@@ -142,15 +154,24 @@ def values_of(schema: dict[str, Any], draft: int) -> list[Any] | None:
     return values
 
 
+def texts_of(part: Part) -> frozenset[str]:
+    """Return the texts of the values that `enum` and `const` leave."""
+    known = part.document.values
+    if id(part.schema) not in known:
+        known[id(part.schema)] = frozenset(text(value) for value in values_of(part.schema, part.document.draft) or ())
+    return known[id(part.schema)]
+
+
 def _take(facts: Facts, part: Part) -> None:
     schema, draft = part.schema, part.document.draft
     named = types_of(schema)
     if named is not None:
         facts.types &= named[0]
         facts.integral = facts.integral or named[1]
+        facts.literal = facts.literal or (named[1] and draft == 4)
     values = values_of(schema, draft)
     if values is not None:
-        mine = {text(value) for value in values}
+        mine = texts_of(part)
         facts.values = values if facts.values is None else [each for each in facts.values if text(each) in mine]
     low, high = bounds_of(part)
     facts.low = max(filter(None, (facts.low, low)), key=lambda end: (end.value, end.exclusive), default=None)
@@ -160,14 +181,14 @@ def _take(facts: Facts, part: Part) -> None:
     facts.min_length = max(facts.min_length, _count(schema, "minLength"))
     facts.max_length = min(facts.max_length, _count(schema, "maxLength", facts.max_length))
     facts.patterns |= {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
-    facts.formats |= {schema["format"]} if isinstance(schema.get("format"), str) else set()
-    facts.contents |= {(word, schema[word]) for word in CONTENTS if isinstance(schema.get(word), str)}
+    facts.formats |= {name} if (name := format_of(part)) is not None else set()
+    facts.contents |= contents_of(part)
     row = row_of(part)
     facts.rows += () if row is None else (row,)
     facts.min_items = max(facts.min_items, _count(schema, "minItems"))
     facts.max_items = min(facts.max_items, _count(schema, "maxItems", facts.max_items))
     facts.unique = facts.unique or schema.get("uniqueItems") is True
-    if "contains" in schema and draft >= 6:
+    if "contains" in schema:
         facts.contains += ((part.below(schema["contains"], "contains"), least_contained(schema, draft)),)
     shape = shape_of(part)
     facts.shapes += () if shape is None else (shape,)
@@ -175,13 +196,15 @@ def _take(facts: Facts, part: Part) -> None:
         facts.required |= frozenset(schema["required"])
     facts.min_properties = max(facts.min_properties, _count(schema, "minProperties"))
     facts.max_properties = min(facts.max_properties, _count(schema, "maxProperties", facts.max_properties))
-    if "propertyNames" in schema and draft >= 6:
+    if "propertyNames" in schema:
         facts.names += (part.below(schema["propertyNames"], "propertyNames"),)
     for name, others in dependents_of(schema).items():
         facts.dependents = facts.dependents | {name: facts.dependents.get(name, frozenset()) | others}
         facts.required |= others if name in facts.required else frozenset()
     if "not" in schema:
         facts.nots += (part.below(schema["not"], "not"),)
+    mention = mention_of(part)
+    facts.mentions += () if mention is None else (mention,)
 
 
 def least_contained(schema: dict[str, Any], draft: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.compatibility import strings
@@ -16,8 +17,8 @@ from headrace.contracts.compatibility.gather import (
     row_of,
     shape_of,
     step_of,
+    texts_of,
     types_of,
-    values_of,
 )
 
 if TYPE_CHECKING:
@@ -29,9 +30,23 @@ _UNKNOWN = ("$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProp
 _DEEPEST = 48
 
 
-def holds(value: Any, node: Node, depth: int = 0) -> bool | None:
-    """Whether a value meets every part of a node; None where that is not known."""
-    return _all(_part(value, part, depth) for part in node)
+class _Asked:
+    """One question: a value that is held twice against a schema is so once, and without end not at all."""
+
+    def __init__(self, *, literal: bool) -> None:
+        self.known: dict[tuple[int, tuple[int, int]], bool | None] = {}
+        self.literal = literal
+        self.depth = 0
+
+
+def holds(value: Any, node: Node, *, literal: bool = False) -> bool | None:
+    """Whether a value meets every part of a node; None where that is not known.
+
+    A value stands for all that are equal to it, so whether draft 4 takes 1 for an integer is not known: 1.0 it does
+    not. With `literal` the value itself is known to be written as an integer.
+    """
+    asked = _Asked(literal=literal)
+    return _all(_part(value, part, asked, top=True) for part in node)
 
 
 def _all(found: Iterable[bool | None]) -> bool | None:
@@ -52,40 +67,54 @@ def _not(found: bool | None) -> bool | None:
     return None if found is None else not found
 
 
-def _part(value: Any, part: Part, depth: int) -> bool | None:
+def _part(value: Any, part: Part, asked: _Asked, *, top: bool = False) -> bool | None:
     if isinstance(part.schema, bool):
         return part.schema
-    if depth > _DEEPEST or not isinstance(part.schema, dict):
+    if not isinstance(part.schema, dict) or asked.depth > _DEEPEST or not part.document.budget.spend():
         return None
-    if alone(part):
-        return _reference(value, part, depth)
-    return _all(_checks(value, part, depth + 1))
+    pair = (id(value), part.key)
+    if pair not in asked.known:
+        asked.known[pair] = None
+        asked.depth += 1
+        found = _reference(value, part, asked, top) if alone(part) else _all(_checks(value, part, asked, top))
+        asked.known[pair] = found
+        asked.depth -= 1
+    return asked.known[pair]
 
 
-def _reference(value: Any, part: Part, depth: int) -> bool | None:
+def _reference(value: Any, part: Part, asked: _Asked, top: bool) -> bool | None:
     there = part.document.followed(part.schema["$ref"])
-    return None if there is None else _part(value, there, depth + 1)
+    return None if there is None else _part(value, there, asked, top=top)
 
 
-def _checks(value: Any, part: Part, depth: int) -> Iterator[bool | None]:
+def _checks(value: Any, part: Part, asked: _Asked, top: bool) -> Iterator[bool | None]:
     schema, kind = part.schema, type_of(value)
     named = types_of(schema)
     if named is not None:
-        yield kind in named[0] and not (kind == "number" and named[1] and value != int(value))
-    values = values_of(schema, part.document.draft)
-    if values is not None:
-        yield text(value) in {text(each) for each in values}
+        yield _typed(value, kind, named, part.document.draft == 4 and not (asked.literal and top))
+    if "enum" in schema or "const" in schema:
+        yield text(value) in texts_of(part)
     if kind == "number":
         yield from _number(value, part)
     elif kind == "string":
         yield from _string(value, part)
     elif kind == "array":
-        yield from _array(value, part, depth)
+        yield from _array(value, part, asked)
     elif kind == "object":
-        yield from _object(value, part, depth)
-    yield from _combined(value, part, depth)
+        yield from _object(value, part, asked)
+    yield from _combined(value, part, asked, top)
     if any(word in schema for word in _UNKNOWN):
         yield None
+
+
+def _typed(value: Any, kind: str, named: tuple[frozenset[str], bool], spelled: bool) -> bool | None:
+    if kind not in named[0]:
+        return False
+    if kind != "number" or not named[1]:
+        return True
+    if not math.isfinite(value) or value != int(value):
+        return False
+    return None if spelled else True
 
 
 def _number(value: Any, part: Part) -> Iterator[bool | None]:
@@ -113,7 +142,7 @@ def _string(value: str, part: Part) -> Iterator[bool | None]:
             yield strings.has_content(word, schema[word], value, draft)
 
 
-def _array(value: list[Any], part: Part, depth: int) -> Iterator[bool | None]:
+def _array(value: list[Any], part: Part, asked: _Asked) -> Iterator[bool | None]:
     schema, draft = part.schema, part.document.draft
     yield schema.get("minItems", 0) <= len(value)
     if "maxItems" in schema:
@@ -125,10 +154,10 @@ def _array(value: list[Any], part: Part, depth: int) -> Iterator[bool | None]:
         for index, item in enumerate(value):
             wanted = row.prefix[index] if index < len(row.prefix) else row.rest
             if wanted is not None:
-                yield _part(item, wanted, depth)
-    if "contains" in schema and draft >= 6:
+                yield _part(item, wanted, asked)
+    if "contains" in schema:
         wanted = part.below(schema["contains"], "contains")
-        said = [_part(item, wanted, depth) for item in value]
+        said = [_part(item, wanted, asked) for item in value]
         sure, maybe = said.count(True), said.count(None)
         least, most = (
             least_contained(schema, draft),
@@ -137,8 +166,8 @@ def _array(value: list[Any], part: Part, depth: int) -> Iterator[bool | None]:
         yield False if sure + maybe < least or sure > most else True if least <= sure and sure + maybe <= most else None
 
 
-def _object(value: dict[str, Any], part: Part, depth: int) -> Iterator[bool | None]:
-    schema, draft = part.schema, part.document.draft
+def _object(value: dict[str, Any], part: Part, asked: _Asked) -> Iterator[bool | None]:
+    schema = part.schema
     yield all(name in value for name in schema.get("required", ()) if isinstance(schema["required"], list))
     yield schema.get("minProperties", 0) <= len(value)
     if "maxProperties" in schema:
@@ -146,14 +175,14 @@ def _object(value: dict[str, Any], part: Part, depth: int) -> Iterator[bool | No
     shape = shape_of(part)
     if shape is not None:
         for name, item in value.items():
-            yield _all(_part(item, each, depth) for each in shape_parts(shape, name))
-    if "propertyNames" in schema and draft >= 6:
-        yield from (_part(name, part.below(schema["propertyNames"], "propertyNames"), depth) for name in value)
+            yield _all(_part(item, each, asked) for each in shape_parts(shape, name))
+    if "propertyNames" in schema:
+        yield from (_part(name, part.below(schema["propertyNames"], "propertyNames"), asked) for name in value)
     for name, others in dependents_of(schema).items():
         if name in value:
             yield others <= value.keys()
     for wanted in dependent_schemas(part, value):
-        yield _part(value, wanted, depth)
+        yield _part(value, wanted, asked)
 
 
 def shape_parts(shape: Any, name: str) -> list[Part]:
@@ -172,21 +201,23 @@ def dependent_schemas(part: Part, names: Iterable[str]) -> Iterator[Part]:
                 yield part.below(item, word, name)
 
 
-def _combined(value: Any, part: Part, depth: int) -> Iterator[bool | None]:
+def _combined(value: Any, part: Part, asked: _Asked, top: bool) -> Iterator[bool | None]:
     schema = part.schema
     if "$ref" in schema:
-        yield _reference(value, part, depth)
+        yield _reference(value, part, asked, top)
     for index, item in enumerate(schema.get("allOf", ())):
-        yield _part(value, part.below(item, "allOf", index), depth)
+        yield _part(value, part.below(item, "allOf", index), asked, top=top)
     if "anyOf" in schema:
-        yield _any(_part(value, part.below(item, "anyOf", at), depth) for at, item in enumerate(schema["anyOf"]))
+        yield _any(
+            _part(value, part.below(item, "anyOf", at), asked, top=top) for at, item in enumerate(schema["anyOf"])
+        )
     if "oneOf" in schema:
-        said = [_part(value, part.below(item, "oneOf", at), depth) for at, item in enumerate(schema["oneOf"])]
+        said = [_part(value, part.below(item, "oneOf", at), asked, top=top) for at, item in enumerate(schema["oneOf"])]
         yield False if said.count(True) > 1 else None if None in said else said.count(True) == 1
     if "not" in schema:
-        yield _not(_part(value, part.below(schema["not"], "not"), depth))
-    if "if" in schema and part.document.draft >= 7:
-        met = _part(value, part.below(schema["if"], "if"), depth)
-        then = _part(value, part.below(schema.get("then", True), "then"), depth)
-        other = _part(value, part.below(schema.get("else", True), "else"), depth)
+        yield _not(_part(value, part.below(schema["not"], "not"), asked, top=top))
+    if "if" in schema:
+        met = _part(value, part.below(schema["if"], "if"), asked, top=top)
+        then = _part(value, part.below(schema.get("then", True), "then"), asked, top=top)
+        other = _part(value, part.below(schema.get("else", True), "else"), asked, top=top)
         yield then if met else other if met is False else then if then == other else None

@@ -13,15 +13,18 @@ from headrace.contracts.compatibility.arrays import array_doubts
 from headrace.contracts.compatibility.document import Node, Part, Sameness, key
 from headrace.contracts.compatibility.doubt import Doubt, Step
 from headrace.contracts.compatibility.facts import Alternatives, Facts, alone, choices, conjunction
-from headrace.contracts.compatibility.gather import CONTENTS, bounds_of, is_number, step_of, types_of, values_of
+from headrace.contracts.compatibility.gather import bounds_of, contents_of, format_of, is_number, step_of, types_of
 from headrace.contracts.compatibility.holding import holds
 from headrace.contracts.compatibility.objects import object_doubts, objects_apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MOST_STEPS = 60_000
+    from headrace.contracts.compatibility.budget import Budget
+    from headrace.contracts.compatibility.document import Document
+
 _FEW = 12
+_BELOW_ALL = 1_000_000
 _TOLD_FIRST = (
     "enum", "const", "type", "oneOf", "anyOf", "not", "if", "format", "pattern", "minimum", "maximum",
     "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength", "maxLength", "required", "properties",
@@ -38,23 +41,32 @@ class Inclusion:
     """Proves one direction: what the writer's document allows, the reader's does."""
 
     def __init__(
-        self, *, closed_writers: bool, open_readers: bool, alternatives: Alternatives | None = None,
+        self, budget: Budget, *, closed: Document | None = None, alternatives: Alternatives | None = None,
         same: Sameness | None = None,
     ) -> None:  # fmt: skip
         self.alternatives = alternatives or Alternatives()
         self.same = same or Sameness()
-        self.closed_writers = closed_writers
-        self.open_readers = open_readers
+        self.closed = closed
+        """The document whose writers write only what it declares; None where they write what is not forbidden."""
+        self._budget = budget
+        self._denials: Inclusion | None = None
         self._proven: dict[tuple[Any, Any], list[Doubt]] = {}
         self._current: dict[tuple[Any, Any], tuple[int, Step | None]] = {}
         self._deciding: set[tuple[int, tuple[int, int]]] = set()
-        self._lowest = _MOST_STEPS
-        self._steps = 0
+        self._lowest = _BELOW_ALL
 
     @property
     def exhausted(self) -> bool:
         """Whether so much was compared that the rest is left undecided."""
-        return self._steps > _MOST_STEPS
+        return self._budget.spent
+
+    @property
+    def denials(self) -> Inclusion:
+        """The proof for what is denied: whom one `not` excludes, another does. Nobody wrote those values."""
+        if self._denials is None:
+            self._denials = Inclusion(self._budget, alternatives=self.alternatives, same=self.same)
+            self._denials._denials = self._denials
+        return self._denials
 
     def doubts(self, a: Node, b: Node, step: Step | None = None) -> list[Doubt]:
         """Return why a value of `a` may be refused by `b`: nothing where it surely is not."""
@@ -71,12 +83,12 @@ class Inclusion:
             # By induction over the size of documents: a smaller one within this one is held against the same pair.
             self._lowest = min(self._lowest, self._current[pair][0])
             return []
-        self._steps += 1
+        self._budget.spend()
         if self.exhausted or len(self._current) > 150 or pair in self._current:
             return [Doubt(left[0], "size", "the schemas are too large or too deep to be compared here", Facts(a), step)]
         depth = len(self._current)
         self._current[pair] = (depth, step)
-        outer, self._lowest = self._lowest, _MOST_STEPS
+        outer, self._lowest = self._lowest, _BELOW_ALL
         found = self._decided(a, tuple(left), step)
         del self._current[pair]
         if self._lowest >= depth or found:
@@ -120,7 +132,11 @@ class Inclusion:
             return
         if named is not None and kind == "number" and named[1] and not facts.whole:
             yield Doubt(part, "type", "a number need not be an integer", facts, step)
-        if values_of(schema, part.document.draft) is not None:
+        elif named is not None and kind == "number" and named[1] and part.document.draft == 4 and not facts.literal:
+            yield Doubt(
+                part, "type", "an integer may be written as 1.0, which draft 4 does not take for one", facts, step
+            )
+        if "enum" in schema or "const" in schema:
             word = "enum" if "enum" in schema else "const"
             yield Doubt(part, word, f"{_article(kind)} need not be one of the values of {word}", facts, step)
         if kind == "number":
@@ -134,13 +150,14 @@ class Inclusion:
         yield from self._combined(facts, part, step)
 
     def _values(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
-        refused = [value for value in facts.values or () if holds(value, (part,)) is False]
-        unsure = [value for value in facts.values or () if holds(value, (part,)) is None]
+        said = [(value, holds(value, (part,), literal=facts.literal)) for value in facts.values or ()]
+        refused = [value for value, found in said if found is False]
+        unsure = [value for value, found in said if found is None]
         if refused or unsure:
             word = next((word for word in _TOLD_FIRST if word in part.schema), "schema")
             for value in (refused or unsure)[:8]:
                 why = f"{_short(value)} is refused" if refused else f"whether {_short(value)} is allowed is not decided"
-                yield Doubt(part, word, why, facts, step, (value,), _short(value))
+                yield Doubt(part, word, why, facts, step, spellings(value), _short(value))
 
     def _number(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
         low, high = bounds_of(part)
@@ -160,7 +177,7 @@ class Inclusion:
                 yield Doubt(part, "multipleOf", f"a number need not be a multiple of {size}", facts, step)
 
     def _string(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
-        schema, draft = part.schema, part.document.draft
+        schema = part.schema
         if schema.get("minLength", 0) > facts.min_length:
             yield Doubt(part, "minLength", f"a text may be shorter than {schema['minLength']}", facts, step)
         if "maxLength" in schema and schema["maxLength"] < facts.max_length:
@@ -168,12 +185,12 @@ class Inclusion:
         pattern = schema.get("pattern")
         if isinstance(pattern, str) and not any(strings.within(mine, pattern) for mine in {*facts.patterns, ""}):
             yield Doubt(part, "pattern", f"a text need not match {pattern}", facts, step)
-        name = schema.get("format")
-        if isinstance(name, str) and name not in facts.formats and strings.asserted(name, draft):
+        name = format_of(part)
+        if name is not None and name not in facts.formats:
             yield Doubt(part, "format", f"a text need not be a {name}", facts, step)
-        for word in CONTENTS:
-            if word != "x-type" and isinstance(schema.get(word), str) and (word, schema[word]) not in facts.contents:
-                yield Doubt(part, word, f"a text need not be {schema[word]}", facts, step)
+        for word, content, binds in sorted(contents_of(part)):
+            if word != "x-type" and not {(word, content, binds), (word, content, True)} & facts.contents:
+                yield Doubt(part, word, f"a text need not be {content}", facts, step)
 
     def _combined(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
         schema = part.schema
@@ -185,13 +202,13 @@ class Inclusion:
         if "not" in schema and not self.says(facts, part, "not"):
             denied = part.below(schema["not"], "not")
             if not self.disjoint(facts, (denied,)) and not any(
-                not self.doubts((denied,), (mine,)) for mine in facts.nots
+                not self.denials.doubts((denied,), (mine,)) for mine in facts.nots
             ):
                 yield Doubt(part, "not", "a value may be what `not` excludes", facts, step)
         for word in ("anyOf", "oneOf"):
             if word in schema and not self.says(facts, part, word):
                 yield from self._branches(facts, part, word, step)
-        if "if" in schema and part.document.draft >= 7:
+        if "if" in schema:
             yield from self._conditional(facts, part, step)
 
     def _branches(self, facts: Facts, part: Part, word: str, step: Step | None) -> Iterator[Doubt]:
@@ -201,12 +218,15 @@ class Inclusion:
         few = len(branches) <= _FEW
         branches.sort(key=lambda branch: (_named(branch) not in names, few and not self._among(branch, facts)))
         for branch in branches:
+            if self.exhausted:
+                yield Doubt(part, "size", "the schemas are too large or too deep to be compared here", facts, step)
+                return
             twin = _named(branch) in names
             if not twin and self.disjoint(facts, (branch,)):
                 continue
             found = self._branch(facts, branch, step)
             if not found:
-                others = [other for other in branches if other.key != branch.key]
+                others = [other for other in branches if other is not branch]
                 if word == "anyOf" or all(self.disjoint(facts, (other,)) for other in others):
                     return
                 found = [Doubt(part, word, "a value may be valid under two branches of oneOf", facts, step)]
@@ -225,7 +245,7 @@ class Inclusion:
     def _branch(self, facts: Facts, branch: Part, step: Step | None) -> list[Doubt]:
         """Return why a value of facts, all of one type, may be refused by a branch."""
         deciding = (id(facts), branch.key)
-        self._steps += 1
+        self._budget.spend()
         if self.exhausted or deciding in self._deciding or len(self._deciding) > 60:
             return [Doubt(branch, "size", "the schemas are too large or too deep to be compared here", facts, step)]
         self._deciding.add(deciding)
@@ -249,12 +269,13 @@ class Inclusion:
     def says(self, facts: Facts, part: Part, word: str) -> bool:
         """Whether the writer says the very same under a keyword."""
         return any(
-            self._alike(each, part, word)
+            self.alike(each, part, word)
             for each in facts.parts
             if isinstance(each.schema, dict) and word in each.schema and not alone(each)
         )
 
-    def _alike(self, one: Part, other: Part, word: str) -> bool:
+    def alike(self, one: Part, other: Part, word: str) -> bool:
+        """Whether two schemas say the same under a keyword."""
         was, now = one.schema[word], other.schema[word]
         if self.same.schemas(was, one.document, now, other.document):
             return True
@@ -271,14 +292,18 @@ class Inclusion:
 
     def disjoint(self, facts: Facts, node: Node, depth: int = 0) -> bool:
         """Whether surely no value of the facts meets a node."""
-        self._steps += 1
+        self._budget.spend()
         if self.exhausted:
             return False
         return all(self._apart(facts, other, depth) for other in self.alternatives.of(node))
 
     def _apart(self, mine: Facts, other: Facts, depth: int) -> bool:
+        if not self._budget.spend():
+            return False
         for facts, against in ((mine, other), (other, mine)):
-            if facts.values is not None and all(holds(value, against.parts) is False for value in facts.values):
+            if facts.values is not None and all(
+                holds(value, against.parts, literal=facts.literal) is False for value in facts.values
+            ):
                 return True
             denied = {part.document.text(part.schema): part for part in facts.nots}
             if denied and any(part.document.text(part.schema) in denied and self.same.parts(
@@ -301,6 +326,15 @@ class Inclusion:
         if kind == "array":
             return mine.min_items > other.most_items() or other.min_items > mine.most_items()
         return kind == "object" and objects_apart(self, mine, other, depth)
+
+
+def spellings(value: Any) -> tuple[Any, ...]:
+    """Return a value, and it again as the other way to write the same number: 1 and 1.0."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53:
+        return value, float(value)
+    if isinstance(value, float) and value.is_integer():
+        return value, int(value)
+    return (value,)
 
 
 def _named(part: Part) -> str | None:

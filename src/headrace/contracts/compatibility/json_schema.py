@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from headrace.contracts.compatibility.budget import EXAMPLES, PROOF
 from headrace.contracts.compatibility.change import OPEN, Change, ContentModel, Verdict
-from headrace.contracts.compatibility.counterexample import Refuter
+from headrace.contracts.compatibility.counterexample import Refuter, without_forbidding
 from headrace.contracts.compatibility.differences import ABSENT, ASPECTS, Difference, differences, spelled
 from headrace.contracts.compatibility.document import Document, Sameness, document_of, text
-from headrace.contracts.compatibility.facts import Alternatives
+from headrace.contracts.compatibility.doubt import Doubt
+from headrace.contracts.compatibility.facts import Alternatives, Facts
 from headrace.contracts.compatibility.fixes import fix_of
 from headrace.contracts.compatibility.inclusion import Inclusion
 from headrace.contracts.compatibility.sampling import NONE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    from headrace.contracts.compatibility.doubt import Doubt
 
 
 class Finding(NamedTuple):
@@ -85,10 +85,16 @@ def _check(document: Document) -> None:
 def _findings(
     writer: Document, reader: Document, model: ContentModel, alternatives: Alternatives, same: Sameness
 ) -> list[Finding]:
-    inclusion = Inclusion(
-        closed_writers=model.closed_writers, open_readers=model.open_readers, alternatives=alternatives, same=same
-    )
+    closed = writer if model.closed_writers else None
+    reader = document_of(without_forbidding(reader.schema)) if model.open_readers else reader
+    reader.budget = writer.budget
+    writer.budget.renew(PROOF)
+    inclusion = Inclusion(writer.budget, closed=closed, alternatives=alternatives, same=same)
     doubts = inclusion.doubts((writer.root(),), (reader.root(),))
+    if not same.parts(writer.root(), reader.root()) and (writer.tangled() or reader.tangled()):
+        why = "a schema refers to itself for the same value, and what that means nobody says"
+        doubts = [*doubts, Doubt(reader.root(), "$ref", why, Facts((writer.root(),)), None)]
+    writer.budget.renew(EXAMPLES)
     refuter = Refuter(inclusion, writer, reader)
     return [Finding(doubt, refuter.example(doubt)) for doubt in doubts]
 

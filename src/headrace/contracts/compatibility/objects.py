@@ -48,7 +48,7 @@ def object_doubts(proof: Inclusion, facts: Facts, part: Part, step: Step | None)
             if isinstance(item, dict | bool) and may_have(proof, facts, name) and not _asks(proof, facts, word, wanted):
                 there = part.document.asking(name)
                 yield from proof.doubts((*facts.parts, there), (wanted,), step)
-    if "unevaluatedProperties" in schema and not proof.open_readers:
+    if "unevaluatedProperties" in schema:
         yield from _unevaluated(proof, facts, part, step)
 
 
@@ -75,16 +75,16 @@ def value_of(proof: Inclusion, facts: Facts, name: str) -> Node:
         return (facts.parts[0].document.never,)
     if facts.full and name not in facts.required:
         return (facts.parts[0].document.never,)
-    named = name in facts.declared or any(
+    named = facts.names_of(proof.closed, name) or any(
         strings.matches(pattern, name) is not False for shape in facts.shapes for pattern in shape.patterns
     )
-    if not named and not facts.is_open(closed_writers=proof.closed_writers):
+    if not named and not facts.is_open(closed=proof.closed):
         return (facts.parts[0].document.never,)
     return found
 
 
 def _most_properties(proof: Inclusion, facts: Facts) -> float:
-    closed = not facts.is_open(closed_writers=proof.closed_writers)
+    closed = not facts.is_open(closed=proof.closed)
     if closed and not any(shape.patterns for shape in facts.shapes):
         return min(facts.max_properties, sum(may_have(proof, facts, name) for name in facts.declared))
     return facts.max_properties
@@ -92,8 +92,7 @@ def _most_properties(proof: Inclusion, facts: Facts) -> float:
 
 def _shape(proof: Inclusion, facts: Facts, shape: Shape, part: Part, step: Step | None) -> Iterator[Doubt]:
 
-    passed_over = proof.open_readers and shape.extra is not None and shape.extra.schema is False
-    extra = None if passed_over else shape.extra
+    extra = shape.extra
     plain = not shape.patterns
     for name in dict.fromkeys([*shape.properties, *facts.declared]):
         said = shape.properties.get(name) if plain else None
@@ -101,7 +100,7 @@ def _shape(proof: Inclusion, facts: Facts, shape: Shape, part: Part, step: Step 
             name in each.properties and proof.same.parts(each.properties[name], said) for each in facts.shapes
         ):
             continue
-        wanted = [each for each in shape_parts(shape, name) if not (passed_over and each is shape.extra)]
+        wanted = shape_parts(shape, name)
         if not wanted:
             continue
         value = value_of(proof, facts, name)
@@ -113,7 +112,7 @@ def _shape(proof: Inclusion, facts: Facts, shape: Shape, part: Part, step: Step 
                 yield Doubt(place, "additionalProperties", why, facts, at, detail=name)
             continue
         yield from proof.doubts(value, tuple(wanted), Step(step, facts, name))
-    if not facts.is_open(closed_writers=proof.closed_writers):
+    if not facts.is_open(closed=proof.closed):
         others: Node | None = None
     else:
         others = tuple(each.extra for each in facts.shapes if each.extra is not None)
@@ -175,10 +174,10 @@ def _covers(shape: Shape, name: str) -> bool:
 
 def _names(proof: Inclusion, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
 
-    if "propertyNames" not in part.schema or part.document.draft < 6:
+    if "propertyNames" not in part.schema:
         return
     wanted = part.below(part.schema["propertyNames"], "propertyNames")
-    closed = not facts.is_open(closed_writers=proof.closed_writers)
+    closed = not facts.is_open(closed=proof.closed)
     if closed and not any(shape.patterns for shape in facts.shapes):
         for name in facts.declared:
             if may_have(proof, facts, name) and holds(name, (wanted,)) is not True:
@@ -209,7 +208,7 @@ def _unevaluated(proof: Inclusion, facts: Facts, part: Part, step: Step | None) 
                 detail=name,
             )
     mine = {pattern for shape in facts.shapes for pattern in shape.patterns}
-    is_open = facts.is_open(closed_writers=proof.closed_writers)
+    is_open = facts.is_open(closed=proof.closed)
     if (is_open or mine - patterns.keys()) and not _says_whole(facts, part):
         why = "there may be a property that nothing evaluates"
         yield Doubt(wanted, "unevaluatedProperties", why, facts, Step(step, facts, "another"))
@@ -264,7 +263,7 @@ def objects_apart(proof: Inclusion, mine: Facts, other: Facts, depth: int) -> bo
         return True
     if max(other.min_properties, len(other.required)) > mine.max_properties or depth > 2:
         return depth <= 2
-    closed = not mine.is_open(closed_writers=proof.closed_writers)
+    closed = not mine.is_open(closed=proof.closed)
     if closed and not any(shape.patterns for shape in mine.shapes) and not other.required <= mine.declared.keys():
         return True
     for name in sorted(mine.required | other.required):

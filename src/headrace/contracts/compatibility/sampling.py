@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,8 @@ from headrace.contracts.compatibility.holding import holds, shape_parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from headrace.contracts.compatibility.document import Node
+    from headrace.contracts.compatibility.budget import Budget
+    from headrace.contracts.compatibility.document import Document, Node
     from headrace.contracts.compatibility.facts import Alternatives, Facts
 
 NONE = object()
@@ -25,11 +27,12 @@ _MOST = 60
 
 
 class Sampler:
-    """Makes values for one comparison. `closed_writers`: no property that is not declared."""
+    """Makes values for one comparison. `closed`: the document whose writers write only what it declares."""
 
-    def __init__(self, alternatives: Alternatives, *, closed_writers: bool) -> None:
+    def __init__(self, alternatives: Alternatives, budget: Budget, *, closed: Document | None) -> None:
         self._alternatives = alternatives
-        self._closed = closed_writers
+        self._budget = budget
+        self._closed = closed
         self._left = 20_000
         self._least: dict[frozenset[tuple[int, int]], Any] = {}
 
@@ -45,7 +48,7 @@ class Sampler:
 
     def some(self, node: Node, other: Node, depth: int = 0, most: int = _MOST) -> Iterator[Any]:
         """Yield values that the node allows, no more than `most`: small ones, and those at the borders of `other`."""
-        if depth > _DEEPEST:
+        if depth > _DEEPEST or self._budget.spent:
             return
         seen: set[str] = set()
         found = self._alternatives.of(node)
@@ -53,9 +56,9 @@ class Sampler:
         runs = [self._of(facts, hints, depth) for facts in found[:24]]
         for value in itertools.islice(_in_turn(runs), most * 6):
             self._left -= 1
-            if self._left < 0:
+            if self._left < 0 or not self._budget.spend():
                 return
-            written = text(value)
+            written = _written(value)
             if written not in seen and holds(value, node) is not False:
                 seen.add(written)
                 yield value
@@ -67,7 +70,9 @@ class Sampler:
         seen: set[str] = set()
         hints = self._alternatives.of(other)[:8]
         for value in itertools.islice(self._of(facts, hints, 0), most * 6):
-            written = text(value)
+            if not self._budget.spend():
+                return
+            written = _written(value)
             if written not in seen and holds(value, facts.parts) is not False:
                 seen.add(written)
                 yield value
@@ -95,7 +100,7 @@ class Sampler:
     def _strings(self, facts: Facts, hints: list[Facts]) -> Iterator[str]:
         every = [facts, *hints]
         for name in facts.formats:
-            yield from strings.FORMATS.get(name, ())
+            yield from strings.FORMATS.get(name.partition(" of ")[0], ())
         for hint in hints:
             yield from (each for each in hint.values or () if isinstance(each, str))
         lengths = {
@@ -116,7 +121,7 @@ class Sampler:
             for pattern in hint.patterns:
                 yield from strings.like(pattern, 2)
             for name in hint.formats:
-                yield from strings.FORMATS.get(name, ())
+                yield from strings.FORMATS.get(name.partition(" of ")[0], ())
         yield from ("x", "", " ", "A", "7", "é!", "a b", "not-this one", "0" * 20)
         for pattern in own:
             for sample in strings.like(pattern, 3):
@@ -143,6 +148,8 @@ class Sampler:
     def array(self, facts: Facts, forced: dict[int, Any], count: int, depth: int) -> Any:
         """Return an array of at least so many items, some of them given; NONE where none is found."""
         made: list[Any] = []
+        if self._budget.spent:
+            return NONE
         contained = [part for part, least in facts.contains for _ in range(least)]
         free = [at for at in range(max(count, len(contained), *(at + 1 for at in forced), 0)) if at not in forced]
         asked = dict(zip(reversed(free), contained, strict=False))
@@ -224,6 +231,8 @@ class Sampler:
 
     def object(self, facts: Facts, forced: dict[str, Any], depth: int, count: int = 0) -> Any:
         """Return an object with what is required and what is given; NONE where none is found."""
+        if not self._budget.spend():
+            return NONE
         made = dict(forced)
         waiting = [*facts.required, *(each for name in forced for each in facts.dependents.get(name, ()))]
         order = list(facts.declared)
@@ -264,9 +273,9 @@ class Sampler:
             return False
         if facts.full and name not in facts.required:
             return False
-        if facts.is_open(closed_writers=self._closed):
+        if facts.is_open(closed=self._closed):
             return True
-        named = name in facts.declared
+        named = facts.names_of(self._closed, name)
         return named or any(strings.matches(pattern, name) for shape in facts.shapes for pattern in shape.patterns)
 
     def value_node(self, facts: Facts, name: str) -> Node:
@@ -291,6 +300,8 @@ def _numbers(facts: Facts, hints: list[Facts]) -> Iterator[Any]:
                 int(first + n * step) if (first + n * step).denominator == 1 else float(first + n * step)
                 for n in range(3)
             ]
+    if any(hint.literal for hint in hints) and not facts.literal:
+        yield from (float(value) for value in (0, *(end for end in ends if end == int(end) and abs(end) < 2**53)))
     for value in tried:
         if isinstance(value, float) and not math.isfinite(value):
             continue
@@ -298,6 +309,11 @@ def _numbers(facts: Facts, hints: list[Facts]) -> Iterator[Any]:
             yield int(value)
         elif not facts.whole or not isinstance(value, float):
             yield value
+
+
+def _written(value: Any) -> str:
+    """Return the text of a value as it is spelled: draft 4 tells 1 from 1.0."""
+    return json.dumps(value, sort_keys=True)
 
 
 def _in_turn(runs: Iterable[Iterator[Any]]) -> Iterator[Any]:

@@ -104,7 +104,42 @@ def test_a_logical_type_that_nobody_refuses_is_undecided():
     assert change.pointer == "#/fields/0/type"
 
 
-@pytest.mark.parametrize("schema", [{"type": "record"}, "unknown", {"name": "x"}, record({"type": "nope"}), 3])
+def deep(leaf: str) -> Any:
+    for _ in range(30):
+        leaf = {"type": "array", "items": leaf}  # type: ignore[assignment]
+    return leaf
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"type": "int", "logicalType": "date"}, {"type": "long", "logicalType": "timestamp-millis"}),
+        ({"type": "bytes", "logicalType": "decimal", "precision": 4, "scale": 2}, "string"),
+        (deep("int"), deep("string")),
+    ],
+    ids=["promoted", "decimal to text", "deep"],
+)
+def test_what_is_not_told_is_undecided(old: Any, new: Any):
+    assert UNSURE in {change.backward for change in compare_avro(record({"type": old}), record({"type": new}))}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "record"},
+        "unknown",
+        {"name": "x"},
+        record({"type": "nope"}),
+        3,
+        record({"type": "int", "default": "x"}),
+        record({"type": ["string", "null"], "default": None}),
+        record({"type": "int", "default": True}),
+        record({"type": {"type": "array", "items": "long"}, "default": [2**63]}),
+        record(enum("A", default="Z")),
+        record({"type": {"type": "enum", "name": "e"}}),
+        record({"type": {"type": "fixed", "name": "f"}}),
+    ],
+)
 def test_what_is_no_schema_is_refused(schema: Any):
     with pytest.raises(ContractError):
         compare_avro(schema, schema)
