@@ -241,7 +241,7 @@ def test_on_a_full_disk_events_go_to_the_spool_and_come_back_once(disk, tmp_path
             door.kill()
         else:
             wait_until(lambda: not list(spool.rglob("*.segment")))
-            assert door.client.get("/ready").status_code == 200
+            wait_until(lambda: door.client.get("/ready").status_code == 200)
             assert door.post("orders", bulky(99)).json()["first_message_id"]
     if killed:
         with collecting(project, **settings):
