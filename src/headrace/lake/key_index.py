@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FOLDER = "keys"  # within a lake's folder
 RECENT_ROWS = 1 << 20
-"""Rows in memory from which on they go to a file; a sixteenth of it is worth a file when the lake is closed."""
+"""Rows in memory, of all tables, from which on they go to a file; a sixteenth is worth one when the lake is closed."""
 
 FORMAT = 2
 STATE = "state.json"
@@ -307,7 +307,11 @@ class KeyIndex:
         except OSError as problem:
             if self._refusal != (said := f"{type(problem).__name__} {problem.errno}"):
                 self._refusal = said  # once, and not at every commit
-                log.warning("keys are kept in memory, for %s cannot be written: %s", self._folder, problem)
+                log.warning(
+                    "the index of keys in %s cannot be written, what it lacks stays in memory: %s",
+                    self._folder,
+                    problem,
+                )
 
     def _worth_merging(self) -> list[RunFile]:
         """Return files of about one size, once there are many: rows are written again as they grow eightfold."""
