@@ -215,3 +215,52 @@ def test_no_document_contradicts_across_drafts_and_under_the_open_model(data: st
     for value in data.draw(st.lists(VALUES, min_size=15, max_size=15), label="documents") if backward else ():
         if writes.is_valid(value) and not reads.is_valid(value):
             assert not written(old, [old], value), value
+
+
+TEXT, WHOLE = {"type": "string"}, {"type": "integer"}
+PIECES: list[dict[str, Any]] = [
+    *({"properties": each} for each in ({"a": {}}, {"a": TEXT}, {"a": WHOLE}, {"b": TEXT}, {"b": WHOLE})),
+    {"properties": {"a": {}, "b": WHOLE}},
+    {"properties": {"a": TEXT | {"format": "uuid"}}},
+    {"properties": {"a": {"enum": [1]}}},
+    {"dependentSchemas": {"a": {"properties": {"b": TEXT}}}},
+    {"dependentRequired": {"a": ["b"]}},
+    {"unevaluatedProperties": TEXT},
+    {"unevaluatedProperties": False},
+    {"additionalProperties": False},
+    {"propertyNames": {"enum": ["a", "b"]}},
+    {"if": {"properties": {"a": {"const": 1}}}, "then": {"properties": {"b": WHOLE}}},
+    {"not": {"properties": {"a": TEXT}}},
+    {"not": {"properties": {"a": TEXT, "b": WHOLE}}},
+    {"required": ["a"]},
+    {"oneOf": [True, True]},
+]  # fmt: skip
+OBJECTS = [
+    {name: value for name, value in (("a", a), ("b", b)) if value is not None}
+    for a in (None, "x", 1, 1.0)
+    for b in (None, "x", 1)
+]
+
+
+@given(
+    kept=st.lists(st.sampled_from(PIECES), max_size=2),
+    gone=st.lists(st.sampled_from(PIECES), max_size=1),
+    come=st.lists(st.sampled_from(PIECES), max_size=1),
+    drafts=st.tuples(*2 * [st.sampled_from([*YEARS, *2 * [DRAFTS["draft/2020-12"]]])]),
+)
+@settings(deadline=None, max_examples=400)
+def test_no_small_object_contradicts(kept: list[Any], gone: list[Any], come: list[Any], drafts: tuple[str, str]):
+    old, new = (
+        {"$schema": draft, "definitions": {"x": {}}}
+        | {word: value for piece in pieces for word, value in piece.items()}
+        for draft, pieces in zip(drafts, ([*kept, *gone], [*kept, *come]), strict=True)
+    )
+    try:
+        changes = compare(old, new, model=OPEN)
+        writes, reads = compiled(old), compiled(new)
+    except ContractError:
+        assume(False)
+    if all(change.backward is Verdict.COMPATIBLE for change in changes):
+        for value in OBJECTS:
+            if writes.is_valid(value) and not reads.is_valid(value):
+                assert not written(old, [old], value), value
