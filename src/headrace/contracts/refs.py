@@ -58,13 +58,23 @@ def target(reference: str, root: Mapping[str, Any]) -> Any:
             if schema.get("$anchor") == pointer or schema.get("$id") == reference or schema.get("id") == reference:
                 return schema
         raise ContractError(f"$ref {reference!r} names no anchor of the schema", fix=f"add '$anchor: {pointer}'")
-    node: Any = root
-    for part in pointer[1:].split("/"):
+    try:
+        return followed(root, pointer)
+    except LookupError:
+        raise ContractError(
+            f"$ref {reference!r} points at nothing", fix="check its spelling, or add it to '$defs'"
+        ) from None
+
+
+def followed(document: Any, pointer: str) -> Any:
+    """Return what a JSON pointer (RFC 6901) that begins with a slash leads to; `LookupError` where it leads nowhere."""
+    node = document
+    for part in pointer.split("/")[1:]:
         word = part.replace("~1", "/").replace("~0", "~")
         if isinstance(node, dict) and word in node:
             node = node[word]
         elif isinstance(node, list) and word.isdigit() and int(word) < len(node):
             node = node[int(word)]
         else:
-            raise ContractError(f"$ref {reference!r} points at nothing", fix="check its spelling, or add it to '$defs'")
+            raise LookupError(word)
     return node

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from headrace.contracts.load import DRAFTS
-from headrace.contracts.refs import subschemas
+from headrace.contracts.refs import followed, subschemas
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
@@ -118,16 +118,10 @@ class _Bundle:
         raise ContractError(f"$ref '#{name}' names no anchor of the schema", fix=f"add '$anchor: {name}'")
 
     def _at(self, place: str, pointer: str) -> Any:
-        node = self._documents[place]
-        for part in pointer.split("/")[1:]:
-            word = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(node, dict) and word in node:
-                node = node[word]
-            elif isinstance(node, list) and word.isdigit() and int(word) < len(node):
-                node = node[int(word)]
-            else:
-                raise ContractError(f"#{pointer} leads nowhere", at=place, fix="check its spelling")
-        return node
+        try:
+            return followed(self._documents[place], pointer)
+        except LookupError:
+            raise ContractError(f"#{pointer} leads nowhere", at=place, fix="check its spelling") from None
 
 
 def draft_of(document: Any) -> str:
