@@ -9,7 +9,7 @@ from collections import Counter, deque
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.errors import BusError, ExternalError, LakeError, SpaceError
 from headrace.lake.maintenance import TASKS
@@ -35,7 +35,6 @@ FEW = 10  # are enough for a writer that has nothing else to do
 SIDE_BY_SIDE = 2  # more would only hold more memory: the writer and the thread of bronze work beside them
 SLOW_SECS = 1.5  # a batch that is prepared for longer keeps nobody: others are prepared beside it
 MOST_AT_ONCE = 4  # slow ones included: each holds a batch in memory
-AHEAD = 2  # batches of a source that are ready for the writer: with one, preparing would wait for every longer commit
 PAUSE_SECS = 0.05  # where slow ones are all there is to wait for
 
 
@@ -173,18 +172,14 @@ class Loop:
         if (self._committing is not None and self._committing.done()) or not self._bus.replayable:
             self._settle()
         names = deque(name for name in due.decide(self._waiting(now, asked)) if self._is_taken_up(name))
-        left = bool(self._ready)  # by a step that found the writer busy: they have waited for others long enough
         took = False
-        while self._start(names, or_writer=left) or self._is_done():
+        while self._start(names) or self._is_done():
             for batch in self._prepared():
                 took = True
                 self._ready.append(batch)
                 full = sum(map(_rows, self._ready)) >= due.ROWS_PER_COMMIT  # more would only wait, in memory
                 if full or (len(self._ready) >= FEW and self._writer_is_free()):
                     self._commit()
-            if left and self._writer_is_free():
-                left = False
-                self._commit()
         # While the writer is busy, more may join; but not for ever, and nothing waits where nothing else is due.
         if self._ready and (not took or self._writer_is_free() or len(self._ready) >= due.SOURCES_PER_TICK):
             took = True
@@ -200,11 +195,10 @@ class Loop:
     def _is_busy(self) -> bool:
         return bool(self._ready or self._preparing) or not self._writer_is_free()
 
-    def _start(self, names: deque[str], *, or_writer: bool) -> bool:
+    def _start(self, names: deque[str]) -> bool:
         """Let the next sources be prepared, a few at a time, and wait for one of them; return whether any is worth it.
 
-        A slow one is not waited for, and takes nobody's place while there are not too many. With `or_writer`, the end
-        of the commit under way is waited for as well.
+        A slow one is not waited for, and takes nobody's place while there are not too many.
         """
         slow = time.monotonic() - SLOW_SECS
         quick = [each for each in self._preparing.values() if each.since > slow]
@@ -217,10 +211,7 @@ class Loop:
             self._preparing[name] = quick[-1]
         if quick:
             patience = min(each.since for each in quick) + SLOW_SECS - time.monotonic()
-            futures: list[Future[Any]] = [each.future for each in self._preparing.values()]
-            if or_writer and self._committing is not None:
-                futures.append(self._committing)
-            wait(futures, max(0.0, patience), FIRST_COMPLETED)
+            wait([each.future for each in self._preparing.values()], max(0.0, patience), FIRST_COMPLETED)
         return bool(quick)
 
     def _is_done(self) -> bool:
@@ -230,35 +221,22 @@ class Loop:
         return self._committing is None or self._committing.done()
 
     def _commit(self) -> None:
-        """Hand what is ready to the writer, the first batch of each source, once the commit before is through."""
+        """Hand what is ready to the writer, once the commit before is through."""
         self._settle()
         if self._ready:
-            first: dict[str, Prepared] = {}
-            for each in self._ready:
-                first.setdefault(each.source, each)
-            count = due.together([_rows(each) for each in first.values()], SOURCES_PER_COMMIT)
-            self._in_flight = list(first.values())[:count]
-            handed = {each.batch_id for each in self._in_flight}
-            self._ready = [each for each in self._ready if each.batch_id not in handed]
+            count = due.together([_rows(each) for each in self._ready], SOURCES_PER_COMMIT)
+            self._in_flight, self._ready = self._ready[:count], self._ready[count:]
             self._committing = self._writer.submit(self._timed_commit, self._in_flight)
 
     def _waiting(self, now: float, asked: Set[str]) -> list[due.Waiting]:
-        taken: Counter[str] = Counter()
-        for each in (*self._in_flight, *self._ready):
-            taken[each.source] += _rows(each)
-        ready = Counter(each.source for each in self._ready)  # a commit takes one batch of each
-        ahead = AHEAD if self._bus.replayable else 1
+        taken = {each.source: _rows(each) for each in self._in_flight}
+        ready = {each.source for each in self._ready}  # a commit takes one batch of each
         waiting = []
         for name, source in self._sources.items():
             health = self._health[name]
-            if (
-                health.retry_at > now
-                or ready[name] >= ahead
-                or name in self._preparing
-                or (asked and name not in asked)
-            ):
+            if health.retry_at > now or name in ready or name in self._preparing or (asked and name not in asked):
                 continue
-            messages = self._lag(name) - taken[name]
+            messages = self._lag(name) - taken.get(name, 0)
             if health.failures and health.retry_at <= now and not messages and name not in taken:
                 self._healed(name)  # its last failure left nothing to try again: no commit will come to say so
             budget = 0.0 if asked else source.freshness_secs

@@ -351,9 +351,7 @@ class Noting(DuckLake):
         super().commit(changes)
 
 
-def test_two_batches_of_a_source_are_made_ready_while_one_is_committed_and_upkeep_is_short_meanwhile(
-    tmp_path,
-):
+def test_the_next_batch_of_a_source_is_made_ready_while_one_is_committed_and_upkeep_is_short_meanwhile(tmp_path):
     project = project_of(tmp_path, "orders", more="  batch_rows: 10\n" + KEYED)
     with sqlite_bus(project) as bus:
         bus.publish("orders", messages(orders(0, 60)))
@@ -364,9 +362,8 @@ def test_two_batches_of_a_source_are_made_ready_while_one_is_committed_and_upkee
             loop.step()
             assert lake.begun.wait(20)
             loop.step()
-            loop.step()
-            assert [each.first_seq for each in loop._ready] == [10, 20]
-            assert [each.first_seq for each in loop._in_flight] == [0], "a commit takes one batch of a source"
+            assert [each.first_seq for each in loop._ready] == [10], "a commit takes one batch of a source"
+            assert [each.first_seq for each in loop._in_flight] == [0]
             loop._upkeep_at = 0.0
             threading.Timer(0.2, lake.go.set).start()
             until(loop, lambda: loop.progress.messages == 60)
