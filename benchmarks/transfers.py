@@ -255,7 +255,7 @@ class Reader:
         with ExitStack() as held:
             held.enter_context(leases.hold(self._lake, entry.lake_snapshot))
             catalog = held.enter_context(self._gold.pinned(entry.build))
-            connection = held.enter_context(closing(connect(threads=1)))
+            connection = held.enter_context(closing(connect()))
             connection.execute(attach_statement("gold", catalog, self._gold.data, snapshot=entry.gold_snapshot))
             connection.execute(
                 attach_statement("lake", self._lake / CATALOG, self._lake / DATA, snapshot=entry.lake_snapshot)

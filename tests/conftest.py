@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from headrace.lake import threads
+
 settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("nightly", parent=settings.get_profile("default"), max_examples=1000)
 # `up` starts a collector only in tests that are about it: others must not meet on its port.
 os.environ.setdefault("HEADRACE_COLLECTOR_ENABLED", "false")
+# What processes that a test starts find first, and do not find: see there.
+_FIRST = str(Path(__file__).parent / "as_users_have_it")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_FIRST, os.environ.get("PYTHONPATH"))))
+# The cores are taken by tests beside each other. Pages of docs, and tests/realdata, run as users do.
+os.environ.setdefault(threads.VARIABLE, "1")
+# Hundreds of processes would each compile the package anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

@@ -15,6 +15,7 @@ import yaml
 from headrace.bus.sqlite import SqliteBus
 from headrace.cli.publish import Sent, message_attributes, publish, read_all
 from headrace.config.project import Project, load_project
+from headrace.lake import threads
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import open_reader
 from headrace.runtime.deployment import deploy
@@ -104,6 +105,11 @@ class Platform:
         """Return how many messages wait in quarantine, by stage, code and JSON path."""
         found = self.rows("SELECT stage, code, path, count(*) AS n FROM lake.ops.quarantine GROUP BY ALL")
         return {(row["stage"], row["code"], row["path"]): row["n"] for row in found}
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_users_have_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(threads.VARIABLE, raising=False)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from headrace.config.locations import bound, local_folder
 from headrace.connectors.batch_file.places import STATE_FOLDER
 from headrace.errors import InternalError
 from headrace.fault_points import POINTS
+from headrace.lake import threads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -105,7 +106,7 @@ def run(
         shim = compiled(folder)
         if shim.library is None:
             report.left_out = [{"kind": kind, "why": shim.why} for kind in NEEDS_SHIM]
-        environ = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environ = os.environ | dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", threads.VARIABLE), "1")
         if shim.library is not None:
             environ["LD_PRELOAD"] = " ".join(filter(None, (str(shim.library), os.environ.get("LD_PRELOAD", ""))))
         if python_path is not None:

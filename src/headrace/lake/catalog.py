@@ -8,6 +8,7 @@ import duckdb
 
 from headrace.contracts.types import literal
 from headrace.lake import extensions
+from headrace.lake.threads import threads
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 CATALOG, DATA = "catalog.db", "data"  # within a lake's folder
 
 
-def connect(*, threads: int = 2, memory_limit: str = "512MiB") -> duckdb.DuckDBPyConnection:
+def connect(*, memory_limit: str = "512MiB") -> duckdb.DuckDBPyConnection:
     """Return an in-memory DuckDB with DuckLake and SQLite loaded, UTC, never looking for extensions on a network."""
-    connection = duckdb.connect(config={"threads": threads, "memory_limit": memory_limit, **extensions.CONFIG})
+    connection = duckdb.connect(config={"threads": threads(), "memory_limit": memory_limit, **extensions.CONFIG})
     extensions.load(connection)
     connection.execute("SET TimeZone = 'UTC'")
     connection.execute("SET python_enable_replacements = false")  # no Python variable is ever a table

@@ -134,7 +134,7 @@ def _one_select(sql: str) -> None:
     first = _FIRST_WORD.match(sql)
     word = first[1].upper() if first else ""
     try:
-        with duckdb.connect() as connection:
+        with duckdb.connect(config={"threads": 1}) as connection:
             statements = connection.extract_statements(sql)
     except duckdb.Error as error:
         text, at = complaint(error, sql)

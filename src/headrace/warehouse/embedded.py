@@ -13,6 +13,7 @@ from headrace.disk import is_full
 from headrace.errors import BuildError, SpaceError
 from headrace.fault_points import reach
 from headrace.lake import leases
+from headrace.lake.threads import threads
 from headrace.warehouse.base import BuildOptions, BuildReport, Failure, ModelResult, TestResult
 from headrace.warehouse.branch import GoldFolder, adopt_branch, drop_branch, make_durable, start_branch, sweep
 from headrace.warehouse.dbt_project import GENERATED_FOLDER, DbtFolder, write_project
@@ -80,7 +81,6 @@ class DbtWarehouse:
         self,
         state: Path,
         *,
-        threads: int = 2,
         memory_limit: str = "1GiB",
         clock: Callable[[], dt.datetime] = _now,
         worker: Worker | None = None,
@@ -88,7 +88,6 @@ class DbtWarehouse:
         self.lake = LakeFolder(state / "lake")
         self.gold = GoldFolder(state / "gold")
         self.dbt = DbtFolder(state / "dbt")
-        self._threads = threads
         self._memory_limit = memory_limit
         self._clock = clock
         self._own_worker = worker is None
@@ -152,7 +151,7 @@ class DbtWarehouse:
             ledger = read_ledger(self.gold.ledger)
             self._clear(ledger)
             parent = ledger.current
-            warnings = write_project(self.dbt, inputs, threads=self._threads, memory_limit=self._memory_limit)
+            warnings = write_project(self.dbt, inputs, threads=threads(), memory_limit=self._memory_limit)
             reach("gold.branch.before")
             start_branch(self.gold, parent.build if parent else None)
             reach("gold.branch.after")

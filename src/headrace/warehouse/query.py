@@ -40,7 +40,6 @@ class Limits:
     rows: int = 1_000_000
     secs: float = 60.0
     memory: str = "1GiB"
-    threads: int = 2
 
 
 @contextmanager
@@ -142,7 +141,7 @@ class Reader:
         from headrace.lake.catalog import connect
 
         with ExitStack() as held:
-            connection = connect(threads=self._limits.threads, memory_limit=self._limits.memory)
+            connection = connect(memory_limit=self._limits.memory)
             held.callback(connection.close)
             try:
                 entry, snapshot = self._attach_gold(held, connection), self._attach_lake(held, connection)

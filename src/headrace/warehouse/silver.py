@@ -87,6 +87,6 @@ def _asked(types: Sequence[pa.DataType]) -> list[str]:
 
     # Positions, not names: two contract columns may differ only in case, which DuckDB would take for one.
     table = pa.schema([(f"c{place}", kind) for place, kind in enumerate(types)]).empty_table()
-    with duckdb.connect() as connection:
+    with duckdb.connect(config={"threads": 1}) as connection:
         connection.register("t", table)
         return [str(row[1]) for row in connection.execute("DESCRIBE t").fetchall()]
