@@ -4,7 +4,8 @@ other batches, and crashes, failed commits and compaction came between. Verified
 Examples are lived in one lake by three sources, some of them together, each with keys of its own, and are verified
 together: a key that is named at the end tells its example. What `one` and `two` take is the same but for order, repeats
 and batches, and its versions are all distinct, so that silver must be the same; `any` takes versions that tie, too. Of
-what `two` takes, half is in an older version of its contract: upcast, it is the same.
+what `two` takes, half is in an older version of its contract: upcast, it is the same. Of what `any` takes, too; there
+what names no version is of the older one, also where it meets the newest alone.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Fallible(DuckLake):
         return super().commit(changes)
 
 
-def payload(example, event, *, ties, may_be_old):
+def payload(example, event, *, ties, may_be_old, named):
     """Return what is sent: all but its tie follows from the key and the version; of some, in the older version."""
     if isinstance(event, bytes):
         return event
@@ -87,6 +88,8 @@ def payload(example, event, *, ties, may_be_old):
     if may_be_old and (ord(key) + version) % 2:
         amount = said["amount"]
         said |= {"ident": said.pop("id"), "amount": None if amount is None else str(amount)}
+    elif named and version:
+        said["v"] = "2.0.0"
     return json.dumps(said).encode()
 
 
@@ -110,7 +113,10 @@ class Living:
         self.examples += 1
         for name, order in {"any": taken, "one": taken, "two": shuffled}.items():
             self.waiting[name].append(
-                [payload(self.examples, each, ties=name == "any", may_be_old=name == "two") for each in order]
+                [
+                    payload(self.examples, each, ties=name == "any", may_be_old=name != "one", named=name == "any")
+                    for each in order
+                ]
             )
         self.plan += plan
         if not self.examples % TOGETHER:
@@ -145,11 +151,12 @@ def test_silver_is_what_bronze_makes_of_it(tmp_path):
     for name in SOURCES:
         source = tmp_path / f"connectors/{name}.yaml"
         source.write_text(source.read_text() + "event_time: at\n")
-    (tmp_path / "schemas/two").mkdir()
-    (tmp_path / "schemas/two/v1.json").write_text(json.dumps(OLD))
-    source.write_text(
-        source.read_text().replace("schema: {file: schemas/two.json}", "schema:\n  file: schemas/two.json\n" + UPCAST)
-    )
+    for name, more in {"two": UPCAST, "any": UPCAST + "  version_from: {field: v, default: v1}\n"}.items():
+        (tmp_path / f"schemas/{name}").mkdir()
+        (tmp_path / f"schemas/{name}/v1.json").write_text(json.dumps(OLD))
+        source = tmp_path / f"connectors/{name}.yaml"
+        file = f"file: schemas/{name}.json"
+        source.write_text(source.read_text().replace(f"schema: {{{file}}}", f"schema:\n  {file}\n{more}"))
     project = load_project(tmp_path)
     with sqlite_bus(project) as bus:
         living = Living(project, bus)
@@ -167,8 +174,11 @@ def test_silver_is_what_bronze_makes_of_it(tmp_path):
         ):  # a row's digest covers the version that it was read under
             sql = f"SELECT {columns} FROM lake.silver.{some} EXCEPT ALL SELECT {columns} FROM lake.silver.{others}"
             assert lake.rows(sql) == []
-        told = lake.rows("SELECT DISTINCT split_part(_schema_version, '-', 1) AS v FROM lake.silver.two ORDER BY v")
-        assert [row["v"] for row in told] == ["1", "2"]
+        for some in ("two", "any"):
+            told = lake.rows(
+                f"SELECT DISTINCT split_part(_schema_version, '-', 1) AS v FROM lake.silver.{some} ORDER BY v"
+            )
+            assert [row["v"] for row in told] == ["1", "2"]
         assert len(one) == len([day for day in DAYS if day > -7])
         assert digests.scanned(lake, "any") != one
 

@@ -151,6 +151,18 @@ def named_steps(
     return found
 
 
+def no_default(spec: SchemaSpec | None, versions: Sequence[Version], origin: Origin) -> list[Fault]:
+    """Return that the version which events have that name none is not there."""
+    said = spec.version_from.default if spec is not None and spec.version_from is not None else None
+    if said is None or number_of(said) in {version.number for version in versions}:
+        return []
+    names = [version.name for version in versions]
+    fault = origin.error(
+        ("schema", "version_from", "default"), f"the contract has no version {said}", did_you_mean(said, names)
+    )
+    return [fault]
+
+
 def overdue(source: Source, origin: Origin, today: dt.date) -> list[Fault]:
     """Return the deprecated versions whose last day is over."""
     spec = source.spec.schema_
@@ -184,10 +196,8 @@ def unreached(source: Source, origin: Origin) -> list[Fault]:
                 message = (
                     f"events of {old.name} meet {met.name} as they stand: they are read as such, without its steps"
                 )
-                fix = (
-                    "name the versions: `version_from: {attribute: …}`; "
-                    f"or require in {met.name} what {old.name} has not"
-                )
+                said = f"`version_from: {{attribute: …, default: {old.name}}}`"
+                fix = f"say what an event is that names no version: {said}; or require in {met.name} what {old.name} has not"
                 found.append(origin.warning(("schema", "upcast", _written(source, old)), message, fix))
     return found
 

@@ -13,6 +13,7 @@ from headrace.config.contract_versions import (
     VersionFile,
     named_steps,
     newest,
+    no_default,
     twice,
     version_files,
     way_faults,
@@ -261,6 +262,7 @@ class Datasets:
         upcasts = named_steps("upcast", schema, versions, self._origin, self.faults)
         self._downcasts = named_steps("downcast", schema, versions, self._origin, self.faults)
         self.faults += lives.faults(versions)
+        self.faults += no_default(schema, versions, self._origin)
         if len(self.faults) > before:
             return (), {}
         if not older:

@@ -1,18 +1,19 @@
 """Versioned: decode and validate where several versions of a contract live at once; older events are upcast.
 
 Every event is held against the newest version first, in one batch, as if there were no other. Only what names an older
-version, or fails the newest and names none, is looked at again.
+version, or fails the newest and names none, is looked at again. Where the source says of which version an event is that
+names none, such an event is of that version and of no other.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from headrace import words
 from headrace.contracts.versions import number_of
@@ -37,8 +38,12 @@ UNKNOWN, RETIRED = "version_unknown", "version_retired"
 _NONE, _UNKNOWN = -1, -2  # no version is named; one that is not there
 
 
+def _spelt(version: object) -> object:
+    return str(version) if isinstance(version, int) and not isinstance(version, bool) else version
+
+
 class VersionFrom(Spec):
-    """Where an event names the version of its contract; exactly one of the keys is given."""
+    """Where an event names the version of its contract, and which it has where it names none."""
 
     attribute: str | None = Field(
         default=None, min_length=1, description="An attribute of the message.", examples=["schema_version"]
@@ -47,10 +52,19 @@ class VersionFrom(Spec):
         default=None, min_length=1, description="A field at the top of the event.", examples=["version"]
     )
 
+    default: Annotated[str, BeforeValidator(_spelt)] | None = Field(
+        default=None,
+        min_length=1,
+        description="The version of an event that names none (default: the newest that it satisfies).",
+        examples=["v1"],
+    )
+
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if (self.attribute is None) == (self.field is None):
+        if self.attribute is not None and self.field is not None:
             raise ValueError("give `attribute` or `field`, and not both")
+        if self.attribute is None and self.field is None and self.default is None:
+            raise ValueError("give `attribute` or `field`, or a `default`")
         return self
 
 
@@ -91,6 +105,7 @@ class Versioned:
         self._upcasts = dataset.upcasts
         self._from = dataset.version_from
         self._by_number = {each.number: index for index, each in enumerate(dataset.versions)}
+        self._default = self._default_of(dataset.version_from)
         self._newest = len(dataset.versions) - 1
         self._words = pa.array([each.contract.version for each in dataset.versions], pa.string())
         self._kernel = SqlKernel()
@@ -102,24 +117,19 @@ class Versioned:
 
     def decide(self, messages: pa.RecordBatch) -> Decision:
         """Take a batch of messages apart, and tell the version of each, of those that are rejected too."""
-        named = self._in_attribute(messages)
         if self._from is not None and self._from.field is not None:
-            return self._with_fields(messages, self._from.field)
-        if named is None or bool(np.isin(named, (_NONE, self._newest)).all()):
+            decoded, bad, _ = self._reader(self._newest).decoded(messages)
+            texts = self._in_field(decoded, len(messages), self._from.field)
+            named = self._numbers(texts)
+            if named is None or np.isin(named, (_NONE, self._newest)).all():
+                return self._newest_of(messages, decoded, bad, named)
+            return self._apart(messages, named, texts)
+        texts = self._in_attribute(messages)
+        named = self._numbers(texts)
+        if named is None or np.isin(named, (_NONE, self._newest)).all():
             decoded, bad, _ = self._reader(self._newest).decoded(messages)
             return self._newest_of(messages, decoded, bad, named)
-        return self._apart(messages, named)
-
-    def _with_fields(self, messages: pa.RecordBatch, field: str) -> Decision:
-        decoded, bad, _ = self._reader(self._newest).decoded(messages)
-        rows = decoded.column(words.ROW).to_numpy()
-        named = np.full(len(messages), _NONE)
-        texts = self._in_field(decoded.column("doc"), field)
-        if texts is not None:
-            named[rows] = self._numbers(texts)
-        if np.isin(named, (_NONE, self._newest)).all():
-            return self._newest_of(messages, decoded, bad, named)
-        return self._apart(messages, named, texts, rows)
+        return self._apart(messages, named, texts)
 
     def _newest_of(
         self, messages: pa.RecordBatch, decoded: pa.RecordBatch, bad: pa.RecordBatch, named: np.ndarray | None
@@ -146,10 +156,8 @@ class Versioned:
         outcome = Outcome(_in_order(batches), _together(*final, still), none_rejected())
         return Decision(outcome, self._words.take(pa.array(which)))
 
-    def _apart(
-        self, messages: pa.RecordBatch, named: np.ndarray, texts: pa.Array | None = None, rows: np.ndarray | None = None
-    ) -> Decision:
-        """Decide messages that name several versions, each group by itself."""
+    def _apart(self, messages: pa.RecordBatch, named: np.ndarray, texts: pa.Array) -> Decision:
+        """Decide messages that are of several versions, each group by itself; `texts` is what they name."""
         which = np.where(named >= 0, named, self._newest)
         batches: list[pa.RecordBatch] = []
         refused: list[pa.RecordBatch] = []
@@ -167,14 +175,14 @@ class Versioned:
             if not len(group):
                 continue
             if version.lifecycle == "retired":
-                refused.append(self._refused(messages, group, RETIRED, texts, rows))
+                refused.append(self._refused(group, RETIRED, texts))
                 continue
             found, told, _ = self._as_version(index, messages, group, bad_is_final=True)
             batches.append(found)
             refused.append(told)
         unknown = np.flatnonzero(named == _UNKNOWN)
         if len(unknown):
-            refused.append(self._refused(messages, unknown, UNKNOWN, texts, rows))
+            refused.append(self._refused(unknown, UNKNOWN, texts))
         outcome = Outcome(_in_order(batches), _together(*refused), none_rejected())
         return Decision(outcome, pa.array(words_of, pa.string()))
 
@@ -201,16 +209,22 @@ class Versioned:
         upcast = None if index == self._newest else upcast_of(self._versions[index:], self._upcasts)
         return _Reader(message_format, csv, self._versions[index], upcast)
 
-    def _in_attribute(self, messages: pa.RecordBatch) -> np.ndarray | None:
+    def _default_of(self, said: VersionFrom | None) -> int:
+        number = None if said is None or said.default is None else number_of(said.default)
+        return _NONE if number is None else self._by_number[number]
+
+    def _in_attribute(self, messages: pa.RecordBatch) -> pa.Array:
+        """Return which version each message names, as text; null where it names none."""
         attributes = messages.column("attributes")
         if self._from is None or self._from.attribute is None or attributes.null_count == len(attributes):
-            return None
-        return self._numbers(pc.map_lookup(attributes, self._from.attribute, "last"))
+            return pa.nulls(len(messages), pa.string())
+        return pc.map_lookup(attributes, self._from.attribute, "last")
 
-    def _in_field(self, docs: pa.Array, field: str) -> pa.Array | None:
-        """Return what each document has in a field, as text; None where no document has it."""
+    def _in_field(self, decoded: pa.RecordBatch, messages: int, field: str) -> pa.Array:
+        """Return which version each of so many messages names, as text; null where it names none, or is no document."""
+        docs, rows = decoded.column("doc"), decoded.column(words.ROW)
         if not len(docs):
-            return None
+            return pa.nulls(messages, pa.string())
         path = "/" + field.replace("~", "~0").replace("/", "~1")
         quoted = path.replace("'", "''")
         # What DuckDB cannot read though it is JSON (a lone surrogate, say) is read one by one, by the exact reader.
@@ -225,37 +239,45 @@ class Versioned:
             for row in np.flatnonzero(~readable.to_numpy(zero_copy_only=False)):
                 texts[row] = _field_of(docs[int(row)].as_py(), field)
             named = pa.array(texts, pa.string())
-        return None if named.null_count == len(named) else named
+        if len(docs) == messages:
+            return named
+        places = np.full(messages, -1)
+        places[rows.to_numpy()] = np.arange(len(docs))
+        return named.take(pa.array(places, mask=places < 0))
 
-    def _numbers(self, texts: pa.Array) -> np.ndarray:
-        """Return which version each text names."""
+    def _numbers(self, texts: pa.Array) -> np.ndarray | None:
+        """Return which version each message has that names this, or nothing; None where all may be of any."""
+        if texts.null_count == len(texts):
+            return None if self._default == _NONE else np.full(len(texts), self._default)
         encoded = texts.dictionary_encode()
         meant = [number_of(text) for text in encoded.dictionary.to_pylist()]
-        which = np.array([self._by_number.get(number, _UNKNOWN) if number else _UNKNOWN for number in meant] + [_NONE])
+        known = [self._by_number.get(number, _UNKNOWN) if number else _UNKNOWN for number in meant]
+        which = np.array([*known, self._default])
         indices = pc.fill_null(encoded.indices, len(meant)).to_numpy(zero_copy_only=False)
         found: np.ndarray = which[indices]
         return found
 
-    def _refused(
-        self, messages: pa.RecordBatch, group: np.ndarray, code: str, texts: pa.Array | None, rows: np.ndarray | None
-    ) -> pa.RecordBatch:
-        """Return the rejections of messages that name a version which they may not."""
-        said = self._from or VersionFrom(attribute="version")
-        if texts is None or rows is None:
-            named = pc.map_lookup(messages.column("attributes").take(pa.array(group)), said.attribute, "last")
-            where, path = f"the attribute {said.attribute!r}", None
-        else:
-            named = texts.take(pa.array(np.searchsorted(rows, group)))
-            where, path = f"the field {said.field!r}", child("$", said.field or "")
+    def _refused(self, group: np.ndarray, code: str, texts: pa.Array) -> pa.RecordBatch:
+        """Return the rejections of messages that name a version which they may not, or have it as they name none."""
+        rows = pa.array(group, pa.int32())
+        named = texts.take(rows)
+        where, path = "", None
+        if self._from is not None and self._from.attribute is not None:
+            where = f"the attribute {self._from.attribute!r} names "
+        elif self._from is not None and self._from.field is not None:
+            where, path = f"the field {self._from.field!r} names ", child("$", self._from.field)
         taken = ", ".join(each.name for each in self._versions if each.lifecycle != "retired")
         what = "a version that is retired" if code == RETIRED else "no version of the contract"
+        silent = f"it names no version, and so is {self._versions[self._default].name}, which is retired"
         return rejections(
-            pa.array(group, pa.int32()),
+            rows,
             stage="contract",
             code=code,
-            reason=f"{where} names {what}; these are taken: {taken}",
+            reason=pc.binary_join_element_wise(
+                pc.if_else(named.is_valid(), f"{where}{what}", silent), f"these are taken: {taken}", "; "
+            ),
             path=path,
-            value=pa.array([quote(each) for each in named.to_pylist()], pa.string()),
+            value=pa.array([None if each is None else quote(each) for each in named.to_pylist()], pa.string()),
         )
 
 

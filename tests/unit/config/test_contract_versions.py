@@ -130,15 +130,17 @@ def test_steps_that_no_event_takes_are_told(shop):
         (
             "warning", "connectors/orders.yaml", 6,
             "events of v1 meet v2 as they stand: they are read as such, without its steps",
-            "name the versions: `version_from: {attribute: …}`; or require in v2 what v1 has not",
+            "say what an event is that names no version: `version_from: {attribute: …, default: v1}`; "
+            "or require in v2 what v1 has not",
         )
     ]  # fmt: skip
     for newest in (schema("ship_to", "by", required=["by"]), schema("ship_to", additionalProperties=False)):
         shop.write("schemas/orders.json", newest)
         assert "meet v2" not in str(faults(shop))
     shop.write("schemas/orders.json", schema("ship_to"))
-    shop.source(LOST.replace("  upcast", "  version_from: {attribute: v}\n  upcast"))
-    assert faults(shop) == []
+    for said in ("attribute: v", "field: by, default: v1", "default: 1"):
+        shop.source(LOST.replace("  upcast", f"  version_from: {{{said}}}\n  upcast"))
+        assert faults(shop) == []
     shop.source(LOST.replace("rename: {country: ship_to}", "drop: [country]"))
     assert faults(shop) == []
     shop.source(LOST.replace("  upcast", "  versions: {v1: {status: retired}}\n  upcast"))
@@ -198,6 +200,14 @@ WRONG = {
     "two places of the version": (
         change("  versions", "  version_from: {field: a, attribute: b}\n  versions"),
         "connectors/orders.yaml", 5, "give `attribute` or `field`, and not both", "",
+    ),
+    "no place of the version": (
+        change("  versions", "  version_from: {}\n  versions"),
+        "connectors/orders.yaml", 5, "give `attribute` or `field`, or a `default`", "",
+    ),
+    "a default that is no version": (
+        change("  versions", "  version_from: {attribute: a, default: v3}\n  versions"),
+        "connectors/orders.yaml", 5, "the contract has no version v3", "did you mean 'v2'?",
     ),
 }  # fmt: skip
 

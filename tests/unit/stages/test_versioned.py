@@ -135,6 +135,48 @@ def test_a_named_version_is_the_one_that_counts(where):
     assert rejected[1]["path"] == ("$.v" if where == "field" else None)
 
 
+@pytest.mark.parametrize("where", ["attribute", "field", None])
+def test_what_names_no_version_is_of_the_default(where):
+    """Not of the newest, though it meets that as well: an amount of 2 is 200 cents."""
+    more = {"v": WHOLE} if where == "field" else {}
+    schemas = [shape(["n"], n=NUMBER, **more), shape(["n"], n=NUMBER, m=TEXT, **more), shape(["n"], n=WHOLE, **more)]
+    steps = {"v1": [], "v2": [{"set": {"n": "n * 100"}}, {"drop": ["m"]}]}
+    source = {"default": "2"} | ({where: "v"} if where else {})
+    names = [None, 3, None, 1, None, None] if where else [None] * 6
+    events = [{"n": 2}, {"n": 2}, {"n": 2.5, "m": "x"}, {"n": 2}, {"m": "x"}, b"{"]
+
+    def lived(of):
+        if where == "field":
+            said = zip(events, names, strict=True)
+            return decided(of, messages(*(each if name is None else each | {"v": name} for each, name in said)))
+        attributes = [None if name is None else {"v": str(name)} for name in names]
+        return decided(of, messages(*events, attributes=attributes))
+
+    kept, rejected, told = lived(dataset(*schemas, version_from=source, **steps))
+    assert [row["n"] for row in kept] == [200, 2 if where else 200, 250, 200]
+    assert told == ["2", "3" if where else "2", "2", "1" if where else "2", "2", "2"]
+    assert [(each["row"], each["code"]) for each in rejected] == [(4, "required"), (5, "invalid_json")]
+
+    kept, rejected, told = lived(dataset(*schemas, version_from=source, statuses=("stable", "retired"), **steps))
+    silent = [row for row, name in enumerate(names) if name is None]
+    assert [each["row"] for each in rejected] == silent
+    assert {(each["code"], each["reason"], each["value"]) for each in rejected} == {
+        ("version_retired", "it names no version, and so is v2, which is retired; these are taken: v1, v3", None)
+    }
+    assert len(kept) == 6 - len(silent)
+
+
+@pytest.mark.parametrize("where", ["attribute", "field"])
+def test_a_default_that_is_the_newest_tries_no_older_one(where):
+    schemas = [shape(["a"], a=TEXT, v=TEXT), shape(["b"], b=TEXT, v=TEXT)]
+    of = dataset(*schemas, version_from={where: "v", "default": "v2"}, v1=[{"rename": {"a": "b"}}])
+    batch = messages({"a": "old"}, {"b": "new"}, {"a": "named", "v": "1"}, attributes=[None, None, {"v": "1"}])
+    kept, rejected, told = decided(of, batch)
+    assert [row["b"] for row in kept] == ["new", "named"]
+    assert [each["code"] for each in rejected] == ["required"]
+    assert told == ["2", "2", "1"]
+
+
 def test_batches_may_fall_anywhere():
     of = dataset(V1, V2, V3, **THREE)
     events = [{"cust": "a", "amount": "1"}, {"customer": "b", "amount": 1}, {"customer": "c"}, {"cust": "d"}]

@@ -61,7 +61,8 @@ def not_upcast(now: Project, dataset: str, versions: Sequence[Mapping[str, Any]]
             older = _name(new, each["was"])
             found.append(
                 f"{each['rows']:,} rows of silver.{dataset} that were {older} satisfy {newer} as they stand, and are "
-                f"not upcast: let events of {newer} name it (schema.version_from), or require a field that older lack"
+                f"not upcast: let events of {newer} name it, and say what others are "
+                f"(schema.version_from, with default: {older}), or require a field that older lack"
             )
     return found
 

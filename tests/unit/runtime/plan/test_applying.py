@@ -200,6 +200,9 @@ def test_an_upcast_makes_the_plan_clean(project):
     assert broken.startswith("7 rows of silver.orders that were v1 satisfy v2 as they stand, and are not upcast"), (
         broken
     )
+    path.write_text(text.replace("  upcast:", "  version_from: {attribute: v, default: v1}\n  upcast:"))
+    found = plan(load_project(project.root), ALL)
+    assert (found["history"]["sources"][0]["now_fail"]["messages"], found["breaking"]) == (0, []), found["breaking"]
 
     cents = {**INTEGER, "properties": {**INTEGER["properties"], "unit": {"const": "EUR"}}, "required": ["id", "unit"]}
     (project.root / "schemas/orders.json").write_text(json.dumps(cents))
