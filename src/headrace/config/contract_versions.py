@@ -197,7 +197,8 @@ def unreached(source: Source, origin: Origin) -> list[Fault]:
                     f"events of {old.name} meet {met.name} as they stand: they are read as such, without its steps"
                 )
                 said = f"`version_from: {{attribute: …, default: {old.name}}}`"
-                fix = f"say what an event is that names no version: {said}; or require in {met.name} what {old.name} has not"
+                need = f"or require in {met.name} what {old.name} has not"
+                fix = f"say what an event is that names no version: {said}; {need}"
                 found.append(origin.warning(("schema", "upcast", _written(source, old)), message, fix))
     return found
 

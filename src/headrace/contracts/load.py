@@ -25,6 +25,7 @@ DRAFTS = {
     "draft/2020-12": "https://json-schema.org/draft/2020-12/schema",
 }
 _LATEST = "draft/2020-12"
+_CLOSING = ("additionalProperties", "unevaluatedProperties")
 _SELF_DESCRIBING = "com.snowplowanalytics.self-desc/schema/jsonschema/1-0-"
 _WORDS = ("array", "boolean", "integer", "null", "number", "object", "string")
 _MEANT = {
@@ -61,20 +62,31 @@ def load_contract(
         schema = _schema(document, at=at)
         _check(schema)
         if validation == "lenient":
-            for word in ("additionalProperties", "unevaluatedProperties"):
-                if schema.get(word) is False:
-                    del schema[word]
+            schema = {word: said for word, said in schema.items() if word not in _CLOSING or said is not False}
         _require(schema, required)
         compiled(schema)
         columns = _columns(schema)
     except ContractError as error:
         raise ContractError(error.message, at=error.at or at, fix=error.fix) from error
     mode = cast("Literal['strict', 'lenient']", validation)
-    canonical = json.dumps([schema, mode], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    digest = hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     said = said_version(document)
     declared = version if said is None else said
-    return Contract(name, f"{declared}-{digest}", schema, mode, columns)
+    return Contract(name, f"{declared}-{_digest(schema, mode)}", schema, mode, columns)
+
+
+def other_word(contract: Contract, document: Mapping[str, Any]) -> str:
+    """Return what a contract's version would be under the other validation; `document` is what it was loaded from."""
+    closing = {word: False for word in _CLOSING if _schema(document, at="").get(word) is False}
+    bare = {word: said for word, said in contract.schema.items() if word not in closing}
+    number = contract.version.rpartition("-")[0]
+    if contract.validation == "strict":
+        return f"{number}-{_digest(bare, 'lenient')}"
+    return f"{number}-{_digest(bare | closing, 'strict')}"
+
+
+def _digest(schema: Mapping[str, Any], mode: str) -> str:
+    canonical = json.dumps([schema, mode], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
 def plain_schema(document: Mapping[str, Any]) -> dict[str, Any]:

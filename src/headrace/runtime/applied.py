@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from headrace.config.kept_versions import changed, content
-from headrace.contracts.load import plain_schema
+from headrace.contracts.load import other_word, plain_schema
 from headrace.contracts.versions import Version, meaning, next_major
 from headrace.errors import ContractError
 from headrace.lake import tables
@@ -28,6 +28,10 @@ Row = dict[str, Any]
 """A row of `ops.contracts`."""
 
 DRAFT = "draft"
+_HELD = {
+    "lenient": "fields that the schema does not name are kept in _extra, also where it forbids them",
+    "strict": "fields that the schema does not name are not kept, and quarantine their event where it forbids them",
+}
 _SAID = ("contract_version", "digest", "declared", "owner", "lifecycle", "until")
 
 
@@ -45,8 +49,8 @@ class Refusal(NamedTuple):
         return ContractError(self.message, at=self.version.file or f"connectors/{self.source}.yaml", fix=self.fix)
 
 
-class Missing(NamedTuple):
-    """A version that was applied, and that the files of its source do not have any more."""
+class Notice(NamedTuple):
+    """What is worth knowing of a version that was applied: it is gone, or is held against events in another way."""
 
     source: str
     message: str
@@ -88,7 +92,7 @@ def refusals(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Refusal
     return found
 
 
-def missing(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Missing]:
+def missing(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Notice]:
     """Return the fixed versions of datasets that no file has any more; what was retired last may go."""
     fixed = {(row["dataset"], row["version"]) for row in recorded if is_fixed(row)}
     latest = {(row["dataset"], row["version"]): row for row in recorded}
@@ -101,13 +105,35 @@ def missing(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Missing]
                     name = f"v{key[1]}"
                     back = f"headrace contract show {source.id} {name} --applied > schemas/{dataset.name}/{name}.json"
                     found.append(
-                        Missing(
+                        Notice(
                             source.id,
                             f"{name} of {dataset.name} was applied on {row['applied_at']:%Y-%m-%d}, and no file has "
                             "it: its events are held against the versions that are left",
                             f"bring it back: {back}; retire it before you remove it",
                         )
                     )
+    return found
+
+
+def otherwise_held(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Notice]:
+    """Return the fixed versions whose `validation` is another since they were applied, which is their source's."""
+    fixed = {(row["dataset"], row["version"]) for row in recorded if is_fixed(row)}
+    latest = {(row["dataset"], row["version"]): row["contract_version"] for row in recorded}
+    found = []
+    for source in sources:
+        for dataset in source.datasets:
+            names = [
+                version.name
+                for version in dataset.versions
+                if (key := (dataset.name, number(version))) in fixed
+                and latest[key] != version.contract.version
+                and latest[key] == other_word(version.contract, version.document)
+            ]
+            if names:
+                mode = dataset.contract.validation
+                was = "strict" if mode == "lenient" else "lenient"
+                message = f"{', '.join(names)} of {dataset.name} was applied {was}, and is {mode} now: {_HELD[mode]}"
+                found.append(Notice(source.id, message, f"`validation: {was}`, unless that is meant"))
     return found
 
 

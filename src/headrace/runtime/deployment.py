@@ -45,7 +45,8 @@ def undeployable(assembled: Assembled) -> list[Fault]:
         return []
     refused: dict[str, ContractError] = {}
     changed: list[applied.Refusal] = []
-    missing: list[applied.Missing] = []
+    missing: list[applied.Notice] = []
+    held: list[applied.Notice] = []
     lived: set[str] = set()
     with suppress(LakeError), open_reader(assembled.project.state / "lake") as lake:
         sources = assembled.project.sources.values()
@@ -55,11 +56,13 @@ def undeployable(assembled: Assembled) -> list[Fault]:
                 lived = {row["source"] for row in lake.rows("SELECT DISTINCT source FROM lake.ops.batches")}
             recorded = applied.applied(lake)
             changed, missing = applied.refusals(sources, recorded), applied.missing(sources, recorded)
+            held = applied.otherwise_held(sources, recorded)
     origins = {read.source.id: read.origin for read in assembled.reads if read.source is not None}
-    gone = [origins[each.source].warning(("schema",), each.message, each.fix) for each in missing]
+    told = [origins[each.source].warning(("schema",), each.message, each.fix) for each in missing]
+    told += [origins[each.source].warning(("schema", "validation"), each.message, each.fix) for each in held]
     return (
         _changed(assembled, changed)
-        + gone
+        + told
         + [
             read.origin.warning(("schema",), problem.message, f"{problem.fix} {evolution.AGAIN}")
             if read.source is not None and read.source.id in lived

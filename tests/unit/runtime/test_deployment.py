@@ -102,6 +102,28 @@ def test_a_draft_of_json_schema_is_fixed_too(tmp_path):
     assert recorded(project) == [("1", "stable", None)]
 
 
+@pytest.mark.parametrize("closed", [{}, {"additionalProperties": False}])
+def test_another_validation_of_what_was_applied_is_told(tmp_path, closed):
+    """It is the source's, so it is no content of a version; but it decides what a version takes."""
+
+    def wrote(validation):
+        written(tmp_path, version="1", more=f", validation: {validation}")
+        file = tmp_path / "schemas/orders.json"
+        file.write_text(json.dumps(json.loads(file.read_text()) | closed))
+        faults = lint(tmp_path, environ={}, also=[undeployable])
+        return load_project(tmp_path), [each.message.split(":")[0] for each in faults if "applied" in each.message]
+
+    project, told = wrote("strict")
+    assert told == []
+    building.bring_in(project)
+    assert wrote("strict")[1] == []
+    project, told = wrote("lenient")
+    assert told == ["v1 of orders was applied strict, and is lenient now"]
+    building.bring_in(project)
+    assert wrote("lenient")[1] == []
+    assert wrote("strict")[1] == ["v1 of orders was applied lenient, and is strict now"]
+
+
 def test_a_number_that_was_applied_is_not_given_to_another_schema(tmp_path):
     """Without the files of older versions, the newest is the first again: but that number was promised."""
     one = written(tmp_path, version="1")
