@@ -16,7 +16,8 @@ from headrace.stages.event_json import event_json_sql
 from headrace.stages.key import ALIAS
 from headrace.stages.sql import SqlKernel
 from headrace.stages.upcast import UpcastStep
-from headrace.stages.upcast_way import UpcastFault, way
+from headrace.stages.upcast_hop import UpcastFault
+from headrace.stages.upcast_way import way
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
