@@ -216,10 +216,14 @@ def _date(value: str, path: str) -> dt.date:
 
 
 def _time(value: str, path: str) -> dt.time:
+    """Return a clock's reading. An offset is refused: without its date no column keeps what it says."""
     try:
-        return dt.time.fromisoformat(value)
+        time = dt.time.fromisoformat(value)
     except ValueError as error:
         raise _out_of_range(value, path, "a time of day") from error
+    if time.tzinfo is not None:
+        raise _out_of_range(value, path, "a time of day, which is of no zone: leave the offset out")
+    return time
 
 
 def _bytes(value: str, path: str) -> bytes:

@@ -211,6 +211,21 @@ def test_numbers_keep_their_digits() -> None:
     assert {row["code"] for row in outcome.rejected.to_pylist()} == {"out_of_range"}
 
 
+def test_a_time_of_day_with_an_offset_is_refused_at_any_depth_and_not_cut_off() -> None:
+    time = {"type": ["string", "null"], "x-type": "time"}
+    schema = {"properties": {"t": time, "l": {"type": "array", "items": time}, "o": {"properties": {"t": time}}}}
+    schema["properties"]["o"]["type"] = "object"
+    good = ['{"t":"10:00:00"}', '{"t":"10:00:00.123456"}', '{"t":null}', '{"l":["23:59:59"],"o":{"t":"00:00:00"}}']
+    bad = [f'{{"t":"10:00:00{zone}"}}' for zone in ("Z", "+02:00", "-0530", "+00:00")]
+    bad += ['{"l":["10:00:00","10:00:00Z"]}', '{"o":{"t":"10:00+02"}}', '{"t":"24:00:01"}']
+    outcome = validated(schema, [*good, *bad])
+    assert [row["t"] for row in outcome.kept.to_pylist()] == [dt.time(10), dt.time(10, 0, 0, 123456), None, None]
+    rejected = outcome.rejected.to_pylist()
+    assert [row["path"] for row in rejected] == ["$.t"] * 4 + ["$.l[1]", "$.o.t", "$.t"]
+    assert {row["code"] for row in rejected} == {"out_of_range"}
+    assert ["leave the offset out" in row["reason"] for row in rejected] == [True] * 6 + [False]
+
+
 def test_a_number_with_a_huge_exponent_stalls_nothing() -> None:
     schema = {"properties": {"d": {"type": "number", "multipleOf": 0.01}, "i": {"type": "integer"}}}
     outcome = validated(schema, ['{"d":1e999999999}', '{"i":1e999999999}', '{"d":1e-999999999}'])
