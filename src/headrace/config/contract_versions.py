@@ -110,7 +110,9 @@ class Lifecycles:
         said = next((spec for name, spec in self._said.items() if number_of(name) == version.number), None)
         if said is None:
             return dataclasses.replace(version, lifecycle="stable" if version.declared else "draft")
-        return dataclasses.replace(version, lifecycle=said.status, until=said.until, declared=True)
+        return dataclasses.replace(
+            version, lifecycle=said.status, until=said.until, csv_columns=said.csv_columns, declared=True
+        )
 
     def faults(self, versions: Sequence[Version]) -> list[Fault]:
         """Return what is wrong with what they say, once all versions are known."""

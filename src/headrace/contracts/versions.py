@@ -45,6 +45,13 @@ class VersionSpec(Spec):
         examples=["2027-03-01"],
     )
 
+    csv_columns: tuple[str, ...] = Field(
+        default=(),
+        description="The cells of a CSV record of this version, in order, where no header names them (default: "
+        "`ingestion.csv.columns`).",
+        examples=[["id", "amount"]],
+    )
+
     @model_validator(mode="after")
     def _dated(self) -> Self:
         if self.until is not None and self.status != "deprecated":
@@ -59,6 +66,7 @@ class Version:
     `name` is what people call it (`v1`, the name of its file). `document` is its schema as it was written, in `file`
     (empty: in the source's file). `declared` says that it has its number from its document or its file's name: then its
     content is fixed once it was applied, unless it is a draft. A version that nobody numbered is always a draft.
+    `csv_columns` name the cells of its records where no header does, and the source's own columns do not.
     """
 
     name: str
@@ -69,6 +77,7 @@ class Version:
     declared: bool = False
     lifecycle: Lifecycle = "draft"
     until: dt.date | None = None
+    csv_columns: tuple[str, ...] = ()
 
 
 def number_of(text: object) -> Number | None:

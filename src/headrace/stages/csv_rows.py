@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from headrace.contracts.contract import Column, Contract
 
+OF_COLUMNS = ("ragged_row", "missing_header")
+"""Codes of records that other columns may fit: those of another version of the contract, say."""
+
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 

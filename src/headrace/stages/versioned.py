@@ -19,6 +19,7 @@ from headrace import words
 from headrace.contracts.versions import number_of
 from headrace.spec import Spec
 from headrace.stages.base import Outcome
+from headrace.stages.csv_rows import OF_COLUMNS
 from headrace.stages.decode import Decode
 from headrace.stages.json_text import Unreadable, child, quote, read
 from headrace.stages.rejections import in_row_order, none_rejected, rejections
@@ -79,7 +80,8 @@ class _Reader:
     """Reads messages as one version of the contract has them, and brings them to the shape of the newest."""
 
     def __init__(self, message_format: str, csv: CsvSpec, version: Version, upcast: Upcast | None) -> None:
-        self._decode = Decode(message_format, version.contract, csv)
+        columns = version.csv_columns or csv.columns
+        self._decode = Decode(message_format, version.contract, csv.model_copy(update={"columns": columns}))
         self._validate = Validate(version.contract)
         self._upcast = upcast
 
@@ -120,6 +122,8 @@ class Versioned:
         if self._from is not None and self._from.field is not None:
             decoded, bad, _ = self._reader(self._newest).decoded(messages)
             texts = self._in_field(decoded, len(messages), self._from.field)
+            if len(bad):
+                texts = self._in_older_field(messages, bad, texts, self._from.field)
             named = self._numbers(texts)
             if named is None or np.isin(named, (_NONE, self._newest)).all():
                 return self._newest_of(messages, decoded, bad, named)
@@ -136,6 +140,9 @@ class Versioned:
     ) -> Decision:
         """Decide messages of which each names the newest version or none."""
         kept, refused, _ = self._reader(self._newest).validated(decoded)
+        if len(bad):
+            bad, others = _parted(bad)
+            refused = _together(others, refused)
         older = range(self._newest - 1, -1, -1)
         if not len(refused) or all(self._versions[index].lifecycle == "retired" for index in older):
             return Decision(Outcome(kept, _together(bad, refused), none_rejected()), None)
@@ -245,6 +252,22 @@ class Versioned:
         places[rows.to_numpy()] = np.arange(len(docs))
         return named.take(pa.array(places, mask=places < 0))
 
+    def _in_older_field(self, messages: pa.RecordBatch, bad: pa.RecordBatch, texts: pa.Array, field: str) -> pa.Array:
+        """Return what messages name, those too that only the columns of the older version fit that they name."""
+        rows = _parted(bad)[1].column("row").to_numpy()
+        said = texts.to_pylist() if len(rows) else []
+        for index in range(self._newest - 1, -1, -1):
+            if not len(rows):
+                break
+            decoded, _, _ = self._reader(index).decoded(messages.take(pa.array(rows)))
+            named = self._in_field(decoded, len(rows), field)
+            numbers = [None if text is None else number_of(text) for text in named.to_pylist()]
+            mine = [number == self._versions[index].number for number in numbers]
+            for row, text in zip(rows[mine], named.filter(pa.array(mine)).to_pylist(), strict=True):
+                said[row] = text
+            rows = rows[np.invert(mine)]
+        return pa.array(said, pa.string()) if said else texts
+
     def _numbers(self, texts: pa.Array) -> np.ndarray | None:
         """Return which version each message has that names this, or nothing; None where all may be of any."""
         if texts.null_count == len(texts):
@@ -287,6 +310,12 @@ def _field_of(doc: str, field: str) -> str | None:
     except Unreadable:
         return None
     return None if value is None else str(value)
+
+
+def _parted(bad: pa.RecordBatch) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """Return the messages that no version can decode, and those that the columns of an older one may fit."""
+    doubtful = pc.is_in(bad.column("code"), pa.array(OF_COLUMNS))
+    return bad.filter(pc.invert(doubtful)), bad.filter(doubtful)
 
 
 def _moved(batch: pa.RecordBatch, rows: np.ndarray, name: str) -> pa.RecordBatch:

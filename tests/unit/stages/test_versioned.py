@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import json
 
@@ -56,9 +57,12 @@ def messages(*events, attributes=None):
     )
 
 
-def decided(of, batch, kind="json"):
+CSV = CsvSpec()
+
+
+def decided(of, batch, kind="json", csv=CSV):
     assert not [each for each in check_upcasts(of.versions, of.upcasts) if not each.warning]
-    (kept, rejected, warned), found = Versioned(kind, CsvSpec(), of).decide(batch)
+    (kept, rejected, warned), found = Versioned(kind, csv, of).decide(batch)
     assert not len(warned)
     names = [each.contract.version.split("-")[0] for each in of.versions]
     told = names[-1:] * len(batch) if found is None else [each.split("-")[0] for each in found.to_pylist()]
@@ -173,7 +177,7 @@ def test_a_default_that_is_the_newest_tries_no_older_one(where):
     batch = messages({"a": "old"}, {"b": "new"}, {"a": "named", "v": "1"}, attributes=[None, None, {"v": "1"}])
     kept, rejected, told = decided(of, batch)
     assert [row["b"] for row in kept] == ["new", "named"]
-    assert [each["code"] for each in rejected] == ["required"]
+    assert [each["code"] for each in rejected] == ["additionalProperties"]
     assert told == ["2", "2", "1"]
 
 
@@ -201,6 +205,34 @@ def test_csv_is_read_with_the_types_of_its_version():
                  v1=[{"rename": {"n": "m"}}, {"cast": ["m"]}])  # fmt: skip
     batch = messages(b"a,1", b"b,1.5", attributes=[{"csv-header": "id,n"}, {"csv-header": "id,m"}])
     assert decided(of, batch, "csv")[0] == [{"id": "a", "m": 1.0}, {"id": "b", "m": 1.5}]
+
+
+@pytest.mark.parametrize("where", [None, "attribute", "field"])
+def test_a_record_that_the_columns_of_the_newest_do_not_fit_is_tried_on_older_ones(where):
+    """Records without a header, of three versions: each had a cell more than the one before."""
+    v = {"v": TEXT} if where == "field" else {}
+    shapes = [shape(["id"], id=TEXT, **v), shape(["id", "n"], id=TEXT, n=NUMBER, **v)]
+    shapes.append(shape(["id", "n", "m"], id=TEXT, n=WHOLE, m=WHOLE, **v))
+    of = dataset(
+        *shapes, version_from={where: "v"} if where else None,
+        v1=[{"default": {"n": 0}}], v2=[{"cast": ["n"]}, {"default": {"m": 7}}],
+    )  # fmt: skip
+    columns = (("id", *v), ("id", "n", *v), ())
+    named = tuple(dataclasses.replace(each, csv_columns=own) for each, own in zip(of.versions, columns, strict=True))
+    of = dataclasses.replace(of, versions=named)
+    rows, numbers = ["a", "b,2", "c,3,4", "d,2.5", "e,3,x", "f,1,2,3,4"], [1, 2, 3, 2, 3, 3]
+    end = [f",{number}" if where == "field" else "" for number in numbers]
+    raw = [f"{row}{more}".encode() for row, more in zip(rows, end, strict=True)]
+    attributes = [{"v": str(number)} for number in numbers] if where == "attribute" else None
+    kept, rejected, told = decided(
+        of, messages(*raw, attributes=attributes), "csv", CsvSpec(columns=("id", "n", "m", *v))
+    )
+    assert [(row["id"], row["n"], row["m"]) for row in kept] == [("a", 0, 7), ("b", 2, 7), ("c", 3, 4)]
+    assert told == ["1", "2", "3", "2", "3", "3"]
+    assert [(each["row"], each["code"]) for each in rejected] == [
+        (3, "upcast_failed"), (4, "type"), (5, "ragged_row"),
+    ]  # fmt: skip
+    assert f"the header {3 + len(v)}" in rejected[2]["reason"], "the reason of the newest"
 
 
 def nullable(**more):
