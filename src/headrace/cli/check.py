@@ -29,6 +29,7 @@ _STYLES = {"error": "bold red", "warning": "yellow"}
 def run(against: Against = None, project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
     """Lint every file of the project, and hold the contracts against the lake; all faults at once.
 
+    A deprecated field that a model reads, or a version past its day that is still sent or served, is an error there.
     With --against REV also hold the contracts against those of a git revision: a change that breaks under the source's
     `evolution`, and is no version of its own, is an error. Exits 1 where there is an error; warnings alone exit 0. With
     --json: {"faults": [{"severity", "file", "line",
@@ -36,9 +37,10 @@ def run(against: Against = None, project: ProjectDir = None, env: EnvName = None
     """
     from headrace.config.lint import lint
     from headrace.runtime.deployment import undeployable
+    from headrace.runtime.live_readers import live_readers
 
     root = project_root(project)
-    also: list[Callable[[Assembled], Iterable[Fault]]] = [undeployable]
+    also: list[Callable[[Assembled], Iterable[Fault]]] = [undeployable, live_readers]
     if against is not None:
         also.append(partial(_breaking, root, against))
     faults = lint(root, env, also=also)

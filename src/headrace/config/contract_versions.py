@@ -166,7 +166,7 @@ def no_default(spec: SchemaSpec | None, versions: Sequence[Version], origin: Ori
 
 
 def overdue(source: Source, origin: Origin, today: dt.date) -> list[Fault]:
-    """Return the deprecated versions whose last day is over."""
+    """Return the deprecated versions whose last day is over, and the pushes that still serve readers of them."""
     spec = source.spec.schema_
     found = []
     for dataset in source.datasets:
@@ -177,6 +177,12 @@ def overdue(source: Source, origin: Origin, today: dt.date) -> list[Fault]:
             message = f"{version.name} of {dataset.name} was to be gone after {version.until}"
             fix = "set it `status: retired`, whose events are quarantined; or give it a later `until`"
             found.append(origin.error(("schema", "versions", name, "until"), message, fix))
+            for index, push in enumerate(source.spec.serving.push):
+                if push.version is None or number_of(push.version) != version.number:
+                    continue
+                served = f"the push {push.name} still sends {version.name}, which was to be gone after {version.until}"
+                move = f"move its readers to {dataset.versions[-1].name}, and take it out"
+                found.append(origin.error(("serving", "push", index, "version"), served, move))
     return found
 
 

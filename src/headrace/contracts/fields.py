@@ -6,6 +6,7 @@ import difflib
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts import pii
+from headrace.contracts.deprecated import WORD as DEPRECATED
 from headrace.contracts.types import TYPE_WORD
 from headrace.errors import ContractError
 
@@ -38,7 +39,7 @@ _ALIASES = {
     "FLOAT": "FLOAT64", "DECIMAL": "NUMERIC", "BIGDECIMAL": "BIGNUMERIC", "BOOLEAN": "BOOL", "STRUCT": "RECORD",
 }  # fmt: skip
 _MODES = ("REQUIRED", "NULLABLE", "REPEATED")
-_KEYS = ("name", "type", "mode", "description", "fields", "precision", "scale", *pii.WORDS)
+_KEYS = ("name", "type", "mode", "description", "fields", "precision", "scale", DEPRECATED, *pii.WORDS)
 
 
 def is_fields_form(document: Mapping[str, Any]) -> bool:
@@ -114,6 +115,7 @@ def _field(field: Mapping[str, Any], *, at: str, where: str) -> dict[str, Any]:
         found = {"type": ["string", "number", "boolean", "object", "array"]}
     tag = pii.tag_of(field, at=at, where=where)
     found |= {pii.WORD: tag} if tag else {}
+    found |= {DEPRECATED: True} if field.get(DEPRECATED) is True else {}
     return found | ({"description": field["description"]} if field.get("description") else {})
 
 

@@ -82,6 +82,10 @@ class Graph:
         """Return what a column goes into, step by step, to where it ends."""
         return self._down(ref, frozenset({ref}))
 
+    def readers(self, ref: Ref) -> set[Ref]:
+        """Return the columns that are made of a column straight away; of a table whose rows it decides, `*`."""
+        return {made for made, _ in self._made_of(ref)}
+
     def reached(self, refs: Iterable[Ref]) -> dict[Ref, frozenset[str]]:
         """Return every column that any of these goes into, and in which ways: `value`, `rows`.
 

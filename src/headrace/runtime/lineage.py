@@ -174,7 +174,7 @@ def _of_model(model: Model, reads: frozenset[str], known: Mapping[str, list[str]
         rows=selected.rows,
         parents=reads,
         file=model.file,
-        lines=written_lines(model.text, columns),
+        lines=written_lines(uncommented(model.text), columns),
         problem=selected.problem,
         counted=selected.counted,
     )
@@ -257,6 +257,12 @@ def schema_file(project: Project, source: Source, dataset: Dataset) -> str:
         if file and file in project.files:
             return file
     return source.file.relative_to(project.root).as_posix()
+
+
+def uncommented(sql: str) -> str:
+    """Return the text of a model with its comments blank; every line stays where it is."""
+    comments = r"--[^\n]*|/\*.*?\*/|\{#.*?#\}"
+    return re.sub(comments, lambda found: re.sub(r"[^\n]", " ", found[0]), sql, flags=re.DOTALL)
 
 
 def written_lines(text: str, names: Iterable[str]) -> dict[str, int]:
