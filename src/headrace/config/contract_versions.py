@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from headrace.config.faults import did_you_mean
 from headrace.config.files import inside
+from headrace.connectors.ingestion import dataset_name
 from headrace.contracts.versions import Number, Version, next_major, number_of, said_version
 from headrace.errors import ContractError
+from headrace.stages.versioning import VersioningSpec
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -24,10 +27,11 @@ if TYPE_CHECKING:
     from headrace.config.faults import Fault
     from headrace.config.files import Key
     from headrace.config.source import Source
-    from headrace.config.source_file import SchemaSpec
+    from headrace.config.source_file import SourceFile
     from headrace.config.validation import Origin
     from headrace.contracts.versions import VersionSpec
     from headrace.stages.upcast import UpcastStep
+    from headrace.stages.versioned import VersionFrom
 
 
 class VersionFile(NamedTuple):
@@ -98,11 +102,46 @@ def newest(document: Mapping[str, Any], older: Sequence[VersionFile], own: Versi
     return Newest(text if text.startswith("v") or not like.startswith("v") else f"v{text}", number, declared=True)
 
 
-class Lifecycles:
-    """What the source's `versions:` say of each version; what they say of one that is not there is a fault."""
+@dataclasses.dataclass(frozen=True)
+class Said:
+    """What a source's file says of the versions of one dataset, and at which key: of its schema, or at its table.
 
-    def __init__(self, spec: SchemaSpec | None, origin: Origin) -> None:
-        self._said: dict[str, VersionSpec] = dict(spec.versions) if spec is not None else {}
+    Of a table that says nothing of `version_from`, what the schema says holds.
+    """
+
+    spec: VersioningSpec
+    key: Key
+    version_from: VersionFrom | None
+    _version_from_at: Key
+
+    def at(self, *key: str | int) -> Key:
+        """Return the key of something below."""
+        return (*(self._version_from_at if key[:1] == ("version_from",) else self.key), *key)
+
+    def named(self, version: Version) -> str:
+        """Return what `versions` calls a version."""
+        return next((name for name in self.spec.versions if number_of(name) == version.number), version.name)
+
+
+def said_of(spec: SourceFile, dataset: str) -> Said:
+    """Return what is said of the versions of a dataset."""
+    schema = spec.schema_ or VersioningSpec()
+    for index, table in enumerate(spec.ingestion.tables):
+        with suppress(ValueError):  # of a name that is too long, which is told where it stands
+            if dataset_name(spec.source_id, table.name) == dataset:
+                key: Key = ("ingestion", "tables", index)
+                if table.version_from is not None:
+                    return Said(table, key, table.version_from, key)
+                return Said(table, key, schema.version_from, ("schema",))
+    return Said(schema, ("schema",), schema.version_from, ("schema",))
+
+
+class Lifecycles:
+    """What `versions:` say of each version; what they say of one that is not there is a fault."""
+
+    def __init__(self, said: Said, origin: Origin) -> None:
+        self._where = said
+        self._said: dict[str, VersionSpec] = dict(said.spec.versions)
         self._origin = origin
 
     def of(self, version: Version) -> Version:
@@ -120,13 +159,13 @@ class Lifecycles:
         numbers = {version.number for version in versions}
         found = [
             self._origin.error(
-                ("schema", "versions", name), f"the contract has no version {name}", did_you_mean(name, names)
+                self._where.at("versions", name), f"the contract has no version {name}", did_you_mean(name, names)
             )
             for name in self._said
             if number_of(name) not in numbers
         ]
         if versions and versions[-1].lifecycle == "retired":
-            key: Key = ("schema", "versions", next(n for n in self._said if number_of(n) == versions[-1].number))
+            key = self._where.at("versions", self._where.named(versions[-1]))
             message = f"{versions[-1].name} is the newest version, and no event would be taken"
             found.append(self._origin.error(key, message, "retire it when there is a newer one"))
         return found
@@ -134,49 +173,46 @@ class Lifecycles:
 
 def named_steps(
     word: Literal["upcast", "downcast"],
-    spec: SchemaSpec | None,
+    said: Said,
     versions: Sequence[Version],
     origin: Origin,
     faults: list[Fault],
 ) -> dict[str, tuple[UpcastStep, ...]]:
-    """Return the steps of a key of `schema:` by the name of the older version that they start from, or lead to."""
+    """Return the steps of a key by the name of the older version that they start from, or lead to."""
     found: dict[str, tuple[UpcastStep, ...]] = {}
     older = {version.number: version.name for version in versions[:-1]}
-    for name, steps in (getattr(spec, word) if spec is not None else {}).items():
+    for name, steps in getattr(said.spec, word).items():
         number = number_of(name)
         if number in older:
             found[older[number]] = steps
             continue
         newest_one = bool(versions) and number == versions[-1].number
         message = f"{name} is the newest version: nothing follows it" if newest_one else f"no older version {name}"
-        faults.append(origin.error(("schema", word, name), message, did_you_mean(name, older.values())))
+        faults.append(origin.error(said.at(word, name), message, did_you_mean(name, older.values())))
     return found
 
 
-def no_default(spec: SchemaSpec | None, versions: Sequence[Version], origin: Origin) -> list[Fault]:
+def no_default(said: Said, versions: Sequence[Version], origin: Origin) -> list[Fault]:
     """Return that the version which events have that name none is not there."""
-    said = spec.version_from.default if spec is not None and spec.version_from is not None else None
-    if said is None or number_of(said) in {version.number for version in versions}:
+    name = said.version_from.default if said.version_from is not None else None
+    if name is None or number_of(name) in {version.number for version in versions}:
         return []
-    names = [version.name for version in versions]
-    fault = origin.error(
-        ("schema", "version_from", "default"), f"the contract has no version {said}", did_you_mean(said, names)
-    )
-    return [fault]
+    message = f"the contract has no version {name}"
+    hint = did_you_mean(name, [version.name for version in versions])
+    return [origin.error(said.at("version_from", "default"), message, hint)]
 
 
 def overdue(source: Source, origin: Origin, today: dt.date) -> list[Fault]:
     """Return the deprecated versions whose last day is over, and the pushes that still serve readers of them."""
-    spec = source.spec.schema_
     found = []
     for dataset in source.datasets:
+        said = said_of(source.spec, dataset.name)
         for version in dataset.versions:
             if version.until is None or version.until >= today:
                 continue
-            name = next(each for each in spec.versions if number_of(each) == version.number) if spec else version.name
             message = f"{version.name} of {dataset.name} was to be gone after {version.until}"
             fix = "set it `status: retired`, whose events are quarantined; or give it a later `until`"
-            found.append(origin.error(("schema", "versions", name, "until"), message, fix))
+            found.append(origin.error(said.at("versions", said.named(version), "until"), message, fix))
             for index, push in enumerate(source.spec.serving.push):
                 if push.version is None or number_of(push.version) != version.number:
                     continue
@@ -204,10 +240,12 @@ def unreached(source: Source, origin: Origin) -> list[Fault]:
                 message = (
                     f"events of {old.name} meet {met.name} as they stand: they are read as such, without its steps"
                 )
-                said = f"`version_from: {{attribute: …, default: {old.name}}}`"
+                name_it = f"`version_from: {{attribute: …, default: {old.name}}}`"
                 need = f"or require in {met.name} what {old.name} has not"
-                fix = f"say what an event is that names no version: {said}; {need}"
-                found.append(origin.warning(("schema", "upcast", _written(source, old)), message, fix))
+                fix = f"say what an event is that names no version: {name_it}; {need}"
+                said = said_of(source.spec, dataset.name)
+                written = next((name for name in said.spec.upcast if number_of(name) == old.number), old.name)
+                found.append(origin.warning(said.at("upcast", written), message, fix))
     return found
 
 
@@ -221,21 +259,15 @@ def _meets_as_it_stands(old: Version, new: Version) -> bool:
     return all(change.backward is Verdict.COMPATIBLE for change in changes)
 
 
-def _written(source: Source, version: Version) -> str:
-    """Return what the source's file calls a version in `upcast`."""
-    said = source.spec.schema_.upcast if source.spec.schema_ is not None else {}
-    return next((name for name in said if number_of(name) == version.number), version.name)
-
-
 def way_faults(
-    versions: Sequence[Version], upcasts: Mapping[str, Sequence[UpcastStep]], origin: Origin, where: Key
+    versions: Sequence[Version], upcasts: Mapping[str, Sequence[UpcastStep]], said: Said, origin: Origin, where: Key
 ) -> list[Fault]:
     """Return what keeps events of older versions from the newest, at the step or the version that it is about."""
     from headrace.stages.upcast_way import check_upcasts
 
     found = []
     for fault in check_upcasts(versions, upcasts):
-        key: Key = ("schema", *fault.key) if fault.key else where
+        key = said.at(*fault.key) if fault.key else where
         make = origin.warning if fault.warning else origin.error
         found.append(make(key, fault.message, fault.fix))
     return found

@@ -10,10 +10,12 @@ from headrace.config import schemas
 from headrace.config.contract_versions import (
     Lifecycles,
     Newest,
+    Said,
     VersionFile,
     named_steps,
     newest,
     no_default,
+    said_of,
     twice,
     version_files,
     way_faults,
@@ -47,6 +49,10 @@ if TYPE_CHECKING:
     from headrace.stages.upcast import UpcastStep
 
 
+Steps = dict[str, tuple["UpcastStep", ...]]
+"""Steps by the name of a version."""
+
+
 @dataclass(frozen=True)
 class Layers:
     """What lies around a source file: the folder, the settings below and above it, the environment's changes.
@@ -78,7 +84,6 @@ class Datasets:
         self._lookups = Lookups(layers.seeds, layers.silver, origin)
         self._enriched: set[int] = set()
         self._incomplete = False  # a lookup is missing or faulty: which columns there are is not known
-        self._downcasts: dict[str, tuple[UpcastStep, ...]] = {}
         self.schema_files: list[str] = []
         self.seeds: dict[str, str] = {}
         self.faults: list[Fault] = []
@@ -102,10 +107,11 @@ class Datasets:
             if schema is not None and (schema.file is not None or schema.inline is not None):
                 fix = "give each of `tables:` its own: {name: …, schema_file: …}"
                 self.faults.append(self._origin.error(("schema",), "one schema cannot describe several tables", fix))
-            if schema is not None and (schema.versions or schema.upcast or schema.downcast):
-                message = "`versions` and `upcast` are those of one contract, and each of several tables has its own"
-                fix = "make the table a source of its own"
-                self.faults.append(self._origin.error(("schema",), message, fix))
+            for word in ("versions", "upcast", "downcast"):
+                if schema is not None and getattr(schema, word):
+                    message = f"`{word}` is of one contract, and each of several tables has its own"
+                    fix = f"say it at the table: `tables: [{{name: {spec.ingestion.tables[0].name}, {word}: …}}]`"
+                    self.faults.append(self._origin.error(("schema", word), message, fix))
             datasets = [
                 found for index, table in enumerate(spec.ingestion.tables) if (found := self._table(index, table))
             ]
@@ -192,7 +198,8 @@ class Datasets:
         if contract is None:
             return None
         newest = Version(called.name, called.number, contract, document, file or "", called.declared)
-        versions, upcasts = self._versions(newest, older, required, where)
+        said = said_of(self._spec, name)
+        versions, upcasts, downcasts = self._versions(newest, older, required, said, where)
         if not versions:
             return None
         enrichments = self._enrichments(contract)
@@ -210,8 +217,8 @@ class Datasets:
             rules=rules,
             versions=versions,
             upcasts=upcasts,
-            downcasts=self._downcasts,
-            version_from=self._spec.schema_.version_from if self._spec.schema_ is not None else None,
+            downcasts=downcasts,
+            version_from=said.version_from,
         )
 
     def _called(
@@ -234,18 +241,20 @@ class Datasets:
         return None
 
     def _versions(
-        self, newest: Version, older: Sequence[VersionFile], required: Sequence[str], where: Key
-    ) -> tuple[tuple[Version, ...], dict[str, tuple[UpcastStep, ...]]]:
-        """Return the versions, oldest first, and the steps from each to the next; none where one does not load."""
-        schema = self._spec.schema_
-        lives = Lifecycles(schema, self._origin)
+        self, newest: Version, older: Sequence[VersionFile], required: Sequence[str], said: Said, where: Key
+    ) -> tuple[tuple[Version, ...], Steps, Steps]:
+        """Return the versions, oldest first, and the steps from each to the next and back; none if one does not load.
+
+        The steps are by the name of the older one.
+        """
+        lives = Lifecycles(said, self._origin)
         before = len(self.faults)
         found: list[Version] = []
         for each in older:
             document = self._document(each.file, where, needed=True)
             named = said_version(document) if document is not None else None
-            said = number_of(each.name if named is None else named)
-            if document is not None and said is not None and said != each.number:
+            number = number_of(each.name if named is None else named)
+            if document is not None and number is not None and number != each.number:
                 line = schemas.line_of(self._layers.root, each.file, "#/version")
                 message = f"the file is called {each.name}, and its document says version {named}"
                 self.faults.append(Fault("error", each.file, line, message, "rename the file, or correct the version"))
@@ -257,19 +266,19 @@ class Datasets:
             if document is not None and contract is not None:
                 found.append(Version(each.name, each.number, contract, document, each.file, declared=True))
         if len(self.faults) > before:  # what is said of versions that did not load is no fault of its own
-            return (), {}
+            return (), {}, {}
         versions = tuple(map(lives.of, (*found, newest)))
-        upcasts = named_steps("upcast", schema, versions, self._origin, self.faults)
-        self._downcasts = named_steps("downcast", schema, versions, self._origin, self.faults)
+        upcasts = named_steps("upcast", said, versions, self._origin, self.faults)
+        downcasts = named_steps("downcast", said, versions, self._origin, self.faults)
         self.faults += lives.faults(versions)
-        self.faults += no_default(schema, versions, self._origin)
+        self.faults += no_default(said, versions, self._origin)
         if len(self.faults) > before:
-            return (), {}
+            return (), {}, {}
         if not older:
-            return versions, {}
+            return versions, {}, {}
         versions = (*(self._requiring(versions[at:], required, upcasts) for at in range(len(found))), versions[-1])
-        self.faults += way_faults(versions, upcasts, self._origin, where)
-        return versions, upcasts
+        self.faults += way_faults(versions, upcasts, said, self._origin, where)
+        return versions, upcasts, downcasts
 
     def _requiring(
         self, versions: Sequence[Version], required: Sequence[str], upcasts: Mapping[str, tuple[UpcastStep, ...]]

@@ -8,6 +8,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
+from headrace.config.contract_versions import said_of
 from headrace.config.faults import did_you_mean
 from headrace.config.files import parse_yaml, read_text
 from headrace.config.source_file import FLAT_SCHEMA, full_form, is_flat
@@ -31,6 +32,14 @@ def deprecate(source: Source, version: str, until: dt.date | None, *, dry_run: b
     """
     dataset, found = _version(source, version)
     file = f"connectors/{source.file.name}"
+    if source.spec.ingestion.tables:
+        table = said_of(source.spec, dataset).key[-1]
+        said = f"`versions: {{{found.name}: {_flow(until)}}}`"
+        raise ConfigError(
+            f"{found.name} is of one of several tables, and this edits only what is said of a whole source",
+            at=f"{file}:1",
+            fix=f"write {said} at ingestion.tables[{table}]",
+        )
     text = read_text(source.file, file)
     after = deprecated(text, source.raw, found.name, until, file)
     changed = (found.lifecycle, found.until) != ("deprecated", until)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from headrace.config.contract_versions import said_of
 from headrace.config.faults import did_you_mean
 from headrace.config.references import malformed_secrets
 from headrace.connectors.push import is_loopback, refused_address
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from headrace.config.faults import Fault
     from headrace.config.files import Key
     from headrace.config.source import Read, Source
+    from headrace.config.source_file import SourceFile
     from headrace.config.validation import Origin
     from headrace.connectors.push import PushesSpec, PushSpec, TargetSpec
     from headrace.contracts.versions import Version
@@ -51,16 +53,16 @@ def applicable(push: PushSpec, datasets: Iterable[Dataset]) -> dict[str, Select]
     return selects
 
 
-def push_faults(pushes: Sequence[PushSpec], datasets: Sequence[Dataset], origin: Origin) -> list[Fault]:
+def push_faults(spec: SourceFile, datasets: Sequence[Dataset], origin: Origin) -> list[Fault]:
     """Return what is wrong with the filters of a source's pushes."""
     faults = []
-    for index, push in enumerate(pushes):
+    for index, push in enumerate(spec.serving.push):
         key: Key = ("serving", "push", index)
         if push.on == "silver" and not datasets:
             message = f"the push {push.name} sends nothing: the source has no schema that loads, so it has no silver"
             faults.append(origin.warning(key, message, "give it a schema"))
         if push.version is not None and datasets:
-            faults += _no_version(push, push.version, datasets, key, origin)
+            faults += _no_version(push, push.version, spec, datasets, key, origin)
         # In one dataset of several at least, all of it must hold; the faults of the first that comes nearest are told.
         found = [list(_unmet(push, schema)) for schema in columns_of(push, datasets).values()]
         for place, problem in min(found, key=len, default=[]):
@@ -68,7 +70,9 @@ def push_faults(pushes: Sequence[PushSpec], datasets: Sequence[Dataset], origin:
     return faults
 
 
-def _no_version(push: PushSpec, name: str, datasets: Sequence[Dataset], key: Key, origin: Origin) -> Iterator[Fault]:
+def _no_version(
+    push: PushSpec, name: str, spec: SourceFile, datasets: Sequence[Dataset], key: Key, origin: Origin
+) -> Iterator[Fault]:
     """Return what keeps a push from the older shape that it asks for."""
     found = [(dataset, version) for dataset in datasets if (version := version_of(dataset, name)) is not None]
     if not found:
@@ -79,7 +83,7 @@ def _no_version(push: PushSpec, name: str, datasets: Sequence[Dataset], key: Key
         if version is dataset.versions[-1]:
             continue
         for fault in check_downcast(dataset, version):
-            where: Key = ("schema", *fault.key) if fault.key else (*key, "version")
+            where = said_of(spec, dataset.name).at(*fault.key) if fault.key else (*key, "version")
             yield origin.error(where, f"the push {push.name}: {fault.message}", fault.fix)
 
 

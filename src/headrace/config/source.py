@@ -109,7 +109,7 @@ def read_source(document: Document, file: Path, layers: Layers) -> Read:
     settings = Settings(**layered(layers.below, said, layers.above, specific, layers.environ))
     reading = Datasets(spec, settings, origin, layers)
     datasets = reading.read()
-    faults += push_faults(spec.serving.push, datasets, origin)
+    faults += push_faults(spec, datasets, origin)
     if not loads:
         return Read(None, origin, (), (*faults, *reading.faults))
     source = Source(

@@ -14,15 +14,13 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_v
 from headrace.config.settings import BatchRows, Evolution, FreshnessSecs, SlaMinutes, TimeZone, Validation
 from headrace.connectors.ingestion import PLANNED, IngestionSpec
 from headrace.connectors.push import PushSpec
-from headrace.contracts.versions import VersionSpec
 from headrace.durations import Duration
 from headrace.spec import Spec
 from headrace.stages.enrich import EnrichSpec
 from headrace.stages.late import LateSpec
 from headrace.stages.merge import DeduplicationSpec
 from headrace.stages.quality import RuleSpec
-from headrace.stages.upcast import UpcastStep
-from headrace.stages.versioned import VersionFrom
+from headrace.stages.versioning import VersioningSpec
 from headrace.warehouse.gold import GoldStep
 from headrace.words import IDENTIFIER
 
@@ -48,7 +46,7 @@ def _identifier(text: str) -> str:
     return text
 
 
-class SchemaSpec(Spec):
+class SchemaSpec(VersioningSpec):
     """The contract of a source's events, and how strictly it is held."""
 
     file: str | None = Field(
@@ -60,28 +58,6 @@ class SchemaSpec(Spec):
     )
     evolution: Evolution | None = Field(
         default=None, description="Which changes of the schema are allowed: what `check --against` holds it to."
-    )
-
-    versions: dict[str, VersionSpec] = Field(
-        default={},
-        description="How far each version is in its life (default: stable); older ones are files beside the newest.",
-        examples=[{"v1": {"status": "deprecated", "until": "2027-03-01"}}],
-    )
-    version_from: VersionFrom | None = Field(
-        default=None,
-        description="Where an event names its version (default: it has the newest that it satisfies).",
-        examples=[{"attribute": "schema_version"}],
-    )
-    upcast: dict[str, tuple[UpcastStep, ...]] = Field(
-        default={},
-        description="The steps that bring an event of a version to the next one, by the version's name.",
-        examples=[{"v1": [{"rename": {"cust": "customer_id"}}]}],
-    )
-    downcast: dict[str, tuple[UpcastStep, ...]] = Field(
-        default={},
-        description="The steps that bring an event of the next version back to this one, for pushes with a `version`; "
-        "needed where `upcast` cannot be turned around.",
-        examples=[{"v1": [{"set": {"amount": "cents / 100"}}]}],
     )
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from headrace.connectors.batch_file.decisions import FilesSpec
 from headrace.durations import Duration
 from headrace.spec import Spec
 from headrace.stages.csv_rows import CsvSpec
+from headrace.stages.versioning import VersioningSpec
 from headrace.words import IDENTIFIER
 
 Pattern = Literal["event_streaming", "batch_file", "streaming_api", "database_cdc", "cloud_transfer"]
@@ -45,7 +46,7 @@ Topic = Annotated[str, AfterValidator(_topic)]
 Cron = Annotated[str, AfterValidator(_cron), WithJsonSchema({"type": "string", "pattern": r"^\s*\S+(\s+\S+){4,5}\s*$"})]
 
 
-class TableSpec(Spec):
+class TableSpec(VersioningSpec):
     """One table of a database source, with a contract of its own."""
 
     name: str = Field(min_length=1, description="The table's name in the database.", examples=["orders"])

@@ -9,9 +9,9 @@ import datetime as dt
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
+from headrace.config.contract_versions import said_of
 from headrace.config.faults import Fault
 from headrace.contracts.deprecated import deprecated_fields
-from headrace.contracts.versions import number_of
 from headrace.errors import BuildError, LakeError
 from headrace.governance.lineage_sql import ALL, Ref
 from headrace.lake.reader import open_reader
@@ -69,6 +69,7 @@ def _of_fields(project: Project, origins: Mapping[str, Origin]) -> list[Fault]:
         message = f"who reads the deprecated field {fields[0].dataset}.{fields[0].path} cannot be told: {error.message}"
         return [origins[fields[0].source].warning(("schema",), message, error.fix)]
     by_table = {model.table: model for model in found}
+    owners = {f"silver.{dataset.name}": source.id for source in project.sources.values() for dataset in source.datasets}
     faults = []
     for field in fields:
         readers: dict[str, Ref] = {}  # each model once: at one of its columns, where there is one
@@ -78,7 +79,7 @@ def _of_fields(project: Project, origins: Mapping[str, Origin]) -> list[Fault]:
                 made.column,
             }:
                 readers[made.table] = made
-        faults += [_fault(field, made, graph, by_table, origins) for made in readers.values()]
+        faults += [_fault(field, made, graph, by_table, origins, owners) for made in readers.values()]
     return faults
 
 
@@ -107,15 +108,19 @@ def _is_generated(model: Model) -> bool:
 
 
 def _fault(
-    field: _Field, made: Ref, graph: Graph, by_table: Mapping[str, Model], origins: Mapping[str, Origin]
+    field: _Field,
+    made: Ref,
+    graph: Graph,
+    by_table: Mapping[str, Model],
+    origins: Mapping[str, Origin],
+    owners: Mapping[str, str],
 ) -> Fault:
     table, model = graph.tables[made.table], by_table.get(made.table)
     fix = f"read what takes its place; or take `deprecated` off {field.path} while it is read"
     said = f"{field.dataset}.{field.path}, which its contract says is deprecated"
     if model is None:  # silver of another source, which looks this one up
-        owner = table.name.removeprefix("silver.")
-        source = next((each for each in origins if owner == each or owner.startswith(f"{each}_")), field.source)
-        return origins[source].error(("processing", "bronze_to_silver"), f"{table.name} looks up {said}", fix)
+        origin = origins[owners[table.name]]
+        return origin.error(("processing", "bronze_to_silver"), f"{table.name} looks up {said}", fix)
     if _is_generated(model):
         source = model.file.rpartition("/")[2].removesuffix(".yaml")
         return origins[source].error(("processing", "silver_to_gold"), f"{table.name} reads {said}", fix)
@@ -146,14 +151,13 @@ def _still_sent(project: Project, origins: Mapping[str, Origin], today: dt.date)
             events, last = _lately(lake, dataset, version, today)
             if not events:
                 continue
-            said = project.sources[source].spec.schema_
-            name = next((each for each in said.versions if number_of(each) == version.number), "") if said else ""
+            said = said_of(project.sources[source].spec, dataset)
             message = (
                 f"{version.name} of {dataset} is past its day, and {events:,} of its events came in the last "
                 f"{LATELY.days} days, the last on {last:%Y-%m-%d}"
             )
             fix = "let its producers move first: once it is retired, events that name it are quarantined"
-            faults.append(origins[source].error(("schema", "versions", name, "until"), message, fix))
+            faults.append(origins[source].error(said.at("versions", said.named(version), "until"), message, fix))
     return faults
 
 

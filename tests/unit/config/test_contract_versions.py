@@ -152,6 +152,53 @@ def test_steps_that_no_event_takes_are_told(shop):
     assert [fault[3][:27] for fault in faults(shop) if "stand" in fault[3]] == ["events of v1 meet v2 as the"]
 
 
+TABLES = """\
+source_id: shop
+ingestion:
+  pattern: database_cdc
+  tables:
+    - name: orders
+      key: [order_id]
+      event_time: at
+      version_from: {field: at, default: v1}
+      versions: {v1: {status: deprecated, until: 2027-03-01}}
+      upcast: {v1: [{rename: {id: order_id}}]}
+    - name: visits
+      upcast: {v1: [{rename: {no: way}}]}
+serving:
+  push:
+    - {name: old, topic: orders-v1, version: v1}
+"""
+
+
+def test_each_of_several_tables_has_versions_of_its_own(shop):
+    shop.source(TABLES, "shop")
+    for table, old, new in (("orders", "id", "order_id"), ("visits", "visitor", "who")):
+        shop.write(f"schemas/shop__{table}.json", schema(new))
+        shop.write(f"schemas/shop__{table}/v1.json", schema(old))
+
+    def errors(today=TODAY):
+        found = lint(shop.root, environ={}, today=today)
+        return [(each.line, each.message) for each in found if each.severity == "error"]
+
+    assert errors()[-1] == (12, "v1 to v2: the contract has no field 'no'")
+    shop.source(TABLES.replace("no: way", "visitor: who"), "shop")
+    assert errors() == []
+    orders, visits = load_project(shop.root, environ={}).source("shop").datasets
+    assert [(each.name, each.lifecycle) for each in orders.versions] == [("v1", "deprecated"), ("v2", "stable")]
+    assert (orders.version_from.default, visits.version_from) == ("v1", None)
+    assert [list(each.upcasts["v1"][0].rename) for each in (orders, visits)] == [["id"], ["visitor"]]
+    assert errors(dt.date(2027, 3, 2)) == [
+        (9, "v1 of shop__orders was to be gone after 2027-03-01"),
+        (15, "the push old still sends v1, which was to be gone after 2027-03-01"),
+    ]
+    shop.source(TABLES.replace("no: way", "visitor: who") + "schema:\n  version_from: {default: v2}\n", "shop")
+    assert errors() == []
+    assert load_project(shop.root, environ={}).source("shop").datasets[1].version_from.default == "v2"
+    shop.source(TABLES.replace("no: way", "visitor: who") + "schema:\n  upcast: {v1: [{drop: [id]}]}\n", "shop")
+    assert errors() == [(17, "`upcast` is of one contract, and each of several tables has its own")]
+
+
 def change(pattern, replacement):
     return lambda shop: shop.source(ORDERS.replace(pattern, replacement))
 
@@ -227,6 +274,13 @@ def test_a_deprecated_version_past_its_day_fails_the_check_and_nothing_else(vers
     def errors(today):
         return [(each.file, each.line, each.message) for each in lint(versioned.root, environ={}, today=today)]
 
+    versioned.source(ORDERS + "serving: {push: [{name: old, topic: orders-v1, version: '1'}]}\n")
+    assert "still sends" not in str(errors(dt.date(2027, 3, 1)))
+    assert [each for each in errors(dt.date(2027, 3, 2)) if "to be gone" in each[2]] == [
+        ("connectors/orders.yaml", 6, "v1 of orders was to be gone after 2027-03-01"),
+        ("connectors/orders.yaml", 14, "the push old still sends v1, which was to be gone after 2027-03-01"),
+    ]
+    versioned.source(ORDERS)
     assert errors(dt.date(2027, 3, 1)) == []
     assert errors(dt.date(2027, 3, 2)) == [
         ("connectors/orders.yaml", 6, "v1 of orders was to be gone after 2027-03-01")
