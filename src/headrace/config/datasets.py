@@ -7,21 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.config import schemas
-from headrace.config.contract_versions import (
-    Lifecycles,
-    Newest,
-    Said,
-    VersionFile,
-    named_steps,
-    newest,
-    no_default,
-    said_of,
-    twice,
-    version_files,
-    way_faults,
-)
+from headrace.config.contract_versions import Newest, VersionFile, newest, twice, version_files, way_faults
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.lookups import Lookups
+from headrace.config.said_versions import Lifecycles, Said, named_steps, no_default, said_of
 from headrace.connectors.ingestion import TableSpec, dataset_name
 from headrace.contracts.load import load_contract
 from headrace.contracts.versions import Version, number_of, said_version

@@ -8,9 +8,9 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Any
 
-from headrace.config.contract_versions import said_of
 from headrace.config.faults import did_you_mean
 from headrace.config.files import parse_yaml, read_text
+from headrace.config.said_versions import said_of
 from headrace.config.source_file import FLAT_SCHEMA, full_form, is_flat
 from headrace.contracts.versions import number_of
 from headrace.errors import ConfigError

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from headrace.config.contract_versions import said_of
 from headrace.config.faults import did_you_mean
 from headrace.config.references import malformed_secrets
+from headrace.config.said_versions import said_of
 from headrace.connectors.push import is_loopback, refused_address
 from headrace.contracts.versions import number_of
 from headrace.errors import ConfigError

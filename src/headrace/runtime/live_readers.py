@@ -9,8 +9,8 @@ import datetime as dt
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from headrace.config.contract_versions import said_of
 from headrace.config.faults import Fault
+from headrace.config.said_versions import said_of
 from headrace.contracts.deprecated import deprecated_fields
 from headrace.errors import BuildError, LakeError
 from headrace.governance.lineage_sql import ALL, Ref
