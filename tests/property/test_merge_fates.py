@@ -129,6 +129,17 @@ def test_any_batching_gives_the_fates_of_the_rule(messages, cuts, versioned):
     assert live(messages, cuts, versioned) == model(messages, versioned)
 
 
+def test_what_repeats_within_a_batch_as_it_is_is_told_without_a_query():
+    batch = rows([("a", 1, 5, "Oslo"), ("b", 1, 5, "Oslo"), ("a", 1, 5, "Oslo"), ("a", 1, 5, "Oslo")], 0)
+    contended = MERGES[True].contend(batch, KEY_HASH.of(batch), np.zeros(4, dtype=bool))
+    assert contended.same.tolist() == [False, False, True, True]
+    assert contended.pairs is None
+    other = rows([("a", 1, 5, "Oslo"), ("a", 2, 5, "Oslo"), ("a", 1, 5, "Oslo"), ("b", 1, 5, "Oslo")], 0)
+    contended = MERGES[True].contend(other, KEY_HASH.of(other), np.zeros(4, dtype=bool))
+    assert contended.same.tolist() == [False, False, True, False]
+    assert contended.places.tolist() == [0, 1], "the key is not alone without its duplicate either"
+
+
 @given(messages, st.randoms(use_true_random=False), cuts)
 def test_with_a_version_that_orders_all_any_order_gives_the_same_silver_values(messages, random, cuts):
     distinct = [(key, at, amount, city) for at, (key, _, amount, city) in enumerate(messages)]
@@ -160,7 +171,7 @@ def test_a_field_added_inside_a_struct_leaves_older_payloads_as_they_were():
         address = pa.array([{field.name: city if field.name == "city" else None for field in names}] * 2, names)
         table = pa.Table.from_batches([batch]).drop_columns(["version", "amount"]).set_column(1, "address", address)
         table = table.to_batches()[0]
-        return Merge(dataset).contend(table, KeyHash(dataset).of(table), np.zeros(2, dtype=bool)).digests
+        return Merge(dataset).contend(table, KeyHash(dataset).of(table), np.ones(2, dtype=bool)).digests
 
     text = {"type": "string"}
     assert digest({"city": text}, "Oslo") == digest({"city": text, "zip": text}, "Oslo")

@@ -22,6 +22,7 @@ from headrace.contracts.contract import is_json
 from headrace.spec import Spec
 from headrace.stages.canonical import canonical_json, canonical_sql
 from headrace.stages.key import ALIAS, key_columns, path_column
+from headrace.stages.row_digests import payload_digests
 from headrace.stages.sql import SqlKernel
 from headrace.words import Fate
 
@@ -94,6 +95,7 @@ class Merge:
     def __init__(self, dataset: Dataset) -> None:
         self._kernel = SqlKernel()
         self._by_key = ", ".join(f"k{i}" for i in range(len(dataset.key)))
+        self._payload = tuple(dataset.payload().names)
         self._json_columns = [field.name for field in dataset.contract.arrow_schema() if is_json(field)]
         if dataset.contract.validation == "lenient":
             self._json_columns.append(words.EXTRA)
@@ -104,10 +106,20 @@ class Merge:
     ) -> Contended:
         """Find the rows whose key is not alone in the batch, or may be in silver.
 
-        `same` are rows that came before, key and payload: duplicates, whatever becomes of the others.
+        `same` are rows that came before, key and payload: duplicates, whatever becomes of the others. So are those that
+        came before in this batch.
         """
-        same = np.zeros(len(batch), dtype=bool) if same is None else same
-        places = np.flatnonzero((maybe_stored | _repeated(hashes)) & ~same)
+        same = np.zeros(len(batch), dtype=bool) if same is None else same.copy()
+        repeated = np.flatnonzero(_repeated(hashes) & ~same)
+        if len(repeated):
+            digests = payload_digests(batch.take(pa.array(repeated)), self._payload)
+            again = _again(hashes[repeated], *digests)
+            same[repeated[again]] = True
+            left = repeated[~again]
+            repeated = left[_repeated(hashes[left])]
+        contested = maybe_stored & ~same
+        contested[repeated] = True
+        places = np.flatnonzero(contested)
         rows = batch.take(pa.array(places)) if len(places) else batch.slice(0, 0)
         pairs = self._pairs(rows) if len(places) else None
         return Contended(batch, hashes, places, rows, maybe_stored[places], same, pairs)
@@ -215,9 +227,20 @@ def _pairs_sql(dataset: Dataset, columns: list[pa.Field]) -> str:
 
 def _repeated(hashes: np.ndarray) -> np.ndarray:
     """Return, per hash, whether it occurs more than once."""
-    _, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-    repeated: np.ndarray = counts[inverse] > 1
+    order = np.argsort(hashes)
+    equal = np.diff(hashes[order]) == 0
+    repeated = np.zeros(len(hashes), dtype=bool)
+    repeated[order[1:][equal]] = repeated[order[:-1][equal]] = True
     return repeated
+
+
+def _again(*columns: np.ndarray) -> np.ndarray:
+    """Return, per row, whether one before it has the same numbers in all columns."""
+    order = np.lexsort(columns)  # equal ones stay as they came
+    equal = np.all([np.diff(column[order]) == 0 for column in columns], axis=0)
+    again = np.zeros(len(order), dtype=bool)
+    again[order[1:][equal]] = True
+    return again
 
 
 def _count(deltas: dict[str, Counter[Fate]], versions: pa.ChunkedArray | pa.Array, fate: Fate, sign: int = 1) -> None:
