@@ -17,7 +17,8 @@ import numpy as np
 
 from headrace.disk import make_folder, sync
 from headrace.fault_points import reach
-from headrace.lake.keys import Entries, Run, RunFile, Runs, merged, write_run
+from headrace.lake.keys import Asked, Entries, Run, RunFile, Runs, merged, write_run
+from headrace.lake.recent_keys import RecentKeys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -71,7 +72,7 @@ class KeyIndex:
         self.made_by = made_by
         self._jobs = jobs
         self._recent_rows = self._spill_at = recent_rows
-        self._memory: list[Run] = []
+        self._memory = RecentKeys()
         self._files: list[RunFile] = []
         self._gone = np.zeros(0, np.uint64)
         self._lost = Runs()
@@ -89,37 +90,39 @@ class KeyIndex:
     @property
     def rows(self) -> int:
         """How many rows it was told of."""
-        return sum(run.rows for run in self._runs())
+        return sum(each.rows for each in self._all())
 
     @property
     def in_memory(self) -> int:
         """How many rows are in no file, and in none that is being written."""
-        return sum(run.rows for run in self._memory)
+        return self._memory.rows
 
     def find(self, hashes: np.ndarray) -> tuple[np.ndarray, Entries]:
         """Return, per hash of a key, whether it may be stored; and all rows that have any of these hashes."""
-        asked, where = np.unique(hashes, return_inverse=True)
-        hit = np.zeros(len(asked), dtype=bool)
+        order = np.argsort(hashes)
+        in_order = hashes[order].astype(np.uint64, copy=False)
+        first = np.append([True], in_order[1:] != in_order[:-1])[: len(order)]
+        asked = Asked.of(in_order[first])
+        hit = np.zeros(asked.rows, dtype=bool)
         parts = []
-        for run in self._runs():
-            found, entries = run.find(asked)
+        for each in self._all():
+            found, entries = each.find(asked)
             hit |= found
             parts.append(entries)
-            run.let_go()
+            each.let_go()
         entries = Entries.together(parts)
         if len(self._gone):
             entries = entries.take(np.isin(entries.seqs, self._gone, invert=True))
-            hit = np.isin(asked, entries.hashes)
-        return hit[where], entries
+            hit = np.isin(asked.hashes, entries.hashes)
+        stored = np.zeros(len(order), dtype=bool)
+        stored[order] = hit[np.cumsum(first) - 1]
+        return stored, entries
 
     def add(self, entries: Entries) -> None:
         """Remember that silver has these rows."""
         self._settle()
         if entries.rows:
-            self._memory.append(Run(entries.in_order()))
-        while len(self._memory) > 1 and self._memory[-2].rows < 2 * self._memory[-1].rows:
-            both = [self._memory.pop().entries, self._memory.pop().entries]
-            self._memory.append(Run(self._without_lost(Entries.together(both)).in_order()))
+            self._memory.add(entries, self._without_lost)
         if self.in_memory >= self._spill_at:
             if self._spilling is not None and self.in_memory >= 4 * self._spill_at:
                 self._settle(wait=True)  # a scan is faster than the disk: memory is what is bounded
@@ -169,7 +172,7 @@ class KeyIndex:
         """Forget everything, files too."""
         self._end()  # else a file of before would be written into the folder of an index that is begun anew
         self._lost, self._dropped = Runs(), []
-        self._memory, self._files = [], []
+        self._memory, self._files = RecentKeys(), []
         self.coverage = self._filed = None
         self._gone, self._gone_filed = np.zeros(0, np.uint64), 0
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -200,8 +203,8 @@ class KeyIndex:
         self._lost, self._dropped = Runs(), []
         self._lost.add(left)
 
-    def _runs(self) -> list[Run]:
-        return [*self._files, *(self._spilling.runs if self._spilling is not None else ()), *self._memory]
+    def _all(self) -> list[RunFile | RecentKeys]:
+        return [*self._files, *([self._spilling.recent] if self._spilling is not None else ()), self._memory]
 
     # ---- files -----------------------------------------------------------------------------------------------------
 
@@ -246,8 +249,8 @@ class KeyIndex:
 
     def _spill(self) -> None:
         """Have what is in memory written to a file; until that is done, it is looked for where it is."""
-        runs, self._memory = self._memory, []
-        self._spilling = _Spill(self._written(self._jobs.spill, runs), runs, self.coverage)
+        recent, self._memory = self._memory, RecentKeys()
+        self._spilling = _Spill(self._written(self._jobs.spill, recent.runs), recent, self.coverage)
 
     def _written(self, thread: Executor, runs: Sequence[Run]) -> Future[_Written]:
         path = self._folder / f"{self._number:08d}.keys"
@@ -279,13 +282,16 @@ class KeyIndex:
             spilling = self._spilling
             if spilling is not None and (wait or spilling.future.done()):
                 self._spilling = None
-                self._memory = [*spilling.runs, *self._memory]
-                self._spill_at *= 2  # unless it is there now
-                written, dropped = spilling.future.result()
+                try:
+                    written, dropped = spilling.future.result()
+                except BaseException:  # what a file should have held is nowhere else
+                    spilling.recent.join(self._memory)
+                    self._memory = spilling.recent
+                    self._spill_at *= 2
+                    raise
                 self._dropped += dropped
                 self._spill_at = self._recent_rows
                 self._merge_refused, self._refusal = False, ""  # there is room again, or still
-                self._memory = self._memory[len(spilling.runs) :]
                 self._files += [written] if written is not None else []
                 self._filed = spilling.coverage
                 self._write_state()
@@ -331,7 +337,7 @@ class _Written(NamedTuple):
 
 class _Spill(NamedTuple):
     future: Future[_Written]
-    runs: list[Run]
+    recent: RecentKeys
     coverage: Coverage | None
 
 

@@ -19,7 +19,7 @@ _U64 = np.dtype("<u8")
 _MAGIC = 0x3230_5345_5945_4B48  # "HKEYES02"
 _HEADER = 5  # words of eight bytes: magic, rows, room for rows, words of the filter, checksum
 _COLUMNS = 4
-_KEYS_A_WORD = 4  # of the filter: 16 bits a key, of which four are set; it says "maybe" once in 200 times in vain
+KEYS_A_WORD = 4  # of a filter: 16 bits a key, of which four are set; it says "maybe" once in 200 times in vain
 _FENCED_ROWS = 512  # a page of hashes
 _CHUNK_ROWS = 1 << 18
 
@@ -72,6 +72,36 @@ def digests_of(low: np.ndarray, high: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(16), len(low), [None, pa.py_buffer(both)])
 
 
+class Asked(NamedTuple):
+    """What is looked for: hashes in order, none twice, and the bits that each has in any filter."""
+
+    hashes: np.ndarray
+    bits: np.ndarray
+
+    @classmethod
+    def of(cls, hashes: np.ndarray) -> Asked:
+        """Look for these, which are in order."""
+        return cls(hashes, _bits(hashes))
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self.hashes)
+
+    def take(self, places: np.ndarray) -> Asked:
+        """Return those at these places."""
+        return Asked(self.hashes[places], self.bits[places])
+
+    def among(self, words: np.ndarray) -> np.ndarray:
+        """Return the places of those that a filter may know: each that it was made of, and few others."""
+        return np.flatnonzero(words[_at(self.hashes, len(words))] & self.bits == self.bits)
+
+
+def mark(words: np.ndarray, hashes: np.ndarray) -> None:
+    """Add hashes to the words of a filter."""
+    np.bitwise_or.at(words, _at(hashes, len(words)), _bits(hashes))
+
+
 class Run:
     """Rows by their hashes, in memory: what a look-up finds by a binary search."""
 
@@ -84,24 +114,24 @@ class Run:
         """How many rows there are."""
         return self.entries.rows
 
-    def find(self, hashes: np.ndarray) -> tuple[np.ndarray, Entries]:
-        """Return which of these hashes, which are in order and not repeated, have rows here; and all those rows."""
-        found = np.zeros(len(hashes), dtype=bool)
-        asked = self._worth_asking(hashes)
-        stored = self.entries.hashes
-        first = self._places(hashes[asked], "left")
+    def find(self, asked: Asked) -> tuple[np.ndarray, Entries]:
+        """Return which of these hashes have rows here; and all those rows."""
+        found = np.zeros(asked.rows, dtype=bool)
+        among = self._worth_asking(asked)
+        hashes, stored = asked.hashes[among], self.entries.hashes
+        first = self._places(hashes, "left")
         here = np.flatnonzero(first < len(stored))
-        here = here[stored[first[here]] == hashes[asked[here]]]
-        asked, first = asked[here], first[here]
-        found[asked] = True
-        counts = self._places(hashes[asked], "right") - first
+        here = here[stored[first[here]] == hashes[here]]
+        found[among[here]] = True
+        first = first[here]
+        counts = self._places(hashes[here], "right") - first
         before = np.cumsum(counts) - counts
         places = np.repeat(first - before, counts) + np.arange(int(counts.sum()))
         return found, self.entries.take(places)
 
-    def _worth_asking(self, hashes: np.ndarray) -> np.ndarray:
+    def _worth_asking(self, asked: Asked) -> np.ndarray:
         """Return the places of the hashes that may be here."""
-        return np.arange(len(hashes))
+        return np.arange(asked.rows)
 
     def _places(self, hashes: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
         """Return, per hash, where in the order it would be put: before or after those that are equal."""
@@ -145,9 +175,8 @@ class RunFile(Run):
             self.let_go()
         return _checksum(self.rows, room, sums, self._filter, self._fences)
 
-    def _worth_asking(self, hashes: np.ndarray) -> np.ndarray:
-        bits, at = _filter_bits(hashes, len(self._filter))
-        return np.flatnonzero(self._filter[at] & bits == bits)
+    def _worth_asking(self, asked: Asked) -> np.ndarray:
+        return asked.among(self._filter)
 
     def _places(self, hashes: np.ndarray, side: Literal["left", "right"]) -> np.ndarray:
         """Look at one page of the file a hash, or two: the fences, which are resident, say at which."""
@@ -174,7 +203,7 @@ def write_run(path: Path, parts: Iterable[Entries], room: int) -> None:
     """
     rows, sums = 0, [0, 0]
     fences = [np.zeros(0, _U64)]
-    words = np.zeros(room // _KEYS_A_WORD + 1, _U64)
+    words = np.zeros(room // KEYS_A_WORD + 1, _U64)
     new = path.open("xb")
     try:
         with new as file:
@@ -183,8 +212,7 @@ def write_run(path: Path, parts: Iterable[Entries], room: int) -> None:
                 for at, column in enumerate(part):
                     file.seek((_HEADER + at * room + rows) * _U64.itemsize)
                     file.write(np.ascontiguousarray(column, _U64).data)
-                bits, at_words = _filter_bits(part.hashes, len(words))
-                np.bitwise_or.at(words, at_words, bits)
+                mark(words, part.hashes)
                 fences.append(part.hashes[-rows % _FENCED_ROWS :: _FENCED_ROWS])
                 rows += part.rows
             file.seek((_HEADER + _COLUMNS * room) * _U64.itemsize)
@@ -255,13 +283,17 @@ def _learned(entries: Entries) -> Entries:
     return entries.take(np.delete(np.arange(entries.rows), twice))
 
 
-def _filter_bits(hashes: np.ndarray, words: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bits of each hash, and in which of so many words of a filter they are: in the order of hashes."""
-    at = ((hashes >> np.uint64(32)) * np.uint64(words)) >> np.uint64(32)
+def _at(hashes: np.ndarray, words: int) -> np.ndarray:
+    """Return in which of so many words of a filter each hash has its bits: in the order of hashes."""
+    return (((hashes >> np.uint64(32)) * np.uint64(words)) >> np.uint64(32)).astype(np.int64)
+
+
+def _bits(hashes: np.ndarray) -> np.ndarray:
+    """Return the bits of each hash."""
     bits = np.zeros(len(hashes), _U64)
     for turn in range(4):
         bits |= np.uint64(1) << ((hashes >> np.uint64(6 * turn)) & np.uint64(63))
-    return bits, at.astype(np.int64)
+    return bits
 
 
 class Runs:

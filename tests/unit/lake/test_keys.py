@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.lake.keys import Entries, Run, RunFile, Runs, digests_of, merged, write_run
+from headrace.lake.keys import Asked, Entries, Run, RunFile, Runs, digests_of, merged, write_run
 
 # Few distinct values, ends of the range among them, so that equal ones and neighbours meet often.
 numbers = st.one_of(st.integers(0, 20), st.integers(2**64 - 20, 2**64 - 1), st.integers(0, 2**64 - 1))
@@ -41,7 +41,7 @@ def test_a_file_of_runs_holds_what_they_held_but_what_is_gone(parts, others, for
         write_run(path, merged(runs, gone), len(rows))
         file = RunFile(path)
         asked = np.unique(array([*others, *(each for each, _ in rows)]))
-        found, entries = file.find(asked)
+        found, entries = file.find(Asked.of(asked))
         file.let_go()
         kept = [(each, seq) for each, seq in rows if seq not in set(gone.tolist())]
         assert [each for each in asked.tolist() if each in {one for one, _ in kept}] == asked[found].tolist()
@@ -56,7 +56,7 @@ def test_rows_of_one_hash_are_found_across_the_pages_and_the_parts_of_a_file(tmp
     write_run(tmp_path / "1.keys", merged(runs, array([])), len(many))
     file = RunFile(tmp_path / "1.keys")
     asked = array([0, 6 << 45, 7 << 45, (7 << 45) + 1, 8 << 45, int(many[-1]), 2**64 - 1])
-    found, entries = file.find(asked)
+    found, entries = file.find(Asked.of(asked))
     assert found.tolist() == [True, True, True, False, True, True, False]
     assert entries.rows == 3005
     assert np.array_equal(file.entries.hashes, many)
@@ -67,8 +67,8 @@ def test_the_filter_passes_few_that_are_not_there(tmp_path):
     stored, others = np.sort(drawn[:100_000]), drawn[100_000:]
     write_run(tmp_path / "1.keys", [Entries.of(stored, stored)], len(stored))
     file = RunFile(tmp_path / "1.keys")
-    assert len(file._worth_asking(stored)) == len(stored)
-    assert len(file._worth_asking(others)) < 0.01 * len(others)
+    assert len(file._worth_asking(Asked.of(stored))) == len(stored)
+    assert len(file._worth_asking(Asked.of(np.sort(others)))) < 0.01 * len(others)
 
 
 def test_a_file_that_is_cut_off_or_another_is_refused(tmp_path):
