@@ -191,11 +191,15 @@ class KeyIndex:
             return entries
         lost = self._lost.holds(entries.seqs)
         if lost.any():
-            self._dropped.append(entries.seqs[lost])
+            self._drop([entries.seqs[lost]])
             entries = entries.take(~lost)
-            if 2 * sum(map(len, self._dropped)) > self._lost.count:
-                self._trim_lost()
         return entries
+
+    def _drop(self, dropped: Sequence[np.ndarray]) -> None:
+        """Note rows that lost and are here no more; once they are many, they need not be looked for any more."""
+        self._dropped += dropped
+        if 2 * sum(map(len, self._dropped)) > self._lost.count:
+            self._trim_lost()
 
     def _trim_lost(self) -> None:
         """Forget of the rows that lost those that are here no more."""
@@ -289,7 +293,7 @@ class KeyIndex:
                     self._memory = spilling.recent
                     self._spill_at *= 2
                     raise
-                self._dropped += dropped
+                self._drop(dropped)
                 self._spill_at = self._recent_rows
                 self._merge_refused, self._refusal = False, ""  # there is room again, or still
                 self._files += [written] if written is not None else []
@@ -300,7 +304,7 @@ class KeyIndex:
                 self._merging, self._merge_refused = None, True  # unless it is there now: it is not tried at every add
                 written, dropped = merging.future.result()
                 self._merge_refused = False
-                self._dropped += dropped
+                self._drop(dropped)
                 self._files = [
                     *([written] if written else []),
                     *(run for run in self._files if run not in merging.runs),
