@@ -29,6 +29,7 @@ class Ref(NamedTuple):
 
 ALL = "*"
 _ROW_CLAUSES = ("where", "group", "having", "qualify", "joins", "laterals", "distinct", "limit", "offset")
+_WRITTEN = "written"
 _COUNTED = Ref("", "")  # among what a value comes from: which rows there are, as under an aggregate
 
 
@@ -71,6 +72,8 @@ def lineage_of(sql: str, tables: Mapping[str, Sequence[str] | None]) -> Selected
                 schema.setdefault(database, {})[table] = dict.fromkeys(columns, "unknown")
         for read in statements[0].find_all(exp.Table):
             read.set("catalog", None)  # one lake, one gold: what stands before the schema says nothing
+        for written in statements[0].find_all(exp.Coalesce):
+            written.meta[_WRITTEN] = True  # sqlglot makes others, of the columns that USING and NATURAL merge
         query = qualify(
             statements[0],
             dialect="duckdb",
@@ -212,6 +215,10 @@ class _Reader:
             if isinstance(node, exp.TableColumn) and node.name in scope.sources:  # a whole row
                 found.update(self._row(scope.sources[node.name]))
                 return
+            if isinstance(node, exp.Coalesce) and _WRITTEN not in node.meta:
+                for each in _merged(node, scope):
+                    visit(each)
+                return
             if isinstance(node, (exp.AggFunc, exp.Window)):
                 found.add(_COUNTED)
             if isinstance(node, exp.Window) and isinstance(node.args.get("alias"), exp.Identifier):
@@ -274,6 +281,21 @@ class _Reader:
             (only,) = places
             return (refs & {_COUNTED}) | {Ref(only.table, ".".join((only.column, *fields)))}
         return refs
+
+
+def _merged(coalesce: exp.Coalesce, scope: Scope) -> list[exp.Expr]:
+    """Return which of the columns that USING or NATURAL merges the value is of, as DuckDB has it.
+
+    It is that of the table before the join, of a right join that of the table which is joined, and of a full join
+    either. The others decide which rows there are, no more.
+    """
+    sides = {each.alias_or_name: each.side.upper() for each in _parts(scope.expression.args.get("joins"))}
+    first, *others = [coalesce.this, *coalesce.expressions]
+    found = [first]
+    for each in others:
+        side = sides.get(getattr(each, "table", ""), "FULL")
+        found = [each] if side == "RIGHT" else [*found, each] if side == "FULL" else found
+    return found
 
 
 def _fields(column: exp.Column) -> list[str]:

@@ -1,5 +1,6 @@
 """The lineage of one SELECT, in every shape that a model has; what has none says why."""
 
+import duckdb
 import pytest
 
 from headrace.governance.lineage_sql import lineage_of
@@ -62,6 +63,16 @@ def told(sql):
          "gold.b.id silver.o.id"),
         ("select id from (select * from silver.o join gold.b on o.amount = b.q)",
          {"id": "silver.o.id"}, "gold.b.q silver.o.amount"),
+        ("select id, n, q from gold.a natural join gold.b",
+         {"id": "gold.a.id", "n": "gold.a.n", "q": "gold.b.q"}, "gold.a.id gold.b.id"),
+        ("select * from silver.o natural right join gold.b",
+         {"id": "gold.b.id", "amount": "silver.o.amount", "q": "gold.b.q", "r": "gold.b.r"},
+         "gold.b.id silver.o.id"),
+        ("with m as (select * from gold.a left join gold.b using (id)) select id from m where id > 1",
+         {"id": "gold.a.id"}, "gold.a.id gold.b.id"),
+        ("select id, coalesce(x.id, o.id) as own from gold.b as x join silver.o using (id) full join gold.a using (id)",
+         {"id": "gold.a.id gold.b.id", "own": "gold.b.id silver.o.id"}, "gold.a.id gold.b.id silver.o.id"),
+        ("select id from gold.a semi join gold.b using (id)", {"id": "gold.a.id"}, "gold.a.id gold.b.id"),
         ("with m as (select a.page.* from gold.a) select url from m", {"url": "gold.a.page"}, ""),
         ("with m as (select unnest(page) from gold.a) select url from m", {"url": "gold.a.page"}, ""),
     ],
@@ -69,6 +80,23 @@ def told(sql):
 def test_every_column_knows_where_it_comes_from(sql, columns, rows):
     found, decided, problem = told(sql)
     assert (found, decided, problem) == (columns, rows, "")
+
+
+@pytest.mark.parametrize("side", ["", "left", "right", "full"])
+@pytest.mark.parametrize("how", ["select id from l {} join r using (id)", "select * from l natural {} join r"])
+def test_a_column_that_a_join_merges_is_of_the_table_that_duckdb_takes_it_from(side, how):
+    """Both tables have a row of this key, each in its own spelling; `id` has that of the table which lineage names."""
+    sql = how.format(side)
+    with duckdb.connect() as connection:
+        connection.execute("CREATE TABLE l AS SELECT 'Key' COLLATE NOCASE AS id, 1 AS x")
+        connection.execute("CREATE TABLE r AS SELECT 'KEY' COLLATE NOCASE AS id, 2 AS y")
+        (found,) = {row[0] for row in connection.execute(sql).fetchall()}
+    columns = lineage_of(
+        sql.replace(" l ", " gold.l ").replace(" r ", " gold.r ").replace("join r", "join gold.r"),
+        {"gold.l": ["id", "x"], "gold.r": ["id", "y"]},
+    ).columns
+    named = {each.table for each in columns["id"]}
+    assert named == ({"gold.l", "gold.r"} if side == "full" else {{"Key": "gold.l", "KEY": "gold.r"}[found]})
 
 
 def test_values_that_other_rows_make_others_are_told():
