@@ -27,6 +27,12 @@ def run(
     since: Annotated[
         str | None, typer.Option("--since", metavar="DATE", help="Replay what came since this day or instant.")
     ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(
+            "--sample", metavar="SHARE", help="Replay only this share of the keys, and estimate: 10%, or 0.1."
+        ),
+    ] = None,
     examples: Annotated[
         int, typer.Option("--examples", metavar="N", min=0, help="How many events to name of each kind.")
     ] = 5,
@@ -43,18 +49,24 @@ def run(
     its file: {"format", "digest", "made_at", "inputs", "first", "changes": [{"layer", "name", "action", "at", "keys":
     [{"key", "was", "now"}]}], "contracts", "tables": [{"table", "action", "statements", "columns", "why", "fix"}],
     "models": [{"model", "action", "at", "columns", "rows", "breaks", "unread", "full_refresh"}], "history": {"asked",
-    "since", "sources": [{"source", "first", "end", "messages", "now_fail", "now_pass", "still_fail", "versions",
-    "datasets"}], "skipped": [{"source", "why"}]},
+    "since", "sample", "sources": [{"source", "first", "end", "messages", "sample", "unsampled", "now_fail", "now_pass",
+    "still_fail", "versions", "datasets"}], "skipped": [{"source", "why"}]},
     "partitions": {dataset: [date]}, "breaking": [sentence], "nothing", "estimate", "file"}.
+
+    With --sample, each source that was sampled has "sample": {"share", "by", "keys", "messages", "left_out",
+    "confidence", "still_fail"}, and all its counts are of the sample; "whole": {"estimate", "low", "high"} beside a
+    count says how many that is of all, from where to where. A source that could not be sampled says why in
+    "unsampled".
+    `apply` refuses such a plan.
     """
     from headrace.runtime.plan.document import write
     from headrace.runtime.plan.making import plan
 
     output = Output(as_json)
     opened = open_project(project, env)
-    asked = ask(history, since, examples)
+    asked = ask(history, since, examples, sample)
     if asked.history:
-        output.note("replaying history …")
+        output.note("replaying history …" if asked.sample is None else f"replaying {asked.sample:.3g} of history …")
     document = plan(opened, asked)
     document["file"] = "" if document["nothing"] else str(write(opened, document, file))
     output.show(document, lambda: show(output, document))
@@ -62,12 +74,15 @@ def run(
         raise typer.Exit(1)
 
 
-def ask(history: str | None, since: str | None, examples: int) -> Ask:
+def ask(history: str | None, since: str | None, examples: int, sample: str | None = None) -> Ask:
     """Return what the options ask for."""
     from headrace.runtime.deployment import now
     from headrace.runtime.plan.making import Ask
     from headrace.runtime.plan.windows import since_of
 
+    share = _share(sample) if sample is not None else None
+    if sample is not None and history is None and since is None:
+        raise InputError("--sample is of history, and none is replayed", at="--sample", fix="add --history 30d")
     if history is not None and since is not None:
         raise InputError("--history and --since say the same thing twice", at="--since", fix="leave one out")
     if since is not None:
@@ -77,12 +92,25 @@ def ask(history: str | None, since: str | None, examples: int) -> Ask:
             raise InputError(
                 f"{since!r} is no day", at="--since", fix="2026-11-01, or 2026-11-01T12:00:00Z"
             ) from problem
-        return Ask(True, instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC), examples)
-    return Ask(False, None, examples) if history is None else Ask(True, since_of(history, now()), examples)
+        return Ask(True, instant if instant.tzinfo else instant.replace(tzinfo=dt.UTC), examples, share)
+    return Ask(False, None, examples) if history is None else Ask(True, since_of(history, now()), examples, share)
+
+
+def _share(text: str) -> float | None:
+    """Return the share that `10%` or `0.1` is; None for all."""
+    try:
+        share = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
+    except ValueError:
+        share = 0.0
+    if not 0 < share <= 1:
+        raise InputError(f"{text!r} is no share of history", at="--sample", fix="10%, or 0.1")
+    return share if share < 1 else None
 
 
 def show(output: Output, plan: dict[str, Any]) -> None:
     """Print a plan: what breaks comes last, where it is read."""
+    from headrace.runtime.plan.sampling import is_sampled
+
     if plan["nothing"]:
         output.line("nothing to do: the files are what is deployed")
         _skipped(output, plan["history"])
@@ -107,7 +135,10 @@ def show(output: Output, plan: dict[str, Any]) -> None:
     _history(output, plan["history"]["sources"])
     _skipped(output, plan["history"])
     for dataset, dates in plan["partitions"].items():
-        output.line(f"rewrites {len(dates)} partition{'s' * (len(dates) != 1)} of silver.{dataset}: {_dates(dates)}")
+        least = "at least " if is_sampled(plan) else ""
+        output.line(
+            f"rewrites {least}{len(dates)} partition{'s' * (len(dates) != 1)} of silver.{dataset}: {_dates(dates)}"
+        )
     if plan["history"]["sources"]:
         told = plan["estimate"]
         output.line(f"takes about {told['seconds']:.1f} s for {told['messages']:,} messages, by {told['how']}")
@@ -116,6 +147,9 @@ def show(output: Output, plan: dict[str, Any]) -> None:
     output.line()
     for sentence in plan["breaking"]:
         output.line(f"BREAKS  {sentence}", "bold red")
+    if is_sampled(plan):
+        output.line(f"plan {plan['digest'][:16]} is of a sample: apply takes one that was made without --sample")
+        return
     output.line(f"plan {plan['digest'][:16]}; headrace apply {plan['file']}")
 
 
@@ -161,12 +195,22 @@ def _models(output: Output, models: list[dict[str, Any]]) -> None:
 
 def _history(output: Output, sources: list[dict[str, Any]]) -> None:
     for one in sources:
-        share = 100 * one["now_fail"]["messages"] / max(1, one["messages"])
-        output.line(f"history of {one['source']}: {one['messages']:,} messages replayed", "bold")
+        sample = one["sample"]
+        replayed = one["messages"] if sample is None else sample["messages"]
+        share = 100 * one["now_fail"]["messages"] / max(1, replayed)
+        if sample is None:
+            output.line(f"history of {one['source']}: {replayed:,} messages replayed", "bold")
+        else:
+            _sample(output, one)
+        if one["unsampled"]:
+            output.line(f"    not sampled: {one['unsampled']}")
         output.line(
             f"    {one['now_fail']['messages']:,} would now fail ({share:.2f} %), "
             f"{one['now_pass']['messages']:,} would now pass, {one['still_fail']:,} fail as before"
         )
+        if sample is not None:
+            fates = {"fail": one["now_fail"]["whole"], "pass": one["now_pass"]["whole"]}
+            _of_all(output, fates | {"fail as before": sample["still_fail"]})
         for what, sign in (("now_fail", "fails"), ("now_pass", "passes, failed")):
             for reason in one[what]["reasons"][:3]:
                 at = f" at {reason['path']}" if reason["path"] else ""
@@ -179,10 +223,30 @@ def _history(output: Output, sources: list[dict[str, Any]]) -> None:
                 f"{each['changed']:,} change, {each['unchanged']:,} stay; "
                 f"{len(each['partitions'])} partitions change: {_dates(each['partitions']) or 'none'}"
             )
+            if each["whole"]:
+                said = {"entered": "enter", "left": "leave", "changed": "change"}
+                _of_all(output, {said[name]: count for name, count in each["whole"].items()})
             for column in each["columns"]:
                 output.line(f"      {column['column']}: {column['rows']:,} other values")
             for event in each["examples"]:
                 output.line(f"      {event['id']}: {event['column']} {_short(event['was'])} → {_short(event['now'])}")
+
+
+def _sample(output: Output, one: dict[str, Any]) -> None:
+    sample = one["sample"]
+    by = f"of the keys, by {', '.join(sample['by'])}" if sample["by"] else "of the messages"
+    output.line(f"history of {one['source']}: a sample, {100 * sample['share']:.3g} % {by}", "bold")
+    output.line(
+        f"    {sample['messages']:,} of {one['messages']:,} messages replayed, {sample['left_out']:,} left out; "
+        "in the sample"
+    )
+
+
+def _of_all(output: Output, counts: dict[str, dict[str, int]]) -> None:
+    """Print what the counts of a sample are of all: each with the bounds within which it is, 19 times of 20."""
+    from headrace.runtime.plan.sampling import spoken
+
+    output.line(f"      of all about {', '.join(f'{spoken(each)} {said}' for said, each in counts.items())}")
 
 
 def _skipped(output: Output, history: dict[str, Any]) -> None:

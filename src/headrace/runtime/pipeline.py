@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -57,6 +57,13 @@ class Decided:
         self.arrived += other.arrived
         self.filtered += other.filtered
         self.warned += other.warned
+
+
+class Stages(Protocol):
+    """What decides the messages of one source, batch by batch. Belongs to one thread."""
+
+    def __call__(self, messages: pa.RecordBatch, lookups: Mapping[str, pa.Table] = NO_LOOKUPS) -> Decided:
+        """Decide a batch of `words.message_schema()` plus `seq`; enrich it from these versions of its lookups."""
 
 
 class Pipeline:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from headrace.config.source import Source
     from headrace.lake.base import StagedFile
     from headrace.lake.ducklake import DuckLake
+    from headrace.runtime.pipeline import Stages
     from headrace.runtime.references import References
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Merged
@@ -70,7 +71,7 @@ class Tick:
         deployment: str,
         clock: Callable[[], dt.datetime],
         *,
-        pipeline: Callable[[Source], Pipeline] = Pipeline,
+        pipeline: Callable[[Source], Stages] = Pipeline,
         merge: Callable[[Dataset], Merge] = Merge,
         outbox: Callable[[Source], Outbox] | None = Outbox,
         references: Callable[[Source, DuckLake], References] = SourceReferences,
@@ -81,7 +82,7 @@ class Tick:
         self._deployment = deployment
         self._clock = clock
         self._pipeline = pipeline
-        self._pipelines: dict[str, Pipeline] = {}  # compiled when first needed: a start with many sources is short
+        self._pipelines: dict[str, Stages] = {}  # compiled when first needed: a start with many sources is short
         self._merge_of = {
             dataset.name: (dataset, merge(dataset)) for source in sources.values() for dataset in source.datasets
         }

@@ -58,8 +58,7 @@ class Decode:
         """Take a batch of messages (`words.message_schema()` and `seq`) apart."""
         faults: list[Fault] = []
         rows = pa.array(np.arange(len(batch), dtype=np.int32))
-        docs = self._texts(batch, faults)
-        docs = self._from_csv(batch, docs, faults)
+        docs = self.documents(batch, faults)
         proof = self._prover(docs) if self._prover else None
         self._read(docs, proof.fields if proof else None, faults)
         bad = {fault.row for fault in faults}
@@ -78,6 +77,10 @@ class Decode:
         if bad:
             kept = kept.filter(pa.array([row not in bad for row in range(len(batch))]))
         return Outcome(kept, of_faults("decode", faults), none_rejected())
+
+    def documents(self, batch: pa.RecordBatch, faults: list[Fault]) -> pa.Array:
+        """Return the JSON text of each message, which nobody has read yet; null and a fault where there is none."""
+        return self._from_csv(batch, self._texts(batch, faults), faults)
 
     def _texts(self, batch: pa.RecordBatch, faults: list[Fault]) -> pa.Array:
         payload = batch.column("payload")

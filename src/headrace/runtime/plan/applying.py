@@ -23,6 +23,8 @@ from headrace.runtime.deployment import recorded, records, refuse_changed_versio
 from headrace.runtime.plan.deployed import deployed
 from headrace.runtime.plan.document import stale
 from headrace.runtime.plan.making import Ask, Made, planned, read_inputs
+from headrace.runtime.plan.sampling import is_sampled
+from headrace.runtime.rebuild.silver import sweep
 from headrace.runtime.state import open_state
 
 if TYPE_CHECKING:
@@ -52,7 +54,9 @@ def apply(project: Project, document: Mapping[str, Any]) -> Applied:
     """
     open_state(project.state)
     if document["nothing"] or is_applied(project, document):
+        sweep(project)  # one that was killed right after its commit has left what it made
         return Applied(document["digest"], False, False, 0, {})
+    _refuse_sample(document)
     answer = control.ask(project.state, {"verb": "ping"})
     if answer is not None:
         raise BusyError(
@@ -81,6 +85,7 @@ def check(project: Project, document: Mapping[str, Any]) -> None:
     """Raise `InputError` where a plan does not hold any more; what is applied already holds."""
     if document["nothing"] or is_applied(project, document):
         return
+    _refuse_sample(document)
     with open_reader(project.state / "lake") as lake, tempfile.TemporaryDirectory() as folder:
         if lake is not None:
             lake.pin()
@@ -139,6 +144,15 @@ def _refuse_stale(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
             f"the plan is stale; what it was made of has changed: {'; '.join(found)}",
             at="plan",
             fix="make it anew, and look at it: headrace plan",
+        )
+
+
+def _refuse_sample(document: Mapping[str, Any]) -> None:
+    if is_sampled(document):
+        raise InputError(
+            "the plan is of a sample of history, and what it says of the whole is an estimate",
+            at="plan",
+            fix="make one of all of it, and look at it: headrace plan --history, without --sample",
         )
 
 

@@ -23,11 +23,15 @@ def estimate(
 ) -> dict[str, Any]:
     """Return {"messages", "per_second", "seconds", "how", "cost"}.
 
-    With a replay, `apply` does what was just done, and writes it: the time that it took is the estimate. Without one
-    there is nothing to decide again; what is told is how fast the last batches came.
+    With a replay, `apply` does what was just done, and writes it: the time that it took is the estimate. Where only a
+    sample was replayed, it is that of as many messages as the last batches had. Without a replay there is nothing to
+    decide again; what is told is how fast the last batches came.
     """
     messages = sum(one["end"] - one["first"] for one in replayed)
-    if replayed:
+    if any(one["sample"] for one in replayed):
+        rate, how = _of_batches(lake)
+        seconds = sum(one["end"] for one in replayed) / rate
+    elif replayed:
         rate = messages / max(replayed_in, 1e-3)
         seconds, how = replayed_in * 1.2, "the replay of this plan, and a fifth for the write"
     else:

@@ -7,12 +7,13 @@ it makes lies in a lake of its own, so nothing is written to the project's. What
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace import words
 from headrace.contracts.types import literal
 from headrace.errors import ConfigError
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+from headrace.runtime.plan.sampling import Sample
 from headrace.runtime.rebuild.silver import FOLDER, rebuilt
 from headrace.stages.canonical import column_sql
 from headrace.stages.masking import Maskings
@@ -25,21 +26,27 @@ if TYPE_CHECKING:
     from headrace.config.project import Project
     from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
+    from headrace.runtime.plan.sampling import Sampling
     from headrace.runtime.rebuild.silver import Rebuilt
 
 ENVELOPE = frozenset({*words.ENVELOPE, words.EVENT_DATE})
 
 
 @contextmanager
-def replayed(project: Project, lake: LakeReader, windows: Mapping[str, range]) -> Iterator[Rebuilt]:
+def replayed(
+    project: Project, lake: LakeReader, windows: Mapping[str, range], sampling: Sampling | None = None
+) -> Iterator[Rebuilt]:
     """Replay sources, each from the start of its window on under these files; the lake that this makes goes afterwards.
+
+    With `sampling`, only what is sampled of them.
 
     Raises `ConfigError` where silver of before the window cannot take the new columns.
     """
     from headrace.errors import ContractError
 
     try:
-        with rebuilt(project, lake, list(windows), {name: each.start for name, each in windows.items()}) as made:
+        again = {name: each.start for name, each in windows.items()}
+        with rebuilt(project, lake, list(windows), again, sampling) as made:
             yield made
     except ContractError as problem:
         raise ConfigError(
@@ -49,8 +56,20 @@ def replayed(project: Project, lake: LakeReader, windows: Mapping[str, range]) -
         ) from problem
 
 
+class Sides(NamedTuple):
+    """A silver table as it is and as the replay made it: the SQL of its rows, and its columns with their types."""
+
+    left: str
+    right: str
+    was: Mapping[str, str]
+    now: Mapping[str, str]
+
+
 class Comparison:
-    """Asks both lakes what differs: `lake`, pinned to a snapshot, and `made`, what the replay made."""
+    """Asks both lakes what differs: `lake`, pinned to a snapshot, and `made`, what the replay made.
+
+    Where a source was sampled, the same messages are looked at in both.
+    """
 
     def __init__(self, project: Project, snapshot: int, made: Path) -> None:
         self._connection = connect()
@@ -59,21 +78,33 @@ class Comparison:
         lake = project.state / "lake"
         self._connection.execute(attach_statement("lake", lake / CATALOG, lake / DATA, snapshot=snapshot))
         self._connection.execute(attach_statement("made", made / CATALOG, made / DATA, read_only=True))
+        self._sample: Sample | None = None
 
     def close(self) -> None:
         """Let both lakes go."""
         self._connection.close()
 
     def source(
-        self, source: str, window: range, datasets: Sequence[str], keys: Mapping[str, Sequence[str]], examples: int
+        self,
+        source: str,
+        window: range,
+        datasets: Sequence[str],
+        keys: Mapping[str, Sequence[str]],
+        examples: int,
+        sampling: Sampling | None = None,
     ) -> dict[str, Any]:
         """Return what differs of a source: see `headrace plan --json`."""
-        now_fail, now_pass, still = self._quarantine(source, window, examples)
+        self._sample = None
+        if sampling is not None and source in sampling.taken:
+            self._sample = Sample(self._connection, sampling, source)
+        now_fail, now_pass, still, still_of = self._quarantine(source, window, examples)
         return {
             "source": source,
             "first": window.start,
             "end": window.stop,
             "messages": len(window),
+            "sample": self._sample.told(still_of) if self._sample is not None and self._sample.is_share else None,
+            "unsampled": sampling.whole.get(source, "") if sampling is not None and sampling.share is not None else "",
             "now_fail": now_fail,
             "now_pass": now_pass,
             "still_fail": still,
@@ -86,15 +117,31 @@ class Comparison:
         names = [column[0] for column in result.description or ()]
         return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
 
-    def _quarantine(self, source: str, window: range, examples: int) -> tuple[dict[str, Any], dict[str, Any], int]:
+    def _quarantine(
+        self, source: str, window: range, examples: int
+    ) -> tuple[dict[str, Any], dict[str, Any], int, dict[str, int]]:
         since = f"source = {literal(source)} AND seq >= {window.start} AND seq < {window.stop}"
-        was, now = (f"(SELECT * FROM {side}.ops.quarantine WHERE {since})" for side in ("lake", "made"))
-        (both,) = self._rows(f"SELECT count(*) AS n FROM {now} n SEMI JOIN {was} w ON n.seq = w.seq")
+        for side, table in (("lake", "was_failed"), ("made", "now_failed")):  # asked often, and read once
+            self._connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {table} AS SELECT dataset, contract_version, stage, code, reason, path, "
+                f"value, id, seq FROM {side}.ops.quarantine WHERE {since}{self._sampled('seq')}"
+            )
+        both = "now_failed n SEMI JOIN was_failed w ON n.seq = w.seq"
+        (still,) = self._rows(f"SELECT count(*) AS n FROM {both}")
         return (
-            self._failures(f"{now} n ANTI JOIN {was} w ON n.seq = w.seq", examples),
-            self._failures(f"{was} n ANTI JOIN {now} w ON n.seq = w.seq", examples),
-            both["n"],
+            self._failures("now_failed n ANTI JOIN was_failed w ON n.seq = w.seq", examples),
+            self._failures("was_failed n ANTI JOIN now_failed w ON n.seq = w.seq", examples),
+            still["n"],
+            self._whole(f"SELECT n.seq FROM {both}"),
         )
+
+    def _sampled(self, seq: str) -> str:
+        """Return the SQL that leaves the messages that were taken, to follow other conditions."""
+        return f" AND {self._sample.condition(seq)}" if self._sample is not None else ""
+
+    def _whole(self, seqs: str) -> dict[str, int]:
+        """Return how many there are of the whole, where these messages of a sample were found; else nothing."""
+        return {} if self._sample is None else self._sample.whole(seqs)
 
     def _failures(self, of: str, examples: int) -> dict[str, Any]:
         reasons = self._rows(
@@ -103,12 +150,15 @@ class Comparison:
         )
         (total,) = self._rows(f"SELECT count(*) AS n FROM {of}")
         shown = self._rows(f"SELECT id, seq, stage, code, reason, path, value FROM {of} ORDER BY seq LIMIT {examples}")
-        return {"messages": total["n"], "reasons": reasons, "examples": shown}
+        whole = self._whole(f"SELECT n.seq FROM {of}")
+        return {"messages": total["n"], "whole": whole or None, "reasons": reasons, "examples": shown}
 
     def _versions(self, source: str, first: int) -> list[dict[str, Any]]:
         fates = ", ".join(f'coalesce(sum("{name}"), 0)::BIGINT AS "{name}"' for name in words.COUNTS)
         found: dict[tuple[str, str], dict[str, Any]] = {}
-        for side in ("was", "now"):
+        for side in (
+            ("now",) if self._sample is not None and self._sample.is_share else ("was", "now")
+        ):  # the ledger counts batches, not messages
             lake = "lake" if side == "was" else "made"
             for row in self._rows(
                 f"SELECT dataset, contract_version AS version, {fates} FROM {lake}.ops.ledger WHERE batch_id IN "
@@ -123,44 +173,49 @@ class Comparison:
         """Return what differs of a silver table; rows of before the window differ only by being there or not."""
         was, now = (self._columns(side, name) for side in ("lake", "made"))
         seq, date = (column_sql(each) for each in (words.SEQ, words.EVENT_DATE))
-        left = (
-            f"lake.silver.{column_sql(name)}"
-            if was
-            else f"(SELECT NULL::BIGINT AS {seq}, NULL::DATE AS {date} WHERE false)"
+        nothing = f"(SELECT NULL::BIGINT AS {seq}, NULL::DATE AS {date} WHERE false)"
+        left, right = (
+            f"{lake}.silver.{column_sql(name)}" if it else nothing for lake, it in (("lake", was), ("made", now))
         )
-        right = (
-            f"made.silver.{column_sql(name)}"
-            if now
-            else f"(SELECT NULL::BIGINT AS {seq}, NULL::DATE AS {date} WHERE false)"
-        )
+        if was and self._sample is not None:
+            left = f"(SELECT * FROM {left} WHERE true{self._sampled(seq)})"
         only = {
             "left": f"{left} l ANTI JOIN {right} r ON l.{seq} = r.{seq}",
             "entered": f"{right} l ANTI JOIN {left} r ON l.{seq} = r.{seq}",
         }
         counts: dict[str, Any] = {}
+        whole: dict[str, dict[str, int]] = {}
         changed: set[dt.date] = set()
         for what, of in only.items():
             rows = self._rows(f"SELECT l.{date} AS day, count(*) AS n FROM {of} GROUP BY ALL")
             counts[what] = sum(row["n"] for row in rows)
             changed |= {row["day"] for row in rows}
+            if self._sample is not None and self._sample.is_share:
+                whole[what] = self._whole(f"SELECT l.{seq} AS seq FROM {of}")
         tests = self._tests(was, now)
         told = {"columns": [], "changed": 0, "moved": 0, "rekeyed": 0, "unchanged": 0, "examples": [], "versions": []}
         rewritten = set(changed)
         if was and now:
-            told, days, all_days = self._values(left, right, first, tests, key, examples)
+            sides = Sides(left, right, was, now)
+            told, days, all_days, differ = self._values(sides, first, tests, key, examples)
+            if self._sample is not None and self._sample.is_share:
+                whole["changed"] = self._whole(differ)
             changed |= days
             rewritten |= all_days
         return {
             "dataset": name,
             **counts,
             **told,
+            "whole": whole or None,
             "partitions": [str(day) for day in sorted(changed)],
             "rewritten": [str(day) for day in sorted(rewritten)],
         }
 
     def _values(
-        self, left: str, right: str, first: int, tests: Mapping[str, str], key: Sequence[str], examples: int
-    ) -> tuple[dict[str, Any], set[dt.date], set[dt.date]]:
+        self, sides: Sides, first: int, tests: Mapping[str, str], key: Sequence[str], examples: int
+    ) -> tuple[dict[str, Any], set[dt.date], set[dt.date], str]:
+        """Return what differs of rows that are on both sides, their days, and the SQL of which messages differ."""
+        left, right = sides.left, sides.right
         seq, date = (column_sql(each) for each in (words.SEQ, words.EVENT_DATE))
         joined = f"{left} l JOIN {right} r ON l.{seq} = r.{seq} WHERE l.{seq} >= {first}"
         version = column_sql(words.SCHEMA_VERSION)
@@ -183,7 +238,7 @@ class Comparison:
             column = column_sql(str(each["column"]))
             shown += self._rows(
                 f"SELECT l.{column_sql(words.EVENT_ID)} AS id, {literal(str(each['column']))} AS column, "
-                f"{self._text('l', column, left)} AS was, {self._text('r', column, right)} AS now FROM {joined} "
+                f"{_text('l', column, sides.was)} AS was, {_text('r', column, sides.now)} AS now FROM {joined} "
                 f"AND ({tests[str(each['column'])]}) ORDER BY l.{seq} LIMIT {examples}"
             )
         told = {
@@ -198,11 +253,8 @@ class Comparison:
                 f"AND l.{version} <> r.{version} GROUP BY ALL ORDER BY ALL"
             ),
         }
-        return told, {each["day"] for each in days if each["changed"]}, {each["day"] for each in days}
-
-    def _text(self, side: str, column: str, table: str) -> str:
-        there = self._columns(*_place(table))
-        return f"CAST({side}.{column} AS VARCHAR)" if column.strip('"').replace('""', '"') in there else "NULL"
+        differ = f"SELECT l.{seq} AS seq FROM {joined} AND (({differs}) OR {moved})"
+        return told, {each["day"] for each in days if each["changed"]}, {each["day"] for each in days}, differ
 
     def _tests(self, was: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
         """Return, by column of either side, the SQL that says whether a row has another value of it."""
@@ -231,9 +283,8 @@ class Comparison:
         return {row["column_name"]: row["data_type"] for row in rows}
 
 
-def _place(table: str) -> tuple[str, str]:
-    lake, _, name = table.split(".", 2)
-    return lake, name.strip('"').replace('""', '"')
+def _text(side: str, column: str, there: Mapping[str, str]) -> str:
+    return f"CAST({side}.{column} AS VARCHAR)" if column.strip('"').replace('""', '"') in there else "NULL"
 
 
 def _is_number(kind: str) -> bool:
@@ -256,14 +307,18 @@ def compared(
     windows: Mapping[str, range],
     sides: Mapping[str, Sequence[Source]],
     examples: int,
+    sampling: Sampling | None = None,
 ) -> list[dict[str, Any]]:
-    """Return what differs of every source that was replayed; `sides` are that source as it was, and as it is now."""
+    """Return what differs of every source that was replayed; `sides` are that source as it was, and as it is now.
+
+    With `sampling`: by what was taken of it.
+    """
     found = []
     with closing(Comparison(project, snapshot, made.folder)) as comparison:
         for name, window in windows.items():
             both = [dataset for each in sides[name] for dataset in each.datasets]
             keys = {dataset.name: [each.partition(".")[0] for each in dataset.key] for dataset in both}
-            told = comparison.source(name, window, list(keys), keys, examples)
+            told = comparison.source(name, window, list(keys), keys, examples, sampling)
             masked = Maskings(both)
             for dataset in told["datasets"]:
                 for each in dataset["examples"]:

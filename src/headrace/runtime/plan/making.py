@@ -23,6 +23,7 @@ from headrace.runtime.plan.deployed import Deployed, deployed, digest_of
 from headrace.runtime.plan.document import sealed
 from headrace.runtime.plan.estimate import estimate
 from headrace.runtime.plan.gold_models import model_changes
+from headrace.runtime.plan.sampling import Sampling, spoken
 from headrace.runtime.plan.silver_tables import table_changes
 from headrace.runtime.plan.sources import changed
 from headrace.runtime.plan.windows import given, pasts, sides
@@ -43,11 +44,15 @@ EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """What a plan is to look at: with `history`, what is replayed since an instant (None: all of it)."""
+    """What a plan is to look at: with `history`, what is replayed since an instant (None: all of it).
+
+    `sample` is the share of all keys that is replayed; None: every message.
+    """
 
     history: bool = False
     since: dt.datetime | None = None
     examples: int = EXAMPLES
+    sample: float | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +80,7 @@ def plan(project: Project, ask: Ask | None = None) -> dict[str, Any]:
 def planned(project: Project, ask: Ask, windows: Mapping[str, range] | None = None) -> Iterator[Made]:
     """Make a plan, and keep what its replay made until the block ends. `windows` are those of an earlier plan."""
     began = time.monotonic()
+    again_is_asked = windows is None
     with tempfile.TemporaryDirectory() as folder, open_reader(project.state / "lake") as lake:
         snapshot = lake.pin() if lake is not None else None
         was = deployed(project, lake, Path(folder))
@@ -90,9 +96,11 @@ def planned(project: Project, ask: Ask, windows: Mapping[str, range] | None = No
             yield Made(_document(project, ask, said, was, lake, [], skipped, began), None, was, {}, {})
             return
         both = sides(again, was.project, project)
-        with history.replayed(project, lake, windows) as rebuilt:
+        # What is applied is made of every message, as a rebuild is; a plan need not take those that matter to nothing.
+        sampling = Sampling(ask.sample, lake, windows) if again_is_asked else None
+        with history.replayed(project, lake, windows, sampling) as rebuilt:
             replayed_in = time.monotonic() - began
-            found = history.compared(project, snapshot, rebuilt, windows, both, ask.examples)
+            found = history.compared(project, snapshot, rebuilt, windows, both, ask.examples, sampling)
             document = _document(project, ask, said, was, lake, found, skipped, began, replayed_in)
             yield Made(document, rebuilt, was, windows, both)
 
@@ -163,6 +171,7 @@ def _document(
             "history": {
                 "asked": ask.history,
                 "since": ask.since,
+                "sample": ask.sample,
                 "sources": replayed,
                 "skipped": [asdict(each) for each in skipped],
             },
@@ -215,8 +224,11 @@ def _breaking(
     found += [f"{each['table']} cannot be: {each['why']}" for each in tables if each["action"] == "refused"]
     found += [f"{each['model']} breaks: {each['breaks']}" for each in models if each["breaks"]]
     for one in replayed:
-        if one["now_fail"]["messages"]:
+        fail, of = one["now_fail"], f"{one['messages']:,} messages of {one['source']} would fail"
+        if fail["messages"] and one["sample"] is None:
+            found.append(f"{fail['messages']:,} of {of}")
+        elif fail["messages"]:
             found.append(
-                f"{one['now_fail']['messages']:,} of {one['messages']:,} messages of {one['source']} would fail"
+                f"about {spoken(fail['whole'])} of {of}, by a sample of {one['sample']['share']:.3g} of the keys"
             )
     return found

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from headrace.disk import make_folder
-from headrace.errors import LakeError
+from headrace.errors import BusyError, LakeError
 from headrace.file_lock import FileLock
 from headrace.lake import digests
 from headrace.lake.reader import open_reader
@@ -17,6 +17,7 @@ from headrace.lake.references import References
 from headrace.lake.scratch import ScratchLake
 from headrace.runtime.deployment import now
 from headrace.runtime.loop import Loop
+from headrace.runtime.pipeline import Pipeline
 from headrace.runtime.rebuild.bronze import BronzeBus
 from headrace.runtime.rebuild.recorded import (
     Deployments,
@@ -29,7 +30,7 @@ from headrace.runtime.rebuild.recorded import (
 from headrace.runtime.tick import Tick
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from headrace.bus.base import Bus
@@ -38,8 +39,19 @@ if TYPE_CHECKING:
     from headrace.lake.digests import Parts
     from headrace.lake.ducklake import DuckLake
     from headrace.lake.reader import LakeReader
+    from headrace.runtime.pipeline import Stages
 
 FOLDER = "rebuild"
+
+
+class Sampling(Protocol):
+    """Which messages of each source a rebuild takes."""
+
+    def over(self, ran_under: Mapping[str, Sequence[Source]]) -> None:
+        """Hear which sources are replayed, and each as it was and is, before the first message of any."""
+
+    def pipeline(self, source: Source) -> Stages:
+        """Return the stages of a source, as they take what is sampled of a batch."""
 
 
 class Rebuilt(NamedTuple):
@@ -58,21 +70,21 @@ class Rebuilt(NamedTuple):
 
 @contextmanager
 def rebuilt(
-    project: Project, lake: LakeReader, names: Sequence[str], again: Mapping[str, int] = MappingProxyType({})
+    project: Project,
+    lake: LakeReader,
+    names: Sequence[str],
+    again: Mapping[str, int] = MappingProxyType({}),
+    sampling: Sampling | None = None,
 ) -> Iterator[Rebuilt]:
     """Rebuild the silver of some sources from the bronze that a pinned reader sees, and remove it after the block.
 
     All runs under what was recorded, but for what `again` says: from that message of a source on, it runs under the
-    project as it is given.
+    project as it is given. With `sampling` only some of the messages are taken: what is made is that of these alone.
 
     Whatever runs meanwhile is not disturbed. Takes about the disk of bronze and silver together. Raises `BusyError`
     where another rebuild of this environment runs, `SpaceError`, and `LakeError` where a message could not be decided.
     """
-    lock = FileLock(
-        project.state / f"{FOLDER}.lock",
-        what="another headrace (process {process}) is rebuilding this environment",
-        fix="wait for it",
-    )
+    lock = _lock(project)
     folder = project.state / FOLDER
     try:
         shutil.rmtree(folder, ignore_errors=True)  # of one that was killed
@@ -82,9 +94,12 @@ def rebuilt(
         deployments = Deployments(project, lake, folder / "deployments")
         newest: dict[str, Source] = {}
         messages = 0
+        if sampling is not None:
+            sampling.over({name: _all(deployments, name, parts) for name, parts in known.items()})
+        pipeline = Pipeline if sampling is None else sampling.pipeline
         for run in rounds(known.values()):
             sources = {part[0].source: _source(deployments, part[0]) for part in run}
-            messages += _round(lake, References(project.state / "lake"), folder / "lake", sources, run)
+            messages += _round(lake, References(project.state / "lake"), folder / "lake", sources, run, pipeline)
             newest |= sources
         with open_reader(folder / "lake") as made:
             kept = [digests.kept(made, name).parts for name in newest] if made is not None else []
@@ -96,12 +111,41 @@ def rebuilt(
         lock.release()
 
 
+def sweep(project: Project) -> None:
+    """Remove what a rebuild that was killed left behind; where another one runs, nothing."""
+    with suppress(BusyError):
+        lock = _lock(project)
+        try:
+            shutil.rmtree(project.state / FOLDER, ignore_errors=True)
+        finally:
+            lock.release()
+
+
+def _lock(project: Project) -> FileLock:
+    return FileLock(
+        project.state / f"{FOLDER}.lock",
+        what="another headrace (process {process}) is rebuilding this environment",
+        fix="wait for it",
+    )
+
+
 def _source(deployments: Deployments, stretch: Stretch) -> Source:
     return deployments.project(stretch.deployment).source(stretch.source)
 
 
+def _all(deployments: Deployments, name: str, stretches: Sequence[Stretch]) -> list[Source]:
+    """Return a source as each deployment has it that any of its stretches runs under, that of the last one last."""
+    under = dict.fromkeys(part.deployment for part in reversed(stretches))
+    return [deployments.project(each).source(name) for each in reversed(under)]
+
+
 def _round(
-    lake: LakeReader, kept: References, into: Path, sources: Mapping[str, Source], run: Sequence[Sequence[Stretch]]
+    lake: LakeReader,
+    kept: References,
+    into: Path,
+    sources: Mapping[str, Source],
+    run: Sequence[Sequence[Stretch]],
+    pipeline: Callable[[Source], Stages],
 ) -> int:
     """Take what some sources ran under one deployment each; return how many messages those were."""
     parts = {part[0].source: part for part in run}
@@ -114,7 +158,7 @@ def _round(
 
     def start(made: DuckLake, bus: Bus) -> Tick:
         made.deploy([dataset for source in sources.values() for dataset in source.datasets])
-        return Tick(bus, made, sources, "", now, references=references, outbox=None)
+        return Tick(bus, made, sources, "", now, pipeline=pipeline, references=references, outbox=None)
 
     loop = Loop(bronze, lambda: ScratchLake(into), sources, start, upkeep_every_secs=None)
     try:

@@ -1,0 +1,301 @@
+"""A sample of history: which of a source's messages a replay takes, and what the whole is by what these became.
+
+all that a source ran under ─▶ the fields that every key has ─▶ `SampledPipeline`: those keys alone go on
+a count of the sample, by key ─▶ the count of the whole, from … to …
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from headrace import words
+from headrace.connectors.ingestion import dataset_name
+from headrace.contracts.types import literal
+from headrace.errors import LakeError
+from headrace.runtime.pipeline import NO_LOOKUPS, Pipeline
+from headrace.runtime.rebuild.bronze import READ_BYTES, READ_ROWS
+from headrace.stages.sample import KeyField, KeyNumbers, common_fields, in_share
+from headrace.stages.sql import one_batch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import duckdb
+
+    from headrace.config.source import Source
+    from headrace.lake.reader import LakeReader
+    from headrace.runtime.pipeline import Decided, Stages
+
+CONFIDENCE, Z = 0.95, 1.959964
+"""How sure an interval is, and how many standard deviations of a normal distribution that is to either side."""
+
+FEW_KEYS = 30
+MOST_KEYS = 20_000_000
+"""Of how many messages the keys are held in memory, eight bytes each."""
+
+Fields = dict[str, tuple[KeyField, ...]]
+"""By dataset: what its messages are sampled by."""
+
+
+@dataclass
+class Taken:
+    """What a replay took of one source: the number of each message and of its key, by the first of its batch.
+
+    Sixteen bytes for each message of the sample. A batch that is taken twice counts once.
+    """
+
+    batches: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    def table(self) -> pa.Table:
+        """Return `seq` and `key` of each message."""
+        seqs, keys = zip(*self.batches.values(), strict=True) if self.batches else ((), ())
+        seq, key = (np.concatenate([np.empty(0, kind), *parts]) for parts, kind in ((seqs, "i8"), (keys, "u8")))
+        return pa.table({"seq": seq.astype("i8"), "key": key.astype("u8")})
+
+
+class Sampling:
+    """Which messages a replay takes: a share of the keys of each source, or all; of before its window what matters.
+
+    What comes of a window depends on what came before only where it has the key of a message in the window. `whole`
+    says why a source is not sampled; `taken` what was taken, of the others: of all messages, or, where every key is
+    taken, of those before the window.
+    """
+
+    def __init__(self, share: float | None, lake: LakeReader, windows: Mapping[str, range]) -> None:
+        self.share = share
+        self.windows = windows
+        self.fields: dict[str, Fields] = {}
+        self.whole: dict[str, str] = {}
+        self.taken: dict[str, Taken] = {}
+        self._lake = lake
+        self._keys: dict[str, np.ndarray] = {}
+
+    def over(self, ran_under: Mapping[str, Sequence[Source]]) -> None:
+        """Say which sources are replayed, and all that each is replayed under: what a key was at any time counts."""
+        for name, sources in ran_under.items():
+            window = self.windows[name]
+            if self.share is None and not is_worth_it(window):
+                continue
+            fields = _fields_of(sources)
+            if isinstance(fields, str):
+                self.whole[name] = fields
+                continue
+            self.fields[name] = fields
+            self.taken[name] = Taken()
+            if is_worth_it(window):
+                self._keys[name] = self._in_window(sources[-1], window)
+
+    def pipeline(self, source: Source) -> Stages:
+        """Return the stages of a source, as it is replayed."""
+        if source.id not in self.taken:
+            return Pipeline(source)
+        return SampledPipeline(source, self)
+
+    def chosen(self, source: str, seqs: np.ndarray, keys: np.ndarray) -> np.ndarray:
+        """Return the rows of a batch that are taken, and remember them."""
+        taken = np.full(len(seqs), fill_value=True) if self.share is None else in_share(keys, self.share)
+        before = seqs < self.windows[source].start
+        known = self._keys.get(source)
+        if known is not None:
+            at = np.minimum(np.searchsorted(known, keys), max(0, len(known) - 1))
+            taken &= ~before | (known[at] == keys if len(known) else False)
+        noted = taken if self.share is not None else taken & before
+        if noted.any():
+            self.taken[source].batches[int(seqs[0])] = (seqs[noted], keys[noted])
+        return np.flatnonzero(taken)
+
+    def _in_window(self, source: Source, window: range) -> np.ndarray:
+        """Return the number of every key that a window has messages of, ascending."""
+        keys_of = MessageKeys(source, self.fields[source.id])
+        found = [np.empty(0, "u8")]
+        for first in range(window.start, window.stop, READ_ROWS):
+            rows = self._lake.arrow(
+                f"SELECT message_id, payload, attributes FROM lake.bronze.messages WHERE source = {literal(source.id)} "
+                f"AND seq >= {first} AND seq < {min(first + READ_ROWS, window.stop)}",
+                READ_BYTES,
+            )
+            if rows is None:
+                raise LakeError("messages are too large to be looked at together", at=f"bronze.messages, {source.id}")
+            found.append(np.unique(keys_of(one_batch(rows))))
+        return np.unique(np.concatenate(found))
+
+
+def is_worth_it(window: range) -> bool:
+    """Return whether what came before a window is looked through for its keys: it is most, and they fit in memory."""
+    return 0 < len(window) <= min(window.start, MOST_KEYS)
+
+
+def _fields_of(sources: Sequence[Source]) -> Fields | str:
+    """Return by what each dataset is sampled that a source ever had; or why one cannot be."""
+    fields: Fields = {}
+    for dataset in {each.name for source in sources for each in source.datasets}:
+        common = common_fields(each for source in sources for each in source.datasets if each.name == dataset)
+        if common is None:
+            return f"the keys of {dataset} have no field in common, of all versions, that is text or a number"
+        fields[dataset] = common
+    return fields
+
+
+class MessageKeys:
+    """Tells the key of each message of a source, whichever of its datasets it is of."""
+
+    def __init__(self, source: Source, fields: Fields) -> None:
+        by_name = {
+            each.name: KeyNumbers(source.message_format, source.csv, fields[each.name]) for each in source.datasets
+        }
+        nobody = KeyNumbers(source.message_format, source.csv, ())  # of no dataset: no key
+        tables = [each.name for each in source.spec.ingestion.tables]
+        self._tables = {each: by_name.get(dataset_name(source.id, each), nobody) for each in tables}
+        self._rest = nobody if tables else next(iter(by_name.values()), nobody)
+
+    def __call__(self, messages: pa.RecordBatch) -> np.ndarray:
+        """Return the number of each message's key: see `KeyNumbers`."""
+        if not self._tables:
+            return self._rest(messages)
+        named = pc.map_lookup(messages["attributes"], words.DATASET_ATTRIBUTE, "last")
+        which = pc.fill_null(pc.index_in(named, pa.array(list(self._tables), pa.string())), -1).to_numpy()
+        keys = np.empty(len(messages), "u8")
+        for at, of in enumerate([*self._tables.values(), self._rest]):
+            rows = np.flatnonzero(which == (at if at < len(self._tables) else -1))
+            if len(rows):
+                keys[rows] = of(messages.take(pa.array(rows)))
+        return keys
+
+
+class SampledPipeline:
+    """The stages of one source over some of its messages; of the others nothing is decided."""
+
+    def __init__(self, source: Source, sampling: Sampling) -> None:
+        self._stages = Pipeline(source)
+        self._source = source.id
+        self._sampling = sampling
+        self._keys = MessageKeys(source, sampling.fields[source.id])
+
+    def __call__(self, messages: pa.RecordBatch, lookups: Mapping[str, pa.Table] = NO_LOOKUPS) -> Decided:
+        """Decide what is taken of a batch."""
+        seqs = messages.column("seq").to_numpy()
+        rows = self._sampling.chosen(self._source, seqs, self._keys(messages))
+        return self._stages(messages if len(rows) == len(messages) else messages.take(pa.array(rows)), lookups)
+
+
+SAMPLED, SIZES = "sampled_messages", "sampled_keys"
+
+
+class Sample:
+    """What was taken of one source, as tables beside the lakes that a plan compares: `SAMPLED` has seq and key."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, sampling: Sampling, source: str) -> None:
+        self._connection = connection
+        self._share = sampling.share
+        self._window = sampling.windows[source]
+        self._by = sorted({each.name for fields in sampling.fields[source].values() for each in fields})
+        connection.register("taken", sampling.taken[source].table())
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE {SAMPLED} AS SELECT * FROM taken")
+        connection.unregister("taken")
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {SIZES} AS SELECT key, count(*)::DOUBLE AS x FROM {SAMPLED} "
+            f"WHERE seq >= {self._window.start} GROUP BY key"
+        )
+
+    @property
+    def is_share(self) -> bool:
+        """Whether only some keys were taken; else all of the window was, and of before it what matters."""
+        return self._share is not None
+
+    def condition(self, seq: str) -> str:
+        """Return the SQL that is true for messages that were taken."""
+        taken = f"{seq} IN (SELECT seq FROM {SAMPLED})"
+        return taken if self.is_share else f"({seq} >= {self._window.start} OR {taken})"
+
+    def told(self, still_fail: Mapping[str, int]) -> dict[str, Any]:
+        """Return what a plan says of the sample itself; its messages are those of the window."""
+        found = self._connection.execute(f"SELECT coalesce(sum(x), 0)::BIGINT, count(*) FROM {SIZES}").fetchone()
+        messages, keys = found or (0, 0)
+        return {
+            "share": self._share,
+            "by": self._by,
+            "keys": keys,
+            "messages": messages,
+            "left_out": len(self._window) - messages,
+            "confidence": CONFIDENCE,
+            "still_fail": still_fail,
+        }
+
+    def whole(self, seqs: str) -> dict[str, int]:
+        """Return how many of the whole are what these messages of the sample are: `seqs` is their SQL, each once.
+
+        A row of silver of before the window is here where a message of its key is in the window: no key has more of
+        them than it has messages in the window.
+        """
+        if self._share is None:
+            return {}
+        found = self._connection.execute(
+            "WITH counted AS "
+            f"(SELECT key, count(*) AS y FROM ({seqs}) c JOIN {SAMPLED} s ON c.seq = s.seq GROUP BY key), "
+            f"each_key AS (SELECT x, coalesce(y, 0)::DOUBLE AS y FROM {SIZES} z LEFT JOIN counted c ON c.key = z.key) "
+            "SELECT count(*) FILTER (y > 0), count(*) FILTER (y < x), "
+            "sum(x), sum(x * x), sum(y), sum(y * y), sum(x * y) FROM each_key"
+        ).fetchone()
+        sums = Sums(*(int(each or 0) for each in found or [0] * 7))
+        return estimated(sums, self._share, len(self._window))
+
+
+class Sums(NamedTuple):
+    """What an estimate needs of a sample, over its keys, each with x messages and y of what is counted.
+
+    How many keys have any of what is counted, and how many have anything else; Σx, Σx², Σy, Σy², Σxy.
+    """
+
+    some: int
+    others: int
+    x: int
+    xx: int
+    y: int
+    yy: int
+    xy: int
+
+
+def estimated(sums: Sums, share: float, population: int) -> dict[str, int]:
+    """Return {"estimate", "low", "high"}: how many of the whole it is by the sample, and from where to where (95 %).
+
+    Keys are drawn each by itself with one probability p, all messages of a key at once, so the share R = Σy / Σx is a
+    ratio of two totals under Poisson sampling of clusters, whose variance is estimated by
+    (1 - p) Σ(y - R x)² / (Σx)²: Särndal, Swensson and Wretman, Model Assisted Survey Sampling (1992), section 5.6 for
+    the ratio and 3.5 for the design (the same in Cochran, Sampling Techniques, 3rd edition (1977), chapter 6). The
+    interval is Wilson's (Journal of the American Statistical Association 22 (1927), 209-212), with the number of
+    independent messages that has this variance, R (1 - R) / variance, in the place of n: Korn and Graubard, Survey
+    Methodology 24 (1998), 193-201. So it stays within 0 and the whole, and holds for rare events. Of few keys the
+    spread says little: then messages of one key are taken to have one fate, which makes it wider. What was measured is
+    there: no bound is below it. A key far larger than all others makes it too narrow as long as it is not in the
+    sample.
+    """
+    if not sums.x:
+        return {"estimate": 0, "low": 0, "high": population}
+    ratio = min(1.0, sums.y / sums.x)
+    spread = max(0.0, sums.yy - 2 * ratio * sums.xy + ratio * ratio * sums.xx)
+    effect = spread / (sums.x * ratio * (1 - ratio)) if 0 < ratio < 1 else 0.0
+    if min(sums.some, sums.others) < FEW_KEYS:
+        effect = max(effect, sums.xx / sums.x)
+    independent = sums.x / max(effect, 1e-9) / (1 - share)
+    middle = (ratio + Z * Z / (2 * independent)) / (1 + Z * Z / independent)
+    variance = ratio * (1 - ratio) / independent + Z * Z / (4 * independent * independent)
+    half = Z / (1 + Z * Z / independent) * math.sqrt(variance)
+    low = max(sums.y, math.floor(population * max(0.0, middle - half)))
+    high = min(population - (sums.x - sums.y), math.ceil(population * min(1.0, middle + half)))
+    return {"estimate": min(max(round(population * ratio), low), max(low, high)), "low": low, "high": max(low, high)}
+
+
+def spoken(whole: Mapping[str, int]) -> str:
+    """Return an estimate in words, for people."""
+    return f"{whole['estimate']:,} ({whole['low']:,} to {whole['high']:,})"
+
+
+def is_sampled(plan: Mapping[str, Any]) -> bool:
+    """Return whether any of a plan's figures are of a sample."""
+    return any(one.get("sample") for one in plan["history"]["sources"])

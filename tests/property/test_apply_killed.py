@@ -1,0 +1,111 @@
+"""`apply` that is killed, by SIGKILL, at any of its durable steps: run again, it ends as if nothing had been.
+
+One process imports everything and opens nothing; it forks a child for each run. The first runs undisturbed and tells
+the points that it passes. On another copy a child is killed at a point; the next one, which takes up what that left, at
+a later point, and so on; the last one runs to its end. `make test` kills at the first point and at the last three,
+where what lasts is written; `make nightly` at each passing of each. A point is told by the two that come before it,
+too: a run that finds some work done passes fewer.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from headrace.config.project import load_project
+from headrace.runtime.plan.document import write
+from headrace.runtime.plan.making import Ask, plan
+from headrace.runtime.verify import verify
+from living import project_of, rows
+from planning import change, publish, with_amount
+
+EVERY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
+VOLATILE = {"batch_id", "committed_at", "deployed_at", "applied_at", "ingest_date"}
+
+RUNS = """
+import json, os, signal, sys
+from pathlib import Path
+from headrace import fault_points
+from headrace.config.project import load_project
+from headrace.runtime.plan.applying import apply
+from headrace.runtime.plan.document import read
+
+def run(root, watcher):
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        fault_points.watch(watcher)
+        apply(load_project(Path(root)), read(Path(sys.argv[3])))
+    except BaseException as problem:
+        print(repr(problem), file=sys.stderr, flush=True)
+        os._exit(1)
+    os._exit(0)
+
+undisturbed, killed, _, log, every = sys.argv[1:]
+def note(point):
+    with open(log, "a") as out:
+        out.write(point + chr(10))
+
+codes = [run(undisturbed, note)]
+points = Path(log).read_text().split()
+ways = [tuple(points[max(0, at - 2) : at + 1]) for at in range(len(points))]
+passings = [(way, ways[:at].count(way)) for at, way in enumerate(ways)]
+chosen = passings if every == "1" else [passings[0], *passings[-3:]]
+for way, before in chosen:
+    passed, left = [], [before]
+    def die(point):
+        passed.append(point)
+        if tuple(passed[-3:]) == way:
+            if not left[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left[0] -= 1
+    codes.append(run(killed, die))
+codes.append(run(killed, None))
+print(json.dumps({"chosen": chosen, "codes": codes}))
+"""
+
+
+def state(project):
+    """Return all that the lake says, but for what two runs never have in common."""
+    names = rows(project, "SELECT schema_name AS s, table_name AS t FROM duckdb_tables() WHERE database_name = 'lake'")
+    found = {}
+    for each in names:
+        said = rows(project, f'SELECT * FROM lake.{each["s"]}."{each["t"]}"')
+        kept = [{name: value for name, value in row.items() if name not in VOLATILE} for row in said]
+        found[each["t"]] = sorted(json.dumps(row, default=str, sort_keys=True) for row in kept)
+    return found
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_killed_anywhere_it_ends_as_if_it_had_not_been(tmp_path, history):
+    project = project_of(tmp_path / "lived", "orders")
+    events = [{"id": f"o{number % 5}", "version": number, "amount": number / 2} for number in range(8)]
+    publish(project, *events, {"no": "id"}, limit=6)
+    before = state(project)
+    schema = with_amount(type="integer" if history else "number", maximum=3)
+    schema["properties"]["note"] = {"type": "string"}
+    changed = change(project, schema)
+    file = write(changed, plan(changed, Ask(history=history)), tmp_path / "plan.json")
+    roots = [shutil.copytree(project.root, tmp_path / name) for name in ("undisturbed", "killed")]
+    done = subprocess.run(
+        [sys.executable, "-c", RUNS, *roots, file, tmp_path / "log", str(int(EVERY))],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=600,
+    )
+    found = json.loads(done.stdout)
+    first, *ends, last = found["codes"]
+    assert (first, last) == (0, 0)
+    if not EVERY:
+        after_the_commit = next(at for at, (way, _) in enumerate(found["chosen"]) if way[-1] == "lake.commit.after")
+        assert ends[: after_the_commit + 1] == [-9] * (after_the_commit + 1), "killed until all of it was there"
+        assert set(ends[after_the_commit + 1 :]) <= {0}, "and then nothing is left to do"
+    assert ends.count(-9) >= 3
+    undisturbed, killed = (load_project(root) for root in roots)
+    assert state(killed) == state(undisturbed) != before
+    assert not (killed.state / "rebuild").exists()
+    assert verify(killed, scan=True).holds

@@ -1,0 +1,184 @@
+"""A sample of history is some of its keys, whole: what is made of it is what the whole makes of the same messages."""
+
+import numpy as np
+import pytest
+
+from headrace.config.project import load_project
+from headrace.errors import InputError
+from headrace.lake.reader import open_reader
+from headrace.runtime.plan import history
+from headrace.runtime.plan.applying import apply, check
+from headrace.runtime.plan.making import Ask, plan, planned
+from headrace.runtime.plan.sampling import Sampling, Sums, estimated
+from living import project_of, rows
+from planning import change, publish, with_amount
+
+NUMBERED = {
+    "type": "object",
+    "required": ["at"],
+    "properties": {
+        "at": {"type": "object", "properties": {"n": {"type": "integer"}, "shop": {"type": "string"}}},
+        "version": {"type": "integer"},
+        "amount": {"type": "number"},
+    },
+}
+BY_PLACE = "  bronze_to_silver:\n  - deduplication: {key: [at.n, at.shop], version_by: version}\n"
+FATES = {
+    "silver": 'SELECT _seq AS seq, _schema_version, amount FROM lake.silver."orders" ORDER BY seq',
+    "quarantine": "SELECT seq, stage, code, path FROM lake.ops.quarantine WHERE source = 'orders' ORDER BY seq",
+    "superseded": "SELECT seq FROM lake.ops.superseded ORDER BY seq",
+}
+
+
+def spelt(n, place, shop=None):
+    """Return an event of one of 40 keys, as any of those spells it who may."""
+    number = [f"{n}", f"{n}.0", f"{n}e0", f"{n * 10}e-1"][place % 4]
+    name = ["n", "\\u006e"][place % 2]
+    mark = "\ufeff" if place % 5 == 0 else ""
+    said = f'"shop": "{shop or "a/b~c"}", "{name}": {number}'
+    return f'{mark}{{"version": {place % 3}, "amount": {place / 2}, "at": {{{said}}}}}'.encode()
+
+
+def fates(project, windows, share=1):
+    """Return what a replay makes, and which messages it says that it took; all of them where the share is 1."""
+    with open_reader(project.state / "lake") as lake:
+        lake.pin()
+        sampling = None if share == 1 else Sampling(share, lake, windows)
+        with history.replayed(project, lake, windows, sampling) as made:
+            found = {name: made.lake.rows(sql) for name, sql in FATES.items()}
+    return found, set(sampling.taken["orders"].table()["seq"].to_pylist()) if sampling is not None else set()
+
+
+@pytest.fixture
+def spelt_in_many_ways(tmp_path):
+    """Forty keys, each in ten messages that spell it in several ways; then ten keys more; what is broken between."""
+    project = project_of(tmp_path, "orders", schema=NUMBERED, more=BY_PLACE)
+    events = [spelt(place % 40, place // 3) for place in range(300)]
+    few = [spelt(place % 10 + 35, place // 3 + 90) for place in range(60)]
+    broken = [b"no json", b"\xff", b"{}", b'{"at": {"n": 1, "n": 2}}', b'{"at": 1}', b'{"at": {"n": "x"}}', b""]
+    publish(project, *events, *broken, limit=64)
+    publish(project, *few, *broken, limit=64)
+    amounts = {**NUMBERED["properties"], "amount": {"type": "number", "maximum": 50}}
+    return change(project, {**NUMBERED, "properties": amounts}, BY_PLACE)
+
+
+@pytest.mark.parametrize(("first", "share"), [(0, 0.4), (307, 0.4), (307, None)])
+def test_a_sample_becomes_what_the_whole_makes_of_it(spelt_in_many_ways, first, share):
+    """Whatever way a key is spelt, all versions and redeliveries of it are in, or none; before a window, too."""
+    windows = {"orders": range(first, 374)}
+    found, taken = fates(spelt_in_many_ways, windows, share)
+    whole, _ = fates(spelt_in_many_ways, windows)
+    if share is None:
+        assert 20 < len(taken) < 100, "of before the window what has a key of the window"
+        taken |= set(windows["orders"])
+    else:
+        assert 20 < len(taken) < 300
+    assert found == {name: [row for row in each if row["seq"] in taken] for name, each in whole.items()}
+    assert len(found["silver"]) > 1
+    assert found["quarantine"]
+    assert found["superseded"]
+
+
+def test_a_window_says_the_same_as_if_all_before_it_were_replayed(spelt_in_many_ways):
+    since = rows(spelt_in_many_ways, "SELECT min(ingest_time) AS t FROM lake.bronze.messages WHERE seq = 307")
+    found = plan(spelt_in_many_ways, Ask(history=True, since=since[0]["t"]))
+    (orders,) = found["history"]["sources"]
+    assert (orders["first"], orders["sample"]) == (307, None)
+    assert orders["datasets"][0]["left"] > 0
+    assert orders["datasets"][0]["entered"] > 0, "what lost to a message of the window wins again"
+    with planned(spelt_in_many_ways, Ask(history=True), {"orders": range(307, 374)}) as made:
+        assert made.document["history"]["sources"] == [orders]
+        assert made.document["partitions"] == found["partitions"]
+
+
+def test_the_plan_of_a_sample_says_so_and_is_not_applied(project):
+    changed = change(project, with_amount(type="integer"))
+    whole = plan(changed, Ask(history=True, examples=2))
+    found = plan(changed, Ask(history=True, examples=2, sample=0.5))
+    (orders,), (all_of_it,) = found["history"]["sources"], whole["history"]["sources"]
+    sample = orders["sample"]
+    assert (sample["by"], all_of_it["sample"], found["history"]["sample"]) == (["id"], None, 0.5)
+    assert (orders["messages"], sample["messages"] + sample["left_out"]) == (16, 16)
+    assert 0 < sample["messages"] < 16
+    accepted = sum(each["now"]["accepted"] for each in orders["versions"])
+    assert accepted == sample["messages"], "what is left out is nowhere"
+    fail = orders["now_fail"]
+    assert 0 < fail["messages"] < all_of_it["now_fail"]["messages"] <= fail["whole"]["high"]
+    assert fail["messages"] <= fail["whole"]["low"] <= fail["whole"]["estimate"] <= fail["whole"]["high"] <= 16
+    assert {each["id"] for each in fail["examples"]} <= {
+        row["message_id"] for row in rows(project, "SELECT message_id FROM lake.bronze.messages")
+    }
+    assert any("by a sample" in sentence for sentence in found["breaking"])
+    for act in (apply, check):
+        with pytest.raises(InputError, match="of a sample"):
+            act(changed, found)
+    again = plan(changed, Ask(history=True, examples=2, sample=0.5))
+    assert again["digest"] == found["digest"], "the same messages each time"
+
+
+@pytest.mark.parametrize(
+    ("keys", "by", "why"),
+    [
+        (("id, version", "id"), ["id"], ""),
+        (("id", "version"), None, "no field in common"),
+        (("note", "note"), None, "no field in common"),
+    ],
+)
+def test_what_every_key_has_is_what_is_sampled_by(tmp_path, keys, by, why):
+    schema = with_amount(type="number")
+    schema["properties"] = {**schema["properties"], "note": {"type": "string", "format": "date-time"}}
+    before, after = (f"  bronze_to_silver:\n  - deduplication: {{key: [{each}]}}\n" for each in keys)
+    project = project_of(tmp_path, "orders", schema=schema, more=before)
+    publish(project, *({"id": f"o{n}", "version": 1, "note": "2026-11-01T00:00:00Z"} for n in range(9)))
+    bounded = {**schema, "properties": {**schema["properties"], "amount": {"type": "number", "maximum": 9}}}
+    (orders,) = plan(change(project, bounded, more=after), Ask(history=True, sample=0.5))["history"]["sources"]
+    assert (orders["sample"] and orders["sample"]["by"]) == by
+    assert why in orders["unsampled"]
+    if by is None:
+        assert sum(each["now"]["accepted"] for each in orders["versions"]) == 9, "it is replayed whole"
+
+
+def test_a_key_that_older_versions_name_otherwise_is_not_sampled_by(tmp_path):
+    project = project_of(tmp_path, "orders")
+    publish(project, {"id": "a", "version": 1})
+    (tmp_path / "schemas/orders").mkdir()
+    (tmp_path / "schemas/orders.json").rename(tmp_path / "schemas/orders/v1.json")
+    renamed = with_amount(type="number")
+    renamed["properties"] = {("order" if name == "id" else name): each for name, each in renamed["properties"].items()}
+    path = tmp_path / "connectors/orders.yaml"
+    change(project, renamed | {"required": ["order"]}, more="  bronze_to_silver:\n  - deduplication: {key: [order]}\n")
+    text = path.read_text().replace(
+        "{file: schemas/orders.json}", "{file: schemas/orders.json, upcast: {v1: [{rename: {id: order}}]}}"
+    )
+    path.write_text(text)
+    (orders,) = plan(load_project(tmp_path), Ask(history=True, sample=0.5))["history"]["sources"]
+    assert orders["sample"] is None
+    assert "of all versions" in orders["unsampled"]
+
+
+def test_the_interval_holds_as_often_as_it_says():
+    """Keys of very different sizes, drawn 400 times with a fixed seed; rare and common failures."""
+    rng = np.random.default_rng(7)
+    sizes = rng.geometric(0.2, 20_000)
+    for rate in (0.002, 0.3):
+        fails = np.where(rng.random(len(sizes)) < rate, rng.binomial(sizes, 0.8), 0)
+        within = 0
+        for _ in range(400):
+            drawn = rng.random(len(sizes)) < 0.1
+            x, y = sizes[drawn], fails[drawn]
+            some, others = int((y > 0).sum()), int((y < x).sum())
+            sums = Sums(some, others, *map(int, (x.sum(), (x * x).sum(), y.sum(), (y * y).sum(), (x * y).sum())))
+            found = estimated(sums, 0.1, int(sizes.sum()))
+            assert y.sum() <= found["low"] <= found["estimate"] <= found["high"]
+            within += found["low"] <= fails.sum() <= found["high"]
+        assert within >= 370, (rate, within)
+
+
+def test_what_is_not_in_the_sample_may_still_be():
+    none = estimated(Sums(0, 1000, 1000, 1000, 0, 0, 0), 0.1, 10_000)
+    assert (none["estimate"], none["low"]) == (0, 0)
+    assert 28 <= none["high"] <= 40, "with 28 keys the chance that none is drawn is 1 in 20"
+    assert estimated(Sums(0, 0, 0, 0, 0, 0, 0), 0.1, 50) == {"estimate": 0, "low": 0, "high": 50}
+    every = estimated(Sums(10, 0, 20, 40, 20, 40, 40), 0.5, 40)
+    assert (every["estimate"], every["high"]) == (40, 40)
+    assert every["low"] >= 20

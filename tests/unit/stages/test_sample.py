@@ -1,0 +1,60 @@
+"""The keys of a sample are the same for ever, on every machine, and a smaller sample is part of a larger one."""
+
+import pyarrow as pa
+
+from headrace import words
+from headrace.stages.csv_rows import CsvSpec
+from headrace.stages.sample import KeyField, KeyNumbers, in_share
+
+ID, NUMBER = KeyField(("id",), number=False), KeyField(("n",), number=True)
+
+
+def batch(*payloads, attributes=None):
+    schema = words.message_schema()
+    columns = {each.name: pa.nulls(len(payloads), each.type) for each in schema}
+    ids = pa.array([f"m{place}" for place in range(len(payloads))])
+    columns |= {"message_id": ids, "payload": pa.array(payloads, pa.binary())}
+    if attributes is not None:
+        columns["attributes"] = pa.array([list(attributes.items())] * len(payloads), schema.field("attributes").type)
+    return pa.record_batch(columns)
+
+
+def test_a_key_has_one_number_for_ever():
+    number = KeyNumbers("json", CsvSpec(), (ID,))
+    assert number(batch(b'{"id": "o1"}')).tolist() == [KEY_OF_O1]
+    same = batch(b'{"id":"o1","a":2}', b'\xef\xbb\xbf{ "id" : "\\u006f1" }', b'{"x": {"id": 2}, "id": "o1"}')
+    assert set(number(same).tolist()) == {KEY_OF_O1}
+
+
+KEY_OF_O1 = 3789672239328909162
+
+
+def test_a_number_is_one_however_it_is_written():
+    number = KeyNumbers("json", CsvSpec(), (NUMBER,))
+    assert len(set(number(batch(*(b'{"n": %s}' % n for n in (b"7", b"7.0", b"70e-1", b'"7"')))).tolist())) == 1
+    assert len(set(number(batch(b'{"n": 0}', b'{"n": -0.0}')).tolist())) == 1
+    assert len(set(number(batch(b'{"n": 7}', b'{"n": 8}')).tolist())) == 2
+
+
+def test_what_has_no_key_has_a_number_of_its_own():
+    number = KeyNumbers("json", CsvSpec(), (ID, NUMBER))
+    odd = [b'{"id": "o1"}', b"", b"\xff", b"[]", b'{"id": "o1", "n": null}', b'{"id": "a", "n": 1e999']
+    keys = number(batch(*odd, *odd)).tolist()
+    assert len(set(keys)) == 2 * len(odd), "as many as there are: each is rejected alone"
+    assert number(batch(*odd, *odd)).tolist() == keys
+
+
+def test_a_record_of_csv_has_the_key_of_its_cells():
+    number = KeyNumbers("csv", CsvSpec(delimiter=";"), (ID,))
+    told = number(batch(b'"o1";5', attributes={"csv-header": "id;n"}))
+    assert told.tolist() == [KEY_OF_O1]
+    assert number(batch(b"5;o1", attributes={"csv-header": "n;id"})).tolist() == told.tolist()
+
+
+def test_a_smaller_sample_is_part_of_a_larger_one():
+    messages = batch(*(b'{"id": "%d"}' % n for n in range(4000)))
+    keys = KeyNumbers("json", CsvSpec(), (ID,))(messages)
+    small, large = (set(keys[in_share(keys, share)].tolist()) for share in (0.1, 0.3))
+    assert small < large
+    assert 320 < len(small) < 480
+    assert 1080 < len(large) < 1320
