@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -125,10 +126,13 @@ def show(output: Output, plan: dict[str, Any]) -> None:
     for each in plan["contracts"]:
         versions = " → ".join(filter(None, (each["was"], each["now"])))
         output.line(f"{_SIGNS.get(each['action'], '~')} contract {each['dataset']}  {versions}", "bold")
+        kept = each["was"] in each["versions"][:-1]
+        if kept:
+            output.line(f"    events of {each['was']} are still taken, as what they are, and brought to the new shape")
         for change in each["changes"]:
             output.line(f"    {change['pointer'] or '/'}: {change['why']}")
             output.line(f"      readers {change['backward']}, writers {change['forward']}  ({change['rule']})")
-            if change["fix"]:
+            if change["fix"] and not kept:
                 output.line(f"      fix: {change['fix']}", "dim")
     _tables(output, plan["tables"])
     _models(output, plan["models"])
@@ -141,7 +145,7 @@ def show(output: Output, plan: dict[str, Any]) -> None:
         )
     if plan["history"]["sources"]:
         told = plan["estimate"]
-        output.line(f"takes about {told['seconds']:.1f} s for {told['messages']:,} messages, by {told['how']}")
+        output.line(f"apply takes about {told['seconds']:.1f} s for {told['messages']:,} messages, by {told['how']}")
     elif not plan["history"]["asked"]:
         output.line("history stays as it was decided; --history 30d shows what these rules would make of it")
     output.line()
@@ -150,7 +154,13 @@ def show(output: Output, plan: dict[str, Any]) -> None:
     if is_sampled(plan):
         output.line(f"plan {plan['digest'][:16]} is of a sample: apply takes one that was made without --sample")
         return
-    output.line(f"plan {plan['digest'][:16]}; headrace apply {plan['file']}")
+    output.line(f"plan {plan['digest'][:16]}: headrace apply {_nearby(plan['file'])}")
+
+
+def _nearby(file: str) -> str:
+    """Return a path as it is typed from here, where that is shorter."""
+    here = os.path.relpath(file)
+    return here if len(here) < len(file) else file
 
 
 def _tables(output: Output, tables: list[dict[str, Any]]) -> None:

@@ -1,10 +1,15 @@
 """The keys of a sample are the same for ever, on every machine, and a smaller sample is part of a larger one."""
 
+import json
+
 import pyarrow as pa
+import pytest
 
 from headrace import words
+from headrace.config.project import load_project
 from headrace.stages.csv_rows import CsvSpec
-from headrace.stages.sample import KeyField, KeyNumbers, in_share
+from headrace.stages.sample import KeyField, KeyNumbers, common_fields, in_share
+from living import project_of
 
 ID, NUMBER = KeyField(("id",), number=False), KeyField(("n",), number=True)
 
@@ -58,3 +63,55 @@ def test_a_smaller_sample_is_part_of_a_larger_one():
     assert small < large
     assert 320 < len(small) < 480
     assert 1080 < len(large) < 1320
+
+
+FIELDS = {
+    "id": {"type": "string"},
+    "n": {"type": "integer"},
+    "paid": {"type": "boolean"},
+    "at": {"type": "string", "format": "date-time"},
+    "any": {},
+    "shop": {"type": "object", "properties": {"id": {"type": "string"}, "at": {"type": "string", "format": "date"}}},
+}
+
+
+def dataset(root, key, renamed=None):
+    more = f"  bronze_to_silver:\n  - deduplication: {{key: [{key}]}}\n" if key else ""
+    schema = {"type": "object", "properties": FIELDS}
+    project = project_of(root / f"{key}{renamed}", "orders", schema=schema, more=more)
+    if renamed is not None:
+        (project.root / "schemas/orders").mkdir()
+        older = {renamed.get(name, name): each for name, each in FIELDS.items()}
+        older["n"] = {"type": "string"}
+        (project.root / "schemas/orders/v1.json").write_text(json.dumps({"type": "object", "properties": older}))
+        path = project.root / "connectors/orders.yaml"
+        back = ", ".join(f"{old}: {new}" for new, old in renamed.items())
+        steps = f"[{{rename: {{{back}}}}}, {{cast: [n]}}]" if renamed else "[{cast: [n]}]"
+        path.write_text(path.read_text().replace("orders.json}", f"orders.json, upcast: {{v1: {steps}}}}}"))
+        project = load_project(project.root)
+    (found,) = project.sources["orders"].datasets
+    return found
+
+
+@pytest.mark.parametrize(
+    ("keys", "fields"),
+    [
+        (["id, n"], {"id": False, "n": True}),
+        (["id, n", "n, id, shop.id", "n"], {"n": True}),
+        (["shop.id, shop.at, any, at, paid"], {"shop.id": False}),
+        (["id", "n"], None),
+        (["at"], None),
+        ([None, "id", None], {"id": False}),
+        ([None], {}),
+        ([("id, n", {})], {"id": False, "n": True}),
+        ([("id, n", {"id": "order"})], {"n": True}),
+        ([("shop.id", {"shop": "store"})], None),
+    ],
+)
+def test_what_every_key_has_at_one_place_is_what_is_sampled_by(tmp_path, keys, fields):
+    """Not: what may be written in several ways, and what an older version calls otherwise."""
+    datasets = [
+        dataset(tmp_path / str(at), *(each if isinstance(each, tuple) else (each,))) for at, each in enumerate(keys)
+    ]
+    found = common_fields(datasets)
+    assert (None if found is None else {each.name: each.number for each in found}) == fields

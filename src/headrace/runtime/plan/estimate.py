@@ -33,7 +33,7 @@ def estimate(
         seconds = sum(one["end"] for one in replayed) / rate
     elif replayed:
         rate = messages / max(replayed_in, 1e-3)
-        seconds, how = replayed_in * 1.2, "the replay of this plan, and a fifth for the write"
+        seconds, how = replayed_in * 1.2, "the replay just made"
     else:
         rate, how = _of_batches(lake)
         seconds = 0.0

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from headrace.config.project import load_project
 from headrace.errors import InputError
 from headrace.lake.reader import open_reader
 from headrace.runtime.plan import history
 from headrace.runtime.plan.applying import apply, check
 from headrace.runtime.plan.making import Ask, plan, planned
-from headrace.runtime.plan.sampling import Sampling, Sums, estimated
+from headrace.runtime.plan.sampling import Sampling, Sums, estimated, is_sampled
 from living import project_of, rows
 from planning import change, publish, with_amount
 
@@ -49,10 +48,10 @@ def fates(project, windows, share=1):
     return found, set(sampling.taken["orders"].table()["seq"].to_pylist()) if sampling is not None else set()
 
 
-@pytest.fixture
-def spelt_in_many_ways(tmp_path):
+@pytest.fixture(scope="module")
+def spelt_in_many_ways(tmp_path_factory):
     """Forty keys, each in ten messages that spell it in several ways; then ten keys more; what is broken between."""
-    project = project_of(tmp_path, "orders", schema=NUMBERED, more=BY_PLACE)
+    project = project_of(tmp_path_factory.mktemp("spelt"), "orders", schema=NUMBERED, more=BY_PLACE)
     events = [spelt(place % 40, place // 3) for place in range(300)]
     few = [spelt(place % 10 + 35, place // 3 + 90) for place in range(60)]
     broken = [b"no json", b"\xff", b"{}", b'{"at": {"n": 1, "n": 2}}', b'{"at": 1}', b'{"at": {"n": "x"}}', b""]
@@ -91,11 +90,10 @@ def test_a_window_says_the_same_as_if_all_before_it_were_replayed(spelt_in_many_
         assert made.document["partitions"] == found["partitions"]
 
 
-def test_the_plan_of_a_sample_says_so_and_is_not_applied(project):
+def test_the_plan_of_a_sample_says_so_and_is_not_applied(project, integer_plan):
     changed = change(project, with_amount(type="integer"))
-    whole = plan(changed, Ask(history=True, examples=2))
     found = plan(changed, Ask(history=True, examples=2, sample=0.5))
-    (orders,), (all_of_it,) = found["history"]["sources"], whole["history"]["sources"]
+    (orders,), (all_of_it,) = found["history"]["sources"], integer_plan["history"]["sources"]
     sample = orders["sample"]
     assert (sample["by"], all_of_it["sample"], found["history"]["sample"]) == (["id"], None, 0.5)
     assert (orders["messages"], sample["messages"] + sample["left_out"]) == (16, 16)
@@ -112,48 +110,21 @@ def test_the_plan_of_a_sample_says_so_and_is_not_applied(project):
     for act in (apply, check):
         with pytest.raises(InputError, match="of a sample"):
             act(changed, found)
-    again = plan(changed, Ask(history=True, examples=2, sample=0.5))
-    assert again["digest"] == found["digest"], "the same messages each time"
 
 
-@pytest.mark.parametrize(
-    ("keys", "by", "why"),
-    [
-        (("id, version", "id"), ["id"], ""),
-        (("id", "version"), None, "no field in common"),
-        (("note", "note"), None, "no field in common"),
-    ],
-)
-def test_what_every_key_has_is_what_is_sampled_by(tmp_path, keys, by, why):
+def test_where_no_key_can_be_read_off_the_message_all_is_replayed(tmp_path):
     schema = with_amount(type="number")
-    schema["properties"] = {**schema["properties"], "note": {"type": "string", "format": "date-time"}}
-    before, after = (f"  bronze_to_silver:\n  - deduplication: {{key: [{each}]}}\n" for each in keys)
-    project = project_of(tmp_path, "orders", schema=schema, more=before)
-    publish(project, *({"id": f"o{n}", "version": 1, "note": "2026-11-01T00:00:00Z"} for n in range(9)))
-    bounded = {**schema, "properties": {**schema["properties"], "amount": {"type": "number", "maximum": 9}}}
-    (orders,) = plan(change(project, bounded, more=after), Ask(history=True, sample=0.5))["history"]["sources"]
-    assert (orders["sample"] and orders["sample"]["by"]) == by
-    assert why in orders["unsampled"]
-    if by is None:
-        assert sum(each["now"]["accepted"] for each in orders["versions"]) == 9, "it is replayed whole"
-
-
-def test_a_key_that_older_versions_name_otherwise_is_not_sampled_by(tmp_path):
-    project = project_of(tmp_path, "orders")
-    publish(project, {"id": "a", "version": 1})
-    (tmp_path / "schemas/orders").mkdir()
-    (tmp_path / "schemas/orders.json").rename(tmp_path / "schemas/orders/v1.json")
-    renamed = with_amount(type="number")
-    renamed["properties"] = {("order" if name == "id" else name): each for name, each in renamed["properties"].items()}
-    path = tmp_path / "connectors/orders.yaml"
-    change(project, renamed | {"required": ["order"]}, more="  bronze_to_silver:\n  - deduplication: {key: [order]}\n")
-    text = path.read_text().replace(
-        "{file: schemas/orders.json}", "{file: schemas/orders.json, upcast: {v1: [{rename: {id: order}}]}}"
-    )
-    path.write_text(text)
-    (orders,) = plan(load_project(tmp_path), Ask(history=True, sample=0.5))["history"]["sources"]
-    assert orders["sample"] is None
-    assert "of all versions" in orders["unsampled"]
+    schema["properties"]["at"] = {"type": "string", "format": "date-time"}
+    by_time = "  bronze_to_silver:\n  - deduplication: {key: [at]}\n"
+    project = project_of(tmp_path, "orders", schema=schema, more=by_time)
+    publish(project, *({"id": f"o{n}", "at": f"2026-11-0{n + 1}T00:00:00Z"} for n in range(9)))
+    schema["properties"]["amount"] = {"type": "number", "maximum": 9}
+    found = plan(change(project, schema, more=by_time), Ask(history=True, sample=0.5))
+    (orders,) = found["history"]["sources"]
+    assert (orders["sample"], orders["now_fail"]["whole"]) == (None, None)
+    assert "no field in common" in orders["unsampled"]
+    assert sum(each["now"]["accepted"] for each in orders["versions"]) == 9
+    assert not is_sampled(found)
 
 
 def test_the_interval_holds_as_often_as_it_says():
