@@ -254,7 +254,7 @@ def _sample(output: Output, one: dict[str, Any]) -> None:
 
 def _of_all(output: Output, counts: dict[str, dict[str, int]]) -> None:
     """Print what the counts of a sample are of all: each with the bounds within which it is, 19 times of 20."""
-    from headrace.runtime.plan.sampling import spoken
+    from headrace.runtime.plan.scaled import spoken
 
     output.line(f"      of all about {', '.join(f'{spoken(each)} {said}' for said, each in counts.items())}")
 

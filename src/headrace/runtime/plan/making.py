@@ -23,7 +23,8 @@ from headrace.runtime.plan.deployed import Deployed, deployed, digest_of
 from headrace.runtime.plan.document import sealed
 from headrace.runtime.plan.estimate import estimate
 from headrace.runtime.plan.gold_models import model_changes
-from headrace.runtime.plan.sampling import Sampling, spoken
+from headrace.runtime.plan.sampling import Sampling
+from headrace.runtime.plan.scaled import spoken
 from headrace.runtime.plan.silver_tables import table_changes
 from headrace.runtime.plan.sources import changed
 from headrace.runtime.plan.windows import given, pasts, sides

@@ -1,4 +1,4 @@
-"""A sample of history: which of a source's messages a replay takes, and what the whole is by what these became.
+"""Which of a source's messages a replay takes, where it need not take all; and what the whole is by a sample.
 
 all that a source ran under ─▶ the fields that every key has ─▶ `SampledPipeline`: those keys alone go on
 a count of the sample, by key ─▶ the count of the whole, from … to …
@@ -6,9 +6,8 @@ a count of the sample, by key ─▶ the count of the whole, from … to …
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,8 +16,8 @@ import pyarrow.compute as pc
 from headrace import words
 from headrace.connectors.ingestion import dataset_name
 from headrace.contracts.types import literal
-from headrace.errors import LakeError
 from headrace.runtime.pipeline import NO_LOOKUPS, Pipeline
+from headrace.runtime.plan.scaled import CONFIDENCE, Sums, estimated
 from headrace.runtime.rebuild.bronze import READ_BYTES, READ_ROWS
 from headrace.stages.sample import KeyField, KeyNumbers, common_fields, in_share
 from headrace.stages.sql import one_batch
@@ -32,10 +31,6 @@ if TYPE_CHECKING:
     from headrace.lake.reader import LakeReader
     from headrace.runtime.pipeline import Decided, Stages
 
-CONFIDENCE, Z = 0.95, 1.959964
-"""How sure an interval is, and how many standard deviations of a normal distribution that is to either side."""
-
-FEW_KEYS = 30
 MOST_KEYS = 20_000_000
 """Of how many messages the keys are held in memory, eight bytes each."""
 
@@ -114,15 +109,18 @@ class Sampling:
         """Return the number of every key that a window has messages of, ascending."""
         keys_of = MessageKeys(source, self.fields[source.id])
         found = [np.empty(0, "u8")]
-        for first in range(window.start, window.stop, READ_ROWS):
+        at, count = window.start, READ_ROWS
+        while at < window.stop:
             rows = self._lake.arrow(
                 f"SELECT message_id, payload, attributes FROM lake.bronze.messages WHERE source = {literal(source.id)} "
-                f"AND seq >= {first} AND seq < {min(first + READ_ROWS, window.stop)}",
-                READ_BYTES,
+                f"AND seq >= {at} AND seq < {min(at + count, window.stop)}",
+                READ_BYTES if count > 1 else 1 << 40,
             )
-            if rows is None:
-                raise LakeError("messages are too large to be looked at together", at=f"bronze.messages, {source.id}")
+            if rows is None:  # they are large
+                count = max(1, count // 4)
+                continue
             found.append(np.unique(keys_of(one_batch(rows))))
+            at += count
         return np.unique(np.concatenate(found))
 
 
@@ -244,56 +242,6 @@ class Sample:
         ).fetchone()
         sums = Sums(*(int(each or 0) for each in found or [0] * 7))
         return estimated(sums, self._share, len(self._window))
-
-
-class Sums(NamedTuple):
-    """What an estimate needs of a sample, over its keys, each with x messages and y of what is counted.
-
-    How many keys have any of what is counted, and how many have anything else; Σx, Σx², Σy, Σy², Σxy.
-    """
-
-    some: int
-    others: int
-    x: int
-    xx: int
-    y: int
-    yy: int
-    xy: int
-
-
-def estimated(sums: Sums, share: float, population: int) -> dict[str, int]:
-    """Return {"estimate", "low", "high"}: how many of the whole it is by the sample, and from where to where (95 %).
-
-    Keys are drawn each by itself with one probability p, all messages of a key at once, so the share R = Σy / Σx is a
-    ratio of two totals under Poisson sampling of clusters, whose variance is estimated by
-    (1 - p) Σ(y - R x)² / (Σx)²: Särndal, Swensson and Wretman, Model Assisted Survey Sampling (1992), section 5.6 for
-    the ratio and 3.5 for the design (the same in Cochran, Sampling Techniques, 3rd edition (1977), chapter 6). The
-    interval is Wilson's (Journal of the American Statistical Association 22 (1927), 209-212), with the number of
-    independent messages that has this variance, R (1 - R) / variance, in the place of n: Korn and Graubard, Survey
-    Methodology 24 (1998), 193-201. So it stays within 0 and the whole, and holds for rare events. Of few keys the
-    spread says little: then messages of one key are taken to have one fate, which makes it wider. What was measured is
-    there: no bound is below it. A key far larger than all others makes it too narrow as long as it is not in the
-    sample.
-    """
-    if not sums.x:
-        return {"estimate": 0, "low": 0, "high": population}
-    ratio = min(1.0, sums.y / sums.x)
-    spread = max(0.0, sums.yy - 2 * ratio * sums.xy + ratio * ratio * sums.xx)
-    effect = spread / (sums.x * ratio * (1 - ratio)) if 0 < ratio < 1 else 0.0
-    if min(sums.some, sums.others) < FEW_KEYS:
-        effect = max(effect, sums.xx / sums.x)
-    independent = sums.x / max(effect, 1e-9) / (1 - share)
-    middle = (ratio + Z * Z / (2 * independent)) / (1 + Z * Z / independent)
-    variance = ratio * (1 - ratio) / independent + Z * Z / (4 * independent * independent)
-    half = Z / (1 + Z * Z / independent) * math.sqrt(variance)
-    low = max(sums.y, math.floor(population * max(0.0, middle - half)))
-    high = min(population - (sums.x - sums.y), math.ceil(population * min(1.0, middle + half)))
-    return {"estimate": min(max(round(population * ratio), low), max(low, high)), "low": low, "high": max(low, high)}
-
-
-def spoken(whole: Mapping[str, int]) -> str:
-    """Return an estimate in words, for people."""
-    return f"{whole['estimate']:,} ({whole['low']:,} to {whole['high']:,})"
 
 
 def is_sampled(plan: Mapping[str, Any]) -> bool:
