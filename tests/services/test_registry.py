@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,12 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext, SerializationError
 
+from headrace.api.registry.ids import given
 from headrace.api.registry.store import Store
 from headrace.config.project import load_project
 from headrace.identity.tokens import Role, TokenFile
-from living import ORDERS, write_source
+from headrace.runtime.verify import verify
+from living import ORDERS, codes, lived, messages, silver, sqlite_bus, write_source
 from machine import wait_until
 from registering import registry
 from typed import headrace
@@ -85,6 +88,34 @@ def test_a_contract_is_a_subject_that_the_json_serializer_writes_by(server, clie
     status, code, why = refused(client.register_schema, "orders-value", Schema(json.dumps(broken), "JSON"))
     assert (status, code) == (409, 409)
     assert "#/properties/amount" in why
+
+
+def test_messages_of_the_json_serializer_are_read_by_their_ids(tmp_path):
+    """The bytes are the serializer's own; a registry that lost its file gives the ids of the project's files again."""
+    write_source(tmp_path, "orders")
+    (subject,) = given(load_project(tmp_path), "orders")["subjects"]
+    assert subject["yaml"] == "version_from: {confluent: {v1: [1]}}"
+    newer = {**ORDERS, "properties": {**ORDERS["properties"], "note": {"type": "string"}}}
+    (tmp_path / "schemas/orders").mkdir()
+    (tmp_path / "schemas/orders.json").rename(tmp_path / "schemas/orders/v1.json")
+    (tmp_path / "schemas/orders.json").write_text(json.dumps(newer))
+    path = tmp_path / "connectors/orders.yaml"
+    path.write_text(path.read_text().replace("orders.json}", f"orders.json, {subject['yaml'][:-2]}, v2: [7]}}}}}}"))
+    project = load_project(tmp_path)
+    with registry(tmp_path) as running, SchemaRegistryClient({"url": running.url}) as client:
+        sent = []
+        for schema, order in ((ORDERS, {"id": "a"}), (newer, {"id": "b", "note": "x"}), (ORDERS, {"id": "c"})):
+            write = JSONSerializer(json.dumps(schema), client)
+            sent.append(write({**order, "version": 1, "amount": 2.5}, value_of("orders")))
+    assert [int.from_bytes(each[1:5], "big") for each in sent] == [1, 7, 1]
+    with sqlite_bus(project) as bus:
+        bus.publish("orders", messages([*sent, b"\0\0\0\0\x09{}"]))
+        lived(project, bus)
+    assert [(each["id"], each["note"]) for each in silver(project)] == [("a", None), ("b", "x"), ("c", None)]
+    assert codes(project) == {"contract/version_unknown": 1}
+    assert verify(project, from_bronze=True).equal
+    shutil.rmtree(project.state / "registry")
+    assert [each["id"] for each in given(project, None)["subjects"][0]["versions"]] == [1, 7]
 
 
 def test_avro_is_written_and_read_under_one_id(server, client):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project
+from headrace.cli.output import Output
 from headrace.contracts.compatibility.change import OPEN, ContentModel
 
 if TYPE_CHECKING:
@@ -55,3 +56,40 @@ def serve(
         typer.echo(f"headrace registry: {url}, {count} subject{'' if count == 1 else 's'} of {shop.name}; Ctrl-C ends")
 
     serve_project(shop, host, port, model, listening)
+
+
+@run.command("ids")
+def ids(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="The source whose contract it is (default: all).")
+    ] = None,
+    project: ProjectDir = None,
+    env: EnvName = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the schema ids of contracts' versions, which serializers frame messages with, and the line that lists them.
+
+    With --json: {"subjects": [{"source", "dataset", "subject", "versions": [{"version", "number", "id", "listed",
+    "ids"}], "yaml"}]}; `listed` is what the source's file has, `ids` what it should have, `yaml` the line for
+    its `schema:`.
+    """
+    from headrace.api.registry.ids import given
+
+    document = given(open_project(project, env), source)
+    output = Output(as_json)
+    output.show(document, lambda: _ids(output, document["subjects"]))
+
+
+def _ids(output: Output, subjects: list[dict[str, Any]]) -> None:
+    output.table(
+        ["subject", "version", "id", "in the file"],
+        [
+            [subject["subject"], each["version"], each["id"], "yes" if each["id"] in each["listed"] else "no"]
+            for subject in subjects
+            for each in subject["versions"]
+        ],
+    )
+    for subject in subjects:
+        if any(each["id"] not in each["listed"] for each in subject["versions"]):
+            output.note(f"where {subject['dataset']} has framed messages, its `schema:` says")
+            output.note(f"  {subject['yaml']}")

@@ -14,6 +14,7 @@ from headrace.config.revisions import Restored
 from headrace.config.schemas import line_of
 from headrace.contracts.compatibility import OPEN, Change, ContentModel, Verdict, compare
 from headrace.contracts.compatibility.judgement import directions
+from headrace.contracts.iglu import VERSION
 from headrace.contracts.versions import number_of
 from headrace.errors import ConfigError, ContractError
 
@@ -146,7 +147,8 @@ def _belongs(file: str, wanted: set[str]) -> bool:
     if file.startswith(f"{CONNECTORS}/"):
         name = file.removeprefix(f"{CONNECTORS}/").rpartition(".")[0]
         return name.startswith("_") or name in wanted
-    return file.endswith(".json") and not file.startswith(".")
+    is_schema = file.endswith(".json") or VERSION.fullmatch(PurePosixPath(file).name) is not None
+    return is_schema and not file.startswith(".")
 
 
 def _source(old: Read | None, new: Read | None, model: ContentModel) -> Iterator[DatasetChanges]:

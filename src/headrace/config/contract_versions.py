@@ -123,7 +123,7 @@ def unreached(source: Source, origin: Origin) -> list[Fault]:
     """
     found = []
     for dataset in source.datasets:
-        if dataset.version_from is not None:
+        if dataset.version_from is not None or dataset.iglu is not None:
             continue
         for index, old in enumerate(dataset.versions[:-1]):
             if old.lifecycle == "retired" or all(step.drop is not None for step in dataset.upcasts.get(old.name, ())):

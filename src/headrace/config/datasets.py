@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 from headrace.config import schemas
 from headrace.config.contract_versions import Newest, VersionFile, newest, twice, version_files, way_faults
 from headrace.config.faults import Fault, did_you_mean
+from headrace.config.iglu import another, iglu_files, not_as_fetched
 from headrace.config.lookups import Lookups
 from headrace.config.said_versions import Lifecycles, Said, named_steps, no_default, said_of
+from headrace.config.schema_ids import id_faults
 from headrace.connectors.ingestion import TableSpec, dataset_name
 from headrace.contracts.load import load_contract
 from headrace.contracts.versions import Version, number_of, said_version
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.config.files import Document, Key
+    from headrace.config.iglu import IgluSpec
     from headrace.config.rules import RuleChecks
     from headrace.config.seeds import Seeds
     from headrace.config.settings import Settings
@@ -85,15 +88,16 @@ class Datasets:
         spec = self._spec
         schema = spec.schema_
         if not spec.ingestion.tables:
-            if schema is None or (schema.file is None and schema.inline is None):
+            if schema is None or (schema.file is None and schema.inline is None and schema.iglu is None):
                 self._bronze_only(("schema",), f"schemas/{spec.source_id}.json")
                 self._without_effect([])
                 return ()
-            where: Key = ("schema", "inline" if schema.file is None else "file")
+            said = (name for name in ("file", "inline", "iglu") if getattr(schema, name) is not None)
+            where: Key = ("schema", next(said))
             found = self._dataset(spec.source_id, schema.file, schema.inline, where)
             datasets = [] if found is None else [found]
         else:
-            if schema is not None and (schema.file is not None or schema.inline is not None):
+            if schema is not None and any(each is not None for each in (schema.file, schema.inline, schema.iglu)):
                 fix = "give each of `tables:` its own: {name: …, schema_file: …}"
                 self.faults.append(self._origin.error(("schema",), "one schema cannot describe several tables", fix))
             for word in ("versions", "upcast", "downcast"):
@@ -165,12 +169,16 @@ class Datasets:
                 table.version_by or version_by,
                 table.event_time or event_time,
             )
-        older, own = version_files(self._layers.root, file or f"schemas/{name}.json"), None
-        if file is not None and older and not (self._layers.root / file).is_file():
+        schema = self._spec.schema_
+        iglu = schema.iglu if schema is not None and table is None else None
+        older, own = self._files(file or f"schemas/{name}.json", iglu), None
+        if iglu is not None and not older:
+            return self._no_iglu(iglu, where)
+        if iglu is not None or (file is not None and older and not (self._layers.root / file).is_file()):
             own = older.pop()  # the newest of the folder stands for it, and has its number from its name
             file = own.file
         document = inline if file is None else self._document(file, where, needed=bool(steps or event_time))
-        if document is None:
+        if document is None or (own is not None and not self._describes(document, own)):
             return None
         called = self._called(document, file, older, own, where)
         if called is None:
@@ -208,7 +216,18 @@ class Datasets:
             upcasts=upcasts,
             downcasts=downcasts,
             version_from=said.version_from,
+            iglu=None if iglu is None else iglu.family,
         )
+
+    def _files(self, file: str, iglu: IgluSpec | None) -> list[VersionFile]:
+        return version_files(self._layers.root, file) if iglu is None else iglu_files(self._layers.root, iglu)
+
+    def _no_iglu(self, iglu: IgluSpec, where: Key) -> None:
+        folder = f"{iglu.folders[0]}/{iglu.family.folder}"
+        fix = f"put its versions into {folder}/1-0-0 and so on"
+        if iglu.urls:
+            fix = f"headrace contract fetch {self._spec.source_id}; or {fix}"
+        self.faults.append(self._origin.error(where, f"no repository has a version of {iglu.family}", fix))
 
     def _called(
         self, document: Mapping[str, Any], file: str | None, older: list[VersionFile], own: VersionFile | None,
@@ -241,6 +260,8 @@ class Datasets:
         found: list[Version] = []
         for each in older:
             document = self._document(each.file, where, needed=True)
+            if document is not None and not self._describes(document, each):
+                continue
             named = said_version(document) if document is not None else None
             number = number_of(each.name if named is None else named)
             if document is not None and number is not None and number != each.number:
@@ -261,8 +282,11 @@ class Datasets:
         downcasts = named_steps("downcast", said, versions, self._origin, self.faults)
         self.faults += lives.faults(versions)
         self.faults += no_default(said, versions, self._origin)
+        ids = id_faults(said, self._spec.ingestion.decoded_as(), versions, self._origin)
+        self.faults += [each for each in ids if each.severity == "error"]
         if len(self.faults) > before:
             return (), {}, {}
+        self.faults += [each for each in ids if each.severity == "warning"]
         if not older:
             return versions, {}, {}
         versions = (*(self._requiring(versions[at:], required, upcasts) for at in range(len(found))), versions[-1])
@@ -282,6 +306,19 @@ class Datasets:
             return version
         contract = self._contract(version.contract.name, version.document, version.file, (), names, version.name)
         return version if contract is None else dataclasses.replace(version, contract=contract)
+
+    def _describes(self, document: Mapping[str, Any], file: VersionFile) -> bool:
+        """Say whether a file of an Iglu repository describes the schema that its path says; it is a fault if not."""
+        schema = self._spec.schema_
+        if schema is None or schema.iglu is None:
+            return True
+        wrong, fix = another(document, file.name, schema.iglu), "correct `self`, or move the file"
+        if not wrong and (origin := not_as_fetched(self._layers.root, file)):
+            wrong, fix = f"it is not what was fetched from {origin}", f"put it back, or fetch it anew: rm {file.file}"
+        if wrong:
+            line = schemas.line_of(self._layers.root, file.file, "#/self")
+            self.faults.append(Fault("error", file.file, line, wrong, fix))
+        return not wrong
 
     def _document(self, file: str, where: Key, *, needed: bool) -> dict[str, Any] | None:
         try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
 
+from headrace.config.iglu import IgluSpec  # noqa: TC001 - pydantic reads it when it runs
 from headrace.config.settings import BatchRows, Evolution, FreshnessSecs, SlaMinutes, TimeZone, Validation
 from headrace.connectors.ingestion import PLANNED, IngestionSpec
 from headrace.connectors.push import PushSpec
@@ -53,6 +54,11 @@ class SchemaSpec(VersioningSpec):
         default=None, description="The contract: JSON Schema or the `fields` form.", examples=["schemas/orders.json"]
     )
     inline: dict[str, Any] | None = Field(default=None, description="The contract itself, in place of a file.")
+    iglu: IgluSpec | None = Field(
+        default=None,
+        description="The contract of self-describing events: a schema of Iglu, in place of a file.",
+        examples=["com.example/order"],
+    )
     validation: Validation | None = Field(
         default=None, description="strict quarantines an event with unknown fields; lenient keeps them in _extra."
     )
@@ -62,8 +68,11 @@ class SchemaSpec(VersioningSpec):
 
     @model_validator(mode="after")
     def _one_of(self) -> Self:
-        if self.file is not None and self.inline is not None:
-            raise ValueError("give `file` or `inline`, not both")
+        given = [name for name in ("file", "inline", "iglu") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"give `{given[0]}` or `{given[1]}`, not both")
+        if self.iglu is not None and self.version_from is not None:
+            raise ValueError("events name their version in Iglu's envelope: give `iglu` without `version_from`")
         return self
 
 

@@ -26,6 +26,7 @@ REFUSED = frozenset({400, 413, 415, 422})
 LONGEST_RETRY_AFTER_SECS = 3600.0
 _PROBLEM_CHARACTERS = 200
 _WORD = 3  # what is longer may be a secret
+_UNLISTED = "its name stands for a private address, and headrace.yaml does not list that under push.networks"
 _READ_BYTES = 1 << 16  # of an answer, so that the connection can be used again; nothing of it is kept
 
 
@@ -52,7 +53,7 @@ class Endpoint:
         self._timeout_secs = timeout_secs
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
         inner = httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(), limits=limits, trust_env=False)
-        transport = _Guarded(inner, rules.networks)
+        transport = Guarded(inner, rules.networks, _UNLISTED)
         self._client = httpx.AsyncClient(transport=transport, timeout=timeout_secs, follow_redirects=False)
 
     async def send(
@@ -161,14 +162,17 @@ class _Refused(httpx.ConnectError):
     """An address that may not be connected to."""
 
 
-class _Guarded(httpx.AsyncBaseTransport):
+class Guarded(httpx.AsyncBaseTransport):
     """Looks a name up, refuses what it may not stand for, and connects to the very address that it looked at."""
 
-    def __init__(self, inner: httpx.AsyncHTTPTransport, networks: tuple[str, ...]) -> None:
+    def __init__(self, inner: httpx.AsyncHTTPTransport, networks: tuple[str, ...], why: str) -> None:
+        """Let connections to public addresses, to `networks` and to loopback pass; `why` tells of another."""
         self._inner = inner
         self._networks = networks
+        self._why = why
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a request to the address that its host stands for."""
         host = request.url.host
         if not is_loopback(host):
             address = await self._address(host, request)
@@ -184,11 +188,9 @@ class _Guarded(httpx.AsyncBaseTransport):
         addresses = [str(each[4][0]) for each in found]
         for each in addresses:
             if refused_address(each, self._networks):
-                raise _Refused(
-                    "its name stands for a private address, and headrace.yaml does not list that under push.networks",
-                    request=request,
-                )
+                raise _Refused(self._why, request=request)
         return addresses[0]
 
     async def aclose(self) -> None:
+        """Close the connections."""
         await self._inner.aclose()

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from headrace.contracts.contract import Contract
+    from headrace.contracts.iglu import Family
     from headrace.contracts.versions import Version
     from headrace.stages.enrich import Enrichment
     from headrace.stages.late import LateSpec
@@ -33,7 +34,8 @@ class Dataset:
     `versions` has all of the contract's, the oldest first; the last is `contract`, whose columns all else is about. It
     is empty only where a dataset is made by hand. `upcasts` has the steps from each version to the next, by its name;
     `version_from` says where an event names its version, and `downcasts` has the declared steps from the next version
-    back to each, for what is sent on in an older shape.
+    back to each, for what is sent on in an older shape. `iglu` is what self-describing events are of, where they come
+    in Iglu's envelopes: these name the version.
     """
 
     name: str
@@ -49,11 +51,12 @@ class Dataset:
     upcasts: Mapping[str, tuple[UpcastStep, ...]] = field(default_factory=lambda: MappingProxyType({}))
     version_from: VersionFrom | None = None
     downcasts: Mapping[str, tuple[UpcastStep, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    iglu: Family | None = None
 
     @property
     def is_versioned(self) -> bool:
         """Whether an event may be of another version than the newest, or name one."""
-        return len(self.versions) > 1 or self.version_from is not None
+        return len(self.versions) > 1 or self.version_from is not None or self.iglu is not None
 
     def payload(self) -> pa.Schema:
         """Return the columns that make an event itself: those of the contract, and the unknown fields if lenient."""

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from headrace import words
+from headrace.contracts import iglu
 from headrace.contracts.pii import MASK, WORD, Pii
 from headrace.stages import paths
+from headrace.stages.confluent_frame import unframed
 from headrace.stages.json_text import child, shown
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ _QUOTE_NOTHING = {
         ("contract", code)
         for code in (
             "additionalProperties", "event_time_missing", "event_time_unparseable", "key_missing", "out_of_range",
-            "required", "upcast_failed", "version_retired", "version_unknown",
+            "required", "schema_malformed", "schema_unknown", "upcast_failed", "version_retired", "version_unknown",
         )
     ),
 }  # fmt: skip
@@ -70,14 +72,26 @@ class Masking:
     def payload(self, payload: bytes) -> str:
         """Return a payload as text with what is personal masked; of what is no JSON object, its length."""
         try:
-            value = shown(payload.decode("utf-8-sig"))
+            value = shown(self._bare(payload).decode("utf-8-sig"))
             if isinstance(value, dict):
-                masked = self._pii.masked(value, self._pii.root())
+                masked = self._masked(value)
                 if masked != MASK:
                     return json.dumps(masked, ensure_ascii=False, separators=(",", ":"))
         except (ValueError, RecursionError):
             pass
         return f"{MASK} ({len(payload):,} bytes)"
+
+    def _bare(self, payload: bytes) -> bytes:
+        """Return a payload without the frame that its source's messages may have."""
+        said = self._dataset.version_from if self._dataset is not None else None
+        return unframed(payload) if said is not None and said.confluent is not None else payload
+
+    def _masked(self, value: dict[str, Any]) -> Any:
+        """Return an event masked; around one in Iglu's envelope, the name of its schema stays."""
+        is_wrapped = self._dataset is not None and self._dataset.iglu is not None and value.keys() == {"schema", "data"}
+        if not is_wrapped or not isinstance(value["schema"], str) or iglu.named(value["schema"]) is None:
+            return self._pii.masked(value, self._pii.root())
+        return {"schema": value["schema"], "data": self._pii.masked(value["data"], self._pii.root())}
 
     def event(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return the columns of a row of silver, or fields that are no column, with what is personal masked."""

@@ -19,8 +19,10 @@ from headrace import words
 from headrace.contracts.versions import number_of
 from headrace.spec import Spec
 from headrace.stages.base import Outcome
+from headrace.stages.confluent_frame import MAX_ID, ConfluentFrame
 from headrace.stages.csv_rows import OF_COLUMNS
 from headrace.stages.decode import Decode
+from headrace.stages.iglu_envelope import IgluEnvelope
 from headrace.stages.json_text import Unreadable, child, quote, read
 from headrace.stages.rejections import in_row_order, none_rejected, rejections
 from headrace.stages.sql import SqlKernel
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from headrace.contracts.versions import Version
     from headrace.stages.csv_rows import CsvSpec
     from headrace.stages.dataset import Dataset
+    from headrace.stages.opening import Opening
     from headrace.stages.upcast import Upcast
 
 UNKNOWN, RETIRED = "version_unknown", "version_retired"
@@ -43,6 +46,15 @@ def _spelt(version: object) -> object:
     return str(version) if isinstance(version, int) and not isinstance(version, bool) else version
 
 
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+SchemaIds = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=MAX_ID)], ...], BeforeValidator(_as_list), Field(min_length=1)
+]
+
+
 class VersionFrom(Spec):
     """Where an event names the version of its contract, and which it has where it names none."""
 
@@ -51,6 +63,13 @@ class VersionFrom(Spec):
     )
     field: str | None = Field(
         default=None, min_length=1, description="A field at the top of the event.", examples=["version"]
+    )
+    confluent: dict[str, SchemaIds] | None = Field(
+        default=None,
+        min_length=1,
+        description="The ids that a schema registry gave to each version: Confluent's serializers put one before each "
+        "message.",
+        examples=[{"v1": [1], "v2": [4, 7]}],
     )
 
     default: Annotated[str, BeforeValidator(_spelt)] | None = Field(
@@ -62,10 +81,14 @@ class VersionFrom(Spec):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if self.attribute is not None and self.field is not None:
-            raise ValueError("give `attribute` or `field`, and not both")
-        if self.attribute is None and self.field is None and self.default is None:
-            raise ValueError("give `attribute` or `field`, or a `default`")
+        given = [each for each in (self.attribute, self.field, self.confluent) if each is not None]
+        if len(given) > 1:
+            raise ValueError("give one of `attribute`, `field` and `confluent`")
+        if not given and self.default is None:
+            raise ValueError("give `attribute`, `field` or `confluent`, or a `default`")
+        ids = [each for ids in (self.confluent or {}).values() for each in ids]
+        if twice := next((each for each in ids if ids.count(each) > 1), None):
+            raise ValueError(f"the schema id {twice} is given twice: a schema has one version")
         return self
 
 
@@ -106,6 +129,7 @@ class Versioned:
         self._versions = dataset.versions
         self._upcasts = dataset.upcasts
         self._from = dataset.version_from
+        self._opening = _opening_of(dataset)
         self._by_number = {each.number: index for index, each in enumerate(dataset.versions)}
         self._default = self._default_of(dataset.version_from)
         self._newest = len(dataset.versions) - 1
@@ -119,6 +143,21 @@ class Versioned:
 
     def decide(self, messages: pa.RecordBatch) -> Decision:
         """Take a batch of messages apart, and tell the version of each, of those that are rejected too."""
+        if self._opening is None:
+            return self._decide(messages)
+        inside, rows, named, unopened = self._opening(messages)
+        (kept, refused, _), of_each = self._decide(inside, named)
+        refused = self._opening.told(messages, _moved(refused, rows, "row"))
+        outcome = Outcome(_moved(kept, rows, words.ROW), _together(unopened, refused), none_rejected())
+        if of_each is None or not len(unopened):
+            return Decision(outcome, of_each)
+        # What cannot be opened counts as of the newest version.
+        places = np.full(len(messages), len(of_each))
+        places[rows] = np.arange(len(of_each))
+        return Decision(outcome, pa.concat_arrays([of_each, self._words[-1:]]).take(pa.array(places)))
+
+    def _decide(self, messages: pa.RecordBatch, texts: pa.Array | None = None) -> Decision:
+        """Decide messages that were opened; `texts` is what each named then."""
         if self._from is not None and self._from.field is not None:
             decoded, bad, _ = self._reader(self._newest).decoded(messages)
             texts = self._in_field(decoded, len(messages), self._from.field)
@@ -128,7 +167,7 @@ class Versioned:
             if named is None or np.isin(named, (_NONE, self._newest)).all():
                 return self._newest_of(messages, decoded, bad, named)
             return self._apart(messages, named, texts)
-        texts = self._in_attribute(messages)
+        texts = self._in_attribute(messages) if texts is None else texts
         named = self._numbers(texts)
         if named is None or np.isin(named, (_NONE, self._newest)).all():
             decoded, bad, _ = self._reader(self._newest).decoded(messages)
@@ -285,7 +324,9 @@ class Versioned:
         rows = pa.array(group, pa.int32())
         named = texts.take(rows)
         where, path = "", None
-        if self._from is not None and self._from.attribute is not None:
+        if self._opening is not None:
+            where, path = f"{self._opening.where} names ", self._opening.path
+        elif self._from is not None and self._from.attribute is not None:
             where = f"the attribute {self._from.attribute!r} names "
         elif self._from is not None and self._from.field is not None:
             where, path = f"the field {self._from.field!r} names ", child("$", self._from.field)
@@ -302,6 +343,14 @@ class Versioned:
             path=path,
             value=pa.array([None if each is None else quote(each) for each in named.to_pylist()], pa.string()),
         )
+
+
+def _opening_of(dataset: Dataset) -> Opening | None:
+    """Return how the messages of a dataset are opened; None where they are taken as they come."""
+    if dataset.iglu is not None:
+        return IgluEnvelope(dataset.iglu)
+    ids = dataset.version_from.confluent if dataset.version_from is not None else None
+    return None if ids is None else ConfluentFrame(ids)
 
 
 def _field_of(doc: str, field: str) -> str | None:

@@ -246,7 +246,7 @@ WRONG = {
     ),
     "two places of the version": (
         change("  versions", "  version_from: {field: a, attribute: b}\n  versions"),
-        "connectors/orders.yaml", 5, "give `attribute` or `field`, and not both", "",
+        "connectors/orders.yaml", 5, "give one of `attribute`, `field` and `confluent`", "",
     ),
     "no place of the version": (
         change("  versions", "  version_from: {}\n  versions"),

@@ -1,17 +1,32 @@
 """`verify` says yes of what the stream made, and no of everything else, with the events that are wrong."""
 
+import json
 import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+import wrapping
 from headrace.config.project import load_project
 from headrace.errors import LakeError
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.parquet import write_quickly
 from headrace.runtime.verify import verify
-from living import KEYED, ORDERS, lived, messages, orders, project_of, run_out, sqlite_bus, ticking, write_source
+from living import (
+    KEYED,
+    ORDERS,
+    codes,
+    lived,
+    messages,
+    orders,
+    project_of,
+    run_out,
+    silver,
+    sqlite_bus,
+    ticking,
+    write_source,
+)
 
 
 @pytest.fixture(scope="module")
@@ -234,3 +249,41 @@ def test_a_rebuild_runs_under_the_variables_of_then(tmp_path, monkeypatch):
     assert now.digest != project.digest
     found = verify(now, from_bronze=True)
     assert (found.equal, found.partitions, found.ledgers) == (True, 1, {})
+
+
+def test_events_in_wrappings_are_made_anew_from_their_bytes(tmp_path):
+    """An envelope and a frame name versions: which, does not hang on anything but the project's files of then."""
+    folder = "iglu/schemas/com.shop/order/jsonschema"
+    for number, schema in enumerate((wrapping.OLD, wrapping.NEW)):
+        own = {"vendor": "com.shop", "name": "order", "format": "jsonschema", "version": f"1-0-{number}"}
+        for file, document in (
+            (f"{folder}/1-0-{number}", schema | {"self": own}),
+            (f"schemas/framed/v{number + 1}.json", schema),
+        ):
+            (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file).write_text(json.dumps(document))
+    (tmp_path / "headrace.yaml").write_text("name: lab\ndefaults: {freshness_secs: 0}\n")
+    (tmp_path / "connectors").mkdir()
+    for source, said in (
+        ("wrapped", "{iglu: com.shop/order}"),
+        ("framed", "{file: schemas/framed.json, version_from: {confluent: {v1: 3, v2: [4]}}}"),
+    ):
+        text = f"source_id: {source}\ningestion: {{pattern: event_streaming}}\nschema: {said}\nprocessing:\n"
+        (tmp_path / f"connectors/{source}.yaml").write_text(text + KEYED.replace(", version_by: version", ""))
+    project = load_project(tmp_path)
+    old, new = {"id": "a"}, {"id": "b", "note": "x"}
+    wrapped = [wrapping.envelope("1-0-0", old), wrapping.envelope("1-0-1", new), wrapping.envelope("2-0-0", new), old]
+    framed = [wrapping.framed(3, old), wrapping.framed(4, new), wrapping.framed(5, new), b"\0\0", old]
+    with sqlite_bus(project) as bus:
+        bus.publish("wrapped", messages([*wrapped, wrapped[0]]))
+        bus.publish("framed", messages([*framed, framed[0]]))
+        lived(project, bus)
+    for source in ("wrapped", "framed"):
+        assert [each["id"] for each in silver(project, source)] == ["a", "b"]
+    assert codes(project) == {
+        "decode/envelope_missing": 1,
+        "decode/frame_cut": 1,
+        "contract/version_unknown": 2,
+    }
+    found = verify(project, from_bronze=True)
+    assert (found.balanced, found.equal) == (True, True)

@@ -10,6 +10,7 @@ from headrace.api.registry.schema import Schema
 from headrace.api.registry.store import Row
 from headrace.contracts.fields import is_fields_form
 from headrace.contracts.load import plain_schema
+from headrace.contracts.versions import number_of
 from headrace.errors import HeadraceError
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class ContractSubject:
     """A dataset's contract as a subject: its versions, how it may change, and the file to change it in.
 
     `known` are the ids by the digests of all texts that mean a version: as it is served, and as its file has it.
+    `unlisted` are the versions whose ids the source's file does not list, though it lists some.
     """
 
     dataset: str
@@ -36,6 +38,7 @@ class ContractSubject:
     compatibility: str
     rows: tuple[Row, ...]
     known: Mapping[str, Row] = field(default_factory=dict)
+    unlisted: tuple[str, ...] = ()
 
 
 class Contracts:
@@ -80,7 +83,7 @@ def subjects_of(project: Project, store: Store) -> dict[str, ContractSubject]:
 
 def _subject(source: Source, dataset: Dataset, store: Store) -> ContractSubject:
     schemas = [_schema(version) for version in dataset.versions]
-    ids = store.keep(schemas)
+    ids = store.keep(schemas, [ids_in_file(dataset, version) for version in dataset.versions])
     numbers = numbers_of(dataset.versions)
     rows = tuple(Row(number, schema_id) for number, schema_id in zip(numbers, ids, strict=True))
     known = {}
@@ -89,7 +92,19 @@ def _subject(source: Source, dataset: Dataset, store: Store) -> ContractSubject:
         known[schema.digest] = row
     file = dataset.versions[-1].file or f"connectors/{source.id}.yaml"
     mode = source.settings.evolution.replace("_compatible", "").upper()
-    return ContractSubject(dataset.name, source.id, file, mode, rows, known)
+    is_framed = dataset.version_from is not None and dataset.version_from.confluent is not None
+    unlisted = tuple(
+        version.name
+        for version, row in zip(dataset.versions, rows, strict=True)
+        if is_framed and row.id not in ids_in_file(dataset, version)
+    )
+    return ContractSubject(dataset.name, source.id, file, mode, rows, known, unlisted)
+
+
+def ids_in_file(dataset: Dataset, version: Version) -> tuple[int, ...]:
+    """Return the ids that the source's file gives to a version: those that framed messages may name it by."""
+    said = dataset.version_from.confluent if dataset.version_from is not None else None
+    return next((ids for name, ids in (said or {}).items() if number_of(name) == version.number), ())
 
 
 def numbers_of(versions: tuple[Version, ...]) -> list[int]:
@@ -104,6 +119,7 @@ def stamp_of(project: Project) -> tuple[object, ...]:
     root = project.root
     paths = {root / name for name in project.files} | {root / "headrace.yaml"}
     paths |= set((root / "connectors").glob("*.y*ml")) | set((root / "schemas").glob("**/*.json"))
+    paths |= {folder for path in project.files if (folder := (root / path).parent).is_dir()}  # of Iglu's versions
     return tuple(sorted(_seen(path) for path in paths))
 
 

@@ -74,15 +74,30 @@ async def _serve(
     address = listener.getsockname()
     shown = f"[{address[0]}]" if ":" in address[0] else address[0]
     listening(f"http://{shown}:{address[1]}", contracts)
+    _tell_unlisted(contracts)
     while not asked.is_set():
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(asked.wait(), LOOK_SECS)
         access.refresh()
         if await asyncio.to_thread(contracts.refresh):
             log.warning("%s", contracts.problem or "the project's files changed, and are served as they are now")
+            _tell_unlisted(contracts)
         if serving.ended:
             raise InternalError("the HTTP server ended by itself")
     await serving.drain(DRAIN_SECS)
+
+
+def _tell_unlisted(contracts: Contracts) -> None:
+    for subject in contracts.subjects.values():
+        if subject.unlisted:
+            log.warning(
+                "messages of %s framed under %s would be quarantined: connectors/%s.yaml does not list their ids; "
+                "headrace registry ids %s",
+                subject.dataset,
+                ", ".join(subject.unlisted),
+                subject.source,
+                subject.source,
+            )
 
 
 def _is_loopback(host: str) -> bool:

@@ -6,6 +6,7 @@ never again: not after a deletion, and not to another schema.
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -81,10 +82,14 @@ class Store:
             ).fetchone()
         return None if row[0] is None else int(row[0])
 
-    def keep(self, schemas: Iterable[Schema]) -> list[int]:
-        """Return the ids of schemas, durably; one that has none gets one."""
+    def keep(self, schemas: Iterable[Schema], promised: Iterable[Sequence[int]] = ()) -> list[int]:
+        """Return the ids of schemas, durably; one that has none gets one.
+
+        Of the ids that are `promised` for a schema it gets the one that it has, else the first that no other has.
+        """
+        pairs = itertools.zip_longest(schemas, promised, fillvalue=())
         with self._file.writing() as connection:
-            return [_keep(connection, schema) for schema in schemas]
+            return [_keep_as(connection, schema, ids) for schema, ids in pairs]
 
     def subjects(self) -> dict[str, list[Row]]:
         """Return all that clients registered, soft-deleted versions too."""
@@ -182,11 +187,28 @@ def _keep(connection: sqlite3.Connection, schema: Schema) -> int:
     return int(connection.execute("SELECT last_insert_rowid()").fetchone()[0])
 
 
-def _import(connection: sqlite3.Connection, schema_id: int, schema: Schema) -> None:
+def _keep_as(connection: sqlite3.Connection, schema: Schema, promised: Sequence[int]) -> int:
+    held = {each: _digest_of(connection, each) for each in promised}
+    for schema_id, digest in held.items():
+        if digest == schema.digest:
+            return schema_id
+    for schema_id, digest in held.items():
+        if digest is None:
+            _insert(connection, schema_id, schema)
+            return schema_id
+    return _keep(connection, schema)
+
+
+def _digest_of(connection: sqlite3.Connection, schema_id: int) -> str | None:
     row = connection.execute("SELECT digest FROM schemas WHERE id = ?", (schema_id,)).fetchone()
-    if row is None:
+    return None if row is None else str(row[0])
+
+
+def _import(connection: sqlite3.Connection, schema_id: int, schema: Schema) -> None:
+    digest = _digest_of(connection, schema_id)
+    if digest is None:
         _insert(connection, schema_id, schema)
-    elif row[0] != schema.digest:
+    elif digest != schema.digest:
         raise not_permitted(f"Overwrite new schema with id {schema_id} is not permitted.")
 
 
