@@ -91,5 +91,5 @@ def _ids(output: Output, subjects: list[dict[str, Any]]) -> None:
     )
     for subject in subjects:
         if any(each["id"] not in each["listed"] for each in subject["versions"]):
-            output.note(f"where {subject['dataset']} has framed messages, its `schema:` says")
-            output.note(f"  {subject['yaml']}")
+            output.line(f"where {subject['dataset']} has framed messages, its `schema:` says")
+            output.line(f"  {subject['yaml']}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from granian.rsgi import ProtocolClosed, ProtocolError  # type: ignore[attr-defined]
 
 from headrace.api.registry import routes
+from headrace.api.registry.asked import Asked, query_of
 from headrace.api.registry.refusal import Refusal, plain
 from headrace.errors import HeadraceError
 from headrace.http.hosts import is_local
@@ -75,7 +76,7 @@ class Application:
         self._let_in(scope.headers, route, names)
         body = await self._body(scope, proto) if route.method in {"POST", "PUT"} else None
         takes_more = scope.headers.get("confluent-accept-unknown-properties", "").lower() == "true"
-        asked = routes.Asked(self._registry, names, routes.query_of(scope.query_string), body, takes_more)
+        asked = Asked(self._registry, names, query_of(scope.query_string), body, takes_more)
         return await asyncio.get_running_loop().run_in_executor(self._threads, route.run, asked)
 
     def _let_in(self, headers: Any, route: routes.Route, names: tuple[str, ...]) -> None:

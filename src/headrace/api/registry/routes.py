@@ -4,53 +4,20 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import parse_qs, unquote
+from urllib.parse import unquote
 
 from headrace.api.registry.iglu import schema_at
-from headrace.api.registry.refusal import Refusal, invalid_schema, no_schema, plain
+from headrace.api.registry.refusal import invalid_schema, no_schema, plain
 from headrace.api.registry.schema import TYPES, read_schema
+from headrace.api.registry.settings import LEVEL, MODE, set_level, set_mode
 from headrace.api.registry.store import MAX_ID
 from headrace.identity.tokens import Role
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from headrace.api.registry.subjects import Registered, Registry
-
-
-class Asked(NamedTuple):
-    """A request: what its path names, its query, its body (None where there is none), and what the client can take."""
-
-    registry: Registry
-    names: tuple[str, ...]
-    query: dict[str, list[str]]
-    body: Any
-    takes_more: bool
-
-    @property
-    def subject(self) -> str:
-        """The subject that the path names; none is all of them."""
-        return self.names[0] if self.names else ""
-
-    def flag(self, name: str) -> bool:
-        """Return whether a parameter of the query is true; Python's clients write True."""
-        return self.query.get(name, [""])[-1].lower() == "true"
-
-    def number(self, name: str, default: int) -> int:
-        """Return a whole number of the query."""
-        text = self.query.get(name, [""])[-1] or str(default)
-        if not re.fullmatch(r"-?[0-9]{1,10}", text):
-            raise plain(400, f"{name} is a whole number, and not {text[:40]!r}")
-        return int(text)
-
-    def page(self, found: Sequence[Any]) -> list[Any]:
-        """Return the part of a list that `offset` and `limit` ask for."""
-        offset, limit = max(0, self.number("offset", 0)), self.number("limit", -1)
-        return list(found[offset:] if limit < 0 else found[offset : offset + limit])
-
-    def said(self, name: str) -> Any:
-        """Return what an object in the body says."""
-        return self.body.get(name) if isinstance(self.body, dict) else None
+    from headrace.api.registry.asked import Asked
+    from headrace.api.registry.subjects import Registered
 
 
 class Unescaped(NamedTuple):
@@ -81,14 +48,6 @@ def found(method: str, path: str) -> tuple[Route, tuple[str, ...]]:
     if methods:
         raise plain(405, headers=(("allow", ", ".join(methods)),))
     raise plain(404)
-
-
-def query_of(text: str) -> dict[str, list[str]]:
-    """Return the parameters of a query. Raises `Refusal` (400) where there are too many."""
-    try:
-        return parse_qs(text, keep_blank_values=True, max_num_fields=100)
-    except ValueError as problem:
-        raise plain(400, f"the query cannot be read: {problem}") from None
 
 
 def _subjects(asked: Asked) -> list[str]:
@@ -204,55 +163,6 @@ def _delete_version(asked: Asked) -> int:
     return asked.registry.delete_version(*asked.names, permanent=asked.flag("permanent"))
 
 
-def _level(asked: Asked) -> dict[str, str]:
-    if not asked.names:
-        return {"compatibilityLevel": asked.registry.level()}
-    (subject,) = asked.names
-    level = asked.registry.own_level(subject)
-    if level is None and not asked.flag("defaultToGlobal"):
-        raise Refusal(40408, f"Subject '{subject}' does not have subject-level compatibility configured")
-    return {"compatibilityLevel": level or asked.registry.level(subject)}
-
-
-def _set_level(asked: Asked) -> dict[str, Any]:
-    said = asked.body if isinstance(asked.body, dict) else {}
-    more = {name for name, value in said.items() if value is not None} - {"compatibility", "normalize"}
-    if more:
-        raise Refusal(42205, f"Not offered here: {', '.join(sorted(more))[:200]}")
-    level = said.get("compatibility")
-    asked.registry.set_level(asked.subject, level.upper() if isinstance(level, str) else "")
-    return {name: value.upper() if isinstance(value, str) else value for name, value in said.items()}
-
-
-def _drop_level(asked: Asked) -> dict[str, str]:
-    if asked.names and asked.registry.own_level(asked.names[0]) is None:
-        raise Refusal(40408, f"Subject '{asked.names[0]}' does not have subject-level compatibility configured")
-    return {"compatibilityLevel": asked.registry.set_level(asked.subject, None)}
-
-
-def _mode(asked: Asked) -> dict[str, str]:
-    if not asked.names:
-        return {"mode": asked.registry.mode()}
-    (subject,) = asked.names
-    mode = asked.registry.own_mode(subject)
-    if mode is None and not asked.flag("defaultToGlobal"):
-        raise Refusal(40409, f"Subject '{subject}' does not have subject-level mode configured")
-    return {"mode": mode or asked.registry.mode(subject)}
-
-
-def _set_mode(asked: Asked) -> dict[str, str]:
-    mode = asked.said("mode")
-    mode = mode.upper() if isinstance(mode, str) else ""
-    asked.registry.set_mode(asked.subject, mode, force=asked.flag("force"))
-    return {"mode": mode}
-
-
-def _drop_mode(asked: Asked) -> dict[str, str]:
-    if asked.names and asked.registry.own_mode(asked.names[0]) is None:
-        raise Refusal(40409, f"Subject '{asked.names[0]}' does not have subject-level mode configured")
-    return {"mode": asked.registry.set_mode(asked.subject, None)}
-
-
 def _id(asked: Asked) -> int:
     text = asked.names[0]
     if not (text.isascii() and text.isdigit()) or len(text) > 10:
@@ -295,21 +205,21 @@ ROUTES = (
     _route("POST", "/subjects/{subject}", None, _look_up),
     _route("DELETE", "/subjects/{subject}", _ADMIN, _delete_subject),
     _route("GET", "/schemas/types", None, lambda _: list(TYPES)),
-    _route("GET", "/config/{subject}", None, _level),
-    _route("PUT", "/config/{subject}", _ADMIN, _set_level),
-    _route("DELETE", "/config/{subject}", _ADMIN, _drop_level),
-    _route("GET", "/mode/{subject}", None, _mode),
-    _route("PUT", "/mode/{subject}", _ADMIN, _set_mode),
-    _route("DELETE", "/mode/{subject}", _ADMIN, _drop_mode),
+    _route("GET", "/config/{subject}", None, LEVEL.shown),
+    _route("PUT", "/config/{subject}", _ADMIN, set_level),
+    _route("DELETE", "/config/{subject}", _ADMIN, LEVEL.dropped),
+    _route("GET", "/mode/{subject}", None, MODE.shown),
+    _route("PUT", "/mode/{subject}", _ADMIN, set_mode),
+    _route("DELETE", "/mode/{subject}", _ADMIN, MODE.dropped),
     _route("GET", "/", None, lambda _: {}),
     _route("GET", "/subjects", None, _subjects),
     _route("GET", "/schemas", None, _schemas),
-    _route("GET", "/config", None, _level),
-    _route("PUT", "/config", _ADMIN, _set_level),
-    _route("DELETE", "/config", _ADMIN, _drop_level),
-    _route("GET", "/mode", None, _mode),
-    _route("PUT", "/mode", _ADMIN, _set_mode),
-    _route("DELETE", "/mode", _ADMIN, _drop_mode),
+    _route("GET", "/config", None, LEVEL.shown),
+    _route("PUT", "/config", _ADMIN, set_level),
+    _route("DELETE", "/config", _ADMIN, LEVEL.dropped),
+    _route("GET", "/mode", None, MODE.shown),
+    _route("PUT", "/mode", _ADMIN, set_mode),
+    _route("DELETE", "/mode", _ADMIN, MODE.dropped),
     _route("GET", "/contexts", None, lambda asked: asked.page(["."])),
 )
 
