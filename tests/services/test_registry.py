@@ -14,7 +14,11 @@ from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegis
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.schema_registry.json_schema import JSONDeserializer, JSONSerializer
+from confluent_kafka.schema_registry.protobuf import ProtobufDeserializer, ProtobufSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext, SerializationError
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
 
 from headrace.api.registry.ids import given
 from headrace.api.registry.store import Store
@@ -116,6 +120,28 @@ def test_messages_of_the_json_serializer_are_read_by_their_ids(tmp_path):
     assert verify(project, from_bronze=True).equal
     shutil.rmtree(project.state / "registry")
     assert [each["id"] for each in given(project, None)["subjects"][0]["versions"]] == [1, 7]
+
+
+def test_the_protobuf_serializer_sends_and_asks_for_descriptors(server, client):
+    file = FileDescriptorProto(name="refund.proto", package="shop", syntax="proto3")
+    file.message_type.add(name="Refund").field.add(name="id", number=1, type=9, label=1, json_name="id")
+    pool = DescriptorPool()
+    pool.Add(file)
+    refund = GetMessageClass(pool.FindMessageTypeByName("shop.Refund"))
+    plain, latest = {"use.deprecated.format": False}, {"auto.register.schemas": False, "use.latest.version": True}
+    message = ProtobufSerializer(refund, client, plain)(refund(id="r-1"), value_of("descriptors"))
+    with SchemaRegistryClient({"url": server.url}) as another:
+        assert ProtobufDeserializer(refund, plain, another)(message, value_of("descriptors")) == refund(id="r-1")
+        write = ProtobufSerializer(refund, another, {**plain, **latest})
+        assert write(refund(id="r-1"), value_of("descriptors")) == message
+    text = server.get("/subjects/descriptors-value/versions/latest")["schema"]
+    assert "string id = 1;" in text
+    # The same as text has its id, and the descriptor is there for whoever asks; none is made of a text alone.
+    assert client.register_schema("as-text", Schema(text, "PROTOBUF")) == int.from_bytes(message[1:5], "big")
+    client.register_schema("only-text", Schema('syntax = "proto3"; message Alone { int32 a = 1; }', "PROTOBUF"))
+    assert refused(client.get_latest_version, "only-text", fmt="serialized")[:2] == (422, 42201)
+    for broken in ("AAAA", "aGVsbG8gd29ybGQ="):
+        assert refused(client.register_schema, "broken", Schema(broken, "PROTOBUF"))[:2] == (422, 42201)
 
 
 def test_avro_is_written_and_read_under_one_id(server, client):

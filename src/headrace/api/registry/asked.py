@@ -28,6 +28,11 @@ class Asked(NamedTuple):
         """The subject that the path names; none is all of them."""
         return self.names[0] if self.names else ""
 
+    @property
+    def form(self) -> str:
+        """The form in which schemas are asked for; none is their text."""
+        return self.query.get("format", [""])[-1]
+
     def flag(self, name: str) -> bool:
         """Return whether a parameter of the query is true; Python's clients write True."""
         return self.query.get(name, [""])[-1].lower() == "true"

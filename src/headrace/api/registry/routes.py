@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from headrace.api.registry.asked import Asked
+    from headrace.api.registry.schema import Schema
     from headrace.api.registry.subjects import Registered
 
 
@@ -69,7 +70,7 @@ def _version(asked: Asked) -> dict[str, Any]:
 
 
 def _text(asked: Asked) -> Unescaped:
-    return Unescaped(asked.registry.version(*asked.names, deleted=asked.flag("deleted")).schema.text)
+    return Unescaped(asked.registry.version(*asked.names, deleted=asked.flag("deleted")).schema.written(asked.form))
 
 
 def _referring(asked: Asked) -> list[int]:
@@ -90,7 +91,7 @@ def _with_metadata(asked: Asked) -> dict[str, Any]:
 
 def _look_up(asked: Asked) -> dict[str, Any]:
     schema = read_schema(asked.body)
-    return _shown(asked, asked.registry.look_up(asked.names[0], schema, deleted=asked.flag("deleted")))
+    return _shown(asked, asked.registry.look_up(asked.names[0], schema, deleted=asked.flag("deleted")), schema)
 
 
 def _register(asked: Asked) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _register(asked: Asked) -> dict[str, Any]:
     )
     if not asked.takes_more:
         return {"id": made.row.id}
-    return _shown(asked, made)
+    return _shown(asked, made, schema)
 
 
 def _given(asked: Asked, name: str) -> int | None:
@@ -125,12 +126,16 @@ def _by_id(asked: Asked) -> dict[str, Any]:
     schema = asked.registry.schema(_id(asked))
     more = {"guid": schema.guid} if asked.takes_more else {}
     most = {"maxId": MAX_ID} if asked.flag("fetchMaxId") else {}
-    return {**schema.shown(), **more, **most}
+    return {**schema.shown(asked.form), **more, **most}
+
+
+def _text_by_id(asked: Asked) -> Unescaped:
+    return Unescaped(asked.registry.schema(_id(asked)).written(asked.form))
 
 
 def _by_guid(asked: Asked) -> dict[str, Any]:
     _, schema = asked.registry.schema_by_guid(asked.names[0])
-    return {**schema.shown(), "guid": schema.guid}
+    return {**schema.shown(asked.form), "guid": schema.guid}
 
 
 def _holders(asked: Asked) -> list[dict[str, Any]]:
@@ -170,11 +175,13 @@ def _id(asked: Asked) -> int:
     return int(text)
 
 
-def _shown(asked: Asked, of: Registered) -> dict[str, Any]:
+def _shown(asked: Asked, of: Registered, sent: Schema | None = None) -> dict[str, Any]:
+    # A client takes what answers a schema that it sent for that schema: it has the form that it came in.
+    form = "serialized" if sent is not None and sent.serialized and of.schema.serialized else asked.form
     shown = {"subject": of.subject, "version": of.row.version, "id": of.row.id}
     more = {"guid": of.schema.guid} if asked.takes_more else {}
     deleted = {"deleted": True} if of.row.deleted else {}
-    return {**shown, **more, **of.schema.shown(), **deleted}
+    return {**shown, **more, **of.schema.shown(form), **deleted}
 
 
 def _route(method: str, path: str, role: Role | None, run: Callable[[Asked], Any]) -> Route:
@@ -191,7 +198,7 @@ ROUTES = (
     _route("POST", "/compatibility/subjects/{subject}/versions/{}", None, _compare),
     _route("GET", "/subjects/{subject}/versions/{}", None, _version),
     _route("DELETE", "/subjects/{subject}/versions/{}", _ADMIN, _delete_version),
-    _route("GET", "/schemas/ids/{}/schema", None, lambda asked: Unescaped(asked.registry.schema(_id(asked)).text)),
+    _route("GET", "/schemas/ids/{}/schema", None, _text_by_id),
     _route("GET", "/schemas/ids/{}/subjects", None, _holding),
     _route("GET", "/schemas/ids/{}/versions", None, _holders),
     _route("POST", "/compatibility/subjects/{subject}/versions", None, _compare),

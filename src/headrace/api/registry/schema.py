@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from headrace.api.registry.refusal import Refusal, invalid_schema
+from headrace.contracts.formats import protobuf_descriptor
+from headrace.errors import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +37,8 @@ class Reference(NamedTuple):
 class Schema:
     """A schema of a type, with what it refers to; `metadata` and `rules` are kept for clients, and mean nothing here.
 
+    `serialized` is the base64 of its descriptor, of a Protobuf schema that came as one: `text` is what it says.
+
     Raises `Refusal` from `document` and `digest` where a text that should be JSON is not.
     """
 
@@ -43,6 +47,7 @@ class Schema:
     references: tuple[Reference, ...] = ()
     metadata: Any = None
     rules: Any = None
+    serialized: str = ""
 
     @cached_property
     def document(self) -> Any:
@@ -64,8 +69,11 @@ class Schema:
         """The digest as a UUID, which is what newer clients can name a schema by."""
         return str(UUID(hex=self.digest[:32]))
 
-    def shown(self) -> dict[str, Any]:
-        """Return what answers say of it; the type of an Avro schema is left out, as Confluent does."""
+    def shown(self, form: str = "") -> dict[str, Any]:
+        """Return what answers say of it; the type of an Avro schema is left out, as Confluent does.
+
+        Of Protobuf, `serialized` is a form that Python's clients ask for. Raises `Refusal` where it is not kept.
+        """
         found: dict[str, Any] = {} if self.type == "AVRO" else {"schemaType": self.type}
         if self.references:
             found["references"] = [each._asdict() for each in self.references]
@@ -73,7 +81,16 @@ class Schema:
             found["metadata"] = self.metadata
         if self.rules is not None:
             found["ruleSet"] = self.rules
-        return {**found, "schema": self.text}
+        return {**found, "schema": self.written(form)}
+
+    def written(self, form: str = "") -> str:
+        """Return its text in a form; see `shown`."""
+        if form != "serialized" or self.type != "PROTOBUF":
+            return self.text
+        if not self.serialized:
+            why = "it was registered as text, and no descriptor is made of that: ask without format=serialized"
+            raise Refusal(42201, f"Invalid schema: {why}; or register its descriptor in a subject first")
+        return self.serialized
 
 
 def read_schema(body: Any) -> Schema:
@@ -85,13 +102,24 @@ def read_schema(body: Any) -> Schema:
         raise Refusal(42201, f"Invalid schema type {str(kind)[:40]}: one of {', '.join(TYPES)}")
     if len(body["schema"]) > MAX_TEXT:
         raise Refusal(42209, f"Schema is too large: {len(body['schema']):,} characters, and {MAX_TEXT:,} are taken")
+    text, serialized = body["schema"], ""
+    if kind.upper() == "PROTOBUF" and protobuf_descriptor.is_descriptor(text):
+        text, serialized = _described(text), text.strip()
     return Schema(
         kind.upper(),
-        body["schema"],
+        text,
         tuple(_reference(each) for each in _listed(body.get("references"))),
         _object(body.get("metadata"), "metadata"),
         _object(body.get("ruleSet"), "ruleSet"),
+        serialized,
     )
+
+
+def _described(encoded: str) -> str:
+    try:
+        return protobuf_descriptor.text_of(encoded)
+    except ContractError as error:
+        raise invalid_schema(f"{error.message}; {error.fix}" if error.fix else error.message) from error
 
 
 def parsed(text: str, kind: str) -> Any:

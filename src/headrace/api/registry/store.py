@@ -179,6 +179,8 @@ def _id_of(connection: sqlite3.Connection, schema: Schema) -> int | None:
 def _keep(connection: sqlite3.Connection, schema: Schema) -> int:
     known = _id_of(connection, schema)
     if known is not None:
+        if schema.serialized:
+            _describe(connection, known, schema.serialized)
         return known
     (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'schemas'").fetchone()
     if last >= MAX_ID:
@@ -217,6 +219,7 @@ def _insert(connection: sqlite3.Connection, schema_id: int | None, schema: Schem
         "references": [list(each) for each in schema.references],
         "metadata": schema.metadata,
         "rules": schema.rules,
+        "serialized": schema.serialized,
     }
     connection.execute(
         "INSERT INTO schemas VALUES (?, ?, ?, ?, ?)",
@@ -224,7 +227,16 @@ def _insert(connection: sqlite3.Connection, schema_id: int | None, schema: Schem
     )
 
 
+def _describe(connection: sqlite3.Connection, schema_id: int, serialized: str) -> None:
+    """Keep the descriptor of a schema that came as text before."""
+    (more,) = connection.execute("SELECT more FROM schemas WHERE id = ?", (schema_id,)).fetchone()
+    said = json.loads(more)
+    if not said.get("serialized"):
+        said["serialized"] = serialized
+        connection.execute("UPDATE schemas SET more = ? WHERE id = ?", (json.dumps(said), schema_id))
+
+
 def _schema(kind: str, text: str, more: str) -> Schema:
     said = json.loads(more)
     references = tuple(Reference(*each) for each in said["references"])
-    return Schema(kind, text, references, said["metadata"], said["rules"])
+    return Schema(kind, text, references, said["metadata"], said["rules"], said.get("serialized", ""))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.api.registry import forms
@@ -16,7 +17,6 @@ from headrace.api.registry.refusal import (
     no_version,
     not_permitted,
 )
-from headrace.api.registry.schema import Reference, Schema
 from headrace.api.registry.store import MAX_ID, Row
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headrace.api.registry.contracts import Contracts, ContractSubject
+    from headrace.api.registry.schema import Reference, Schema
     from headrace.api.registry.store import Store
     from headrace.contracts.compatibility import ContentModel
 
@@ -150,6 +151,8 @@ class Registry:
             live = [row for row in rows if not row.deleted]
             same = self._same(subject, live, schema)
             if same is not None and mode != "IMPORT":
+                if schema.serialized:
+                    self._store.keep([schema])  # it may have come as text before: its descriptor is kept beside that
                 return Registered(subject, same, self.schema(same.id))
             if mode != "IMPORT":
                 self._check(subject, form, live)
@@ -311,7 +314,7 @@ class Registry:
             each if each.version != -1 else each._replace(version=self.version(each.subject, "latest").row.version)
             for each in schema.references
         ]
-        return Schema(schema.type, schema.text, tuple(pinned), schema.metadata, schema.rules)
+        return replace(schema, references=tuple(pinned))
 
     def _refuse_files(self, subject: str) -> None:
         ours = self._contracts.subjects.get(subject)
