@@ -35,7 +35,7 @@ def is_descriptor(text: str) -> bool:
 
 def text_of(encoded: str) -> str:
     """Return the .proto text of the base64 of a FileDescriptorProto. Raises `ContractError` where it is none."""
-    from google.protobuf.descriptor_pb2 import FileDescriptorProto
+    from google.protobuf.descriptor_pb2 import FileDescriptorProto  # dbt brings it
     from google.protobuf.message import DecodeError
 
     file = FileDescriptorProto()
