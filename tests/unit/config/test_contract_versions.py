@@ -250,7 +250,7 @@ WRONG = {
     ),
     "no place of the version": (
         change("  versions", "  version_from: {}\n  versions"),
-        "connectors/orders.yaml", 5, "give `attribute` or `field`, or a `default`", "",
+        "connectors/orders.yaml", 5, "give `attribute`, `field` or `confluent`, or a `default`", "",
     ),
     "a default that is no version": (
         change("  versions", "  version_from: {attribute: a, default: v3}\n  versions"),
