@@ -173,7 +173,8 @@ class Datasets:
         iglu = schema.iglu if schema is not None and table is None else None
         older, own = self._files(file or f"schemas/{name}.json", iglu), None
         if iglu is not None and not older:
-            return self._no_iglu(iglu, where)
+            self._no_iglu(iglu, where)
+            return None
         if iglu is not None or (file is not None and older and not (self._layers.root / file).is_file()):
             own = older.pop()  # the newest of the folder stands for it, and has its number from its name
             file = own.file

@@ -47,4 +47,4 @@ def family(text: str) -> Family | None:
 def named(uri: str) -> tuple[Family, str] | None:
     """Return the family and the version that a URI names; None where it is no URI of Iglu."""
     match = _URI.fullmatch(uri)
-    return None if match is None else (Family(*match.groups()[:3]), match[4])
+    return None if match is None else (Family(match[1], match[2], match[3]), match[4])

@@ -87,7 +87,7 @@ class Store:
 
         Of the ids that are `promised` for a schema it gets the one that it has, else the first that no other has.
         """
-        pairs = itertools.zip_longest(schemas, promised, fillvalue=())
+        pairs = zip(schemas, itertools.chain(promised, itertools.repeat(())), strict=False)
         with self._file.writing() as connection:
             return [_keep_as(connection, schema, ids) for schema, ids in pairs]
 
