@@ -10,7 +10,7 @@ import pytest
 
 from headrace.config.lint import lint
 from headrace.config.project import load_project
-from headrace.runtime import building, live_readers
+from headrace.runtime import live_readers
 from living import KEYED, ORDERS, project_of, write_source
 from planning import publish
 
@@ -99,7 +99,6 @@ def test_a_version_past_its_day_that_is_still_sent_or_served(tmp_path):
     source.write_text(text + "serving:\n  push:\n  - {name: old, topic: orders-v1, version: '1'}\n")
     project = load_project(tmp_path)
     publish(project, {"id": "o1", "note": "x"}, {"id": "o2", "version": 2})
-    building.bring_in(project)
     later = day + dt.timedelta(days=2)
     assert told(tmp_path, day) == []
     assert told(tmp_path, later) == [
