@@ -11,6 +11,7 @@ HeadraceError
 ├── ExternalError      the world must heal; retried
 │   ├── BusError       the bus cannot be reached or written
 │   ├── LakeError      the lake cannot be read or committed
+│   │   └── InDoubtError   whether a commit took place cannot be told now
 │   ├── EnrichError    reference data cannot be had now
 │   └── SpaceError     a disk is full
 └── InternalError      our bug; stop, and report it
@@ -72,6 +73,10 @@ class BusError(ExternalError):
 
 class LakeError(ExternalError):
     """The lake cannot be read or committed."""
+
+
+class InDoubtError(LakeError):
+    """A commit failed, and whether it took place cannot be told now: its files stay, and positions will say."""
 
 
 class EnrichError(ExternalError):

@@ -37,6 +37,7 @@ DOERS: dict[str, tuple[Does, ...]] = {  # which lives pass the points of a step,
 }
 COMMITS = ("bus.publish", "tick.commit", "lake.commit", "gold.publish", "spool.put", "relay.note", "landing.note")
 COMMIT_SHARE = 0.3  # of strikes: where something becomes true for others, most can go wrong
+MISTOLD = frozenset({"lake.commit.after"})  # it lasts, and may be said to have failed: who goes on must find out
 GOLD_EVERY = 25  # schedules: a build costs as much as all the rest of one
 RELAY_EVERY = 8
 HOUR = 3600
@@ -189,7 +190,7 @@ def _life(rng: Random, does: Does, possible: Possible) -> Life:
 def _fault(rng: Random, does: Does, strike: Strike) -> Fault:
     points = [point for point in POINTS if does in doers(point)[:1] or (does in doers(point) and rng.random() < 0.5)]
     if strike == "full":  # a step that lasts already cannot be refused any more
-        points = [point for point in points if point.endswith(".before")]
+        points = [point for point in points if point.endswith(".before") or point in MISTOLD]
     commits = [point for point in points if point.rpartition(".")[0] in COMMITS]
     point = rng.choice(commits if commits and rng.random() < COMMIT_SHARE else points)
     often = doers(point)[:1] == (does,) and not point.startswith(("gold.", "lake.expire", "lake.clean", "bus.create"))

@@ -111,7 +111,9 @@ class Lake(Protocol):
         """Make all changes visible in one transaction.
 
         When it returns, everything named survives a power cut. When it raises, nothing has changed, and the staged
-        files are still there for another try.
+        files are still there for another try. What took place is never raised about, whatever failed after it. Raises
+        `InDoubtError` where nobody can say whether it did: then no file may be removed, nor the commit be tried again,
+        before `positions` has told.
         """
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import logging
 import shutil
 import sqlite3
 import threading
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from headrace import words
 from headrace.contracts.contract import is_json
 from headrace.disk import disk_error, make_folder, sync
-from headrace.errors import InternalError, LakeError, SpaceError
+from headrace.errors import InDoubtError, InternalError, LakeError, SpaceError
 from headrace.fault_points import reach
 from headrace.file_lock import FileLock
 from headrace.lake import evolution, tables
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
 
 NEARLY_FULL_BYTES = 1 << 20
 LISTED_ROWS = 1000  # to be deleted, named one by one
+
+log = logging.getLogger("headrace.lake")
 
 
 def writer_lock(folder: Path) -> FileLock:
@@ -166,9 +169,10 @@ class DuckLake:
                 for change in changes:
                     for removal in change.removals:
                         self._remove(removal.table, removal.seqs, removal.dates)
-        except BaseException:
-            self.discard(ops)
-            self._knowledge_anew()  # whether it was committed in the end, silver alone can tell
+        except BaseException as problem:
+            if isinstance(problem, Exception) and not isinstance(problem, InDoubtError):
+                self.discard(ops)  # otherwise it may have been committed; a file that nobody names goes with upkeep
+            self._knowledge_anew()
             raise
         # It is done: what fails from here on must not make it look undone, and be done again.
         try:
@@ -222,18 +226,40 @@ class DuckLake:
 
     @contextmanager
     def _transaction(self, *written: Path) -> Iterator[None]:
-        """Run a transaction; what DuckLake writes into the folders `written` is made durable before it commits."""
+        """Run a transaction; what DuckLake writes into the folders `written` is made durable before it commits.
+
+        Whether it took place is what the catalog says then, and not who raises: an error of a commit that is there is
+        logged and passed over. Raises `InDoubtError` where the catalog does not answer.
+        """
         started = time.time_ns()
         self._connection.execute("BEGIN")
         try:
+            before = self.snapshot()
             yield
             self._sync(written, started)
             reach("lake.commit.before")
-            self._connection.execute("COMMIT")
         except BaseException:
             self._rollback()
             raise
-        reach("lake.commit.after")
+        try:
+            self._connection.execute("COMMIT")
+            reach("lake.commit.after")
+        except BaseException as problem:
+            self._rollback()
+            if not isinstance(problem, Exception) or not self._is_past(before, problem):
+                raise
+            log.warning("a commit took place, and failed after that: %s", problem)
+
+    def _is_past(self, snapshot: int, problem: Exception) -> bool:
+        """Say whether the catalog has come further than this snapshot: nobody but this writer moves it on."""
+        try:
+            return self.snapshot() > snapshot
+        except duckdb.Error as silent:
+            raise InDoubtError(
+                f"a commit failed ({problem}), and whether it took place cannot be told: {silent}",
+                at="commit",
+                fix=f"it is asked again when its sources are taken up; if it stays, see {DOCTOR}",
+            ) from problem
 
     def _sync(self, written: Sequence[Path], since_ns: int) -> None:
         """Make durable what DuckLake itself wrote into these folders."""

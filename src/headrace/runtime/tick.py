@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 
 from headrace import words
 from headrace.bus.base import Subscription
-from headrace.errors import BusError, HeadraceError, LakeError, SpaceError
+from headrace.errors import BusError, HeadraceError, InDoubtError, LakeError, SpaceError
 from headrace.fault_points import reach
 from headrace.lake import digests, tables
 from headrace.lake.base import Change, Removal
@@ -216,6 +216,11 @@ class Tick:
             self._lake.commit(changes)
         except SpaceError:
             raise
+        except InDoubtError as problem:
+            for each in changes:  # its files may be silver by now: `start` is told by the positions
+                failed[each.source] = problem
+                del staging[each.source]
+            return
         except Exception as problem:  # noqa: BLE001 - what it is, whoever is left alone with it says
             if len(changes) == 1:
                 source = changes[0].source
