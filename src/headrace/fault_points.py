@@ -26,6 +26,7 @@ STEPS: Final = {
     "lake.delete": "rows of silver are deleted in the catalog's open transaction",
     "lake.commit": "a transaction of the catalog is committed",
     "lake.decide": "history that was decided again takes its place, in the catalog's open transaction",
+    "lake.replace": "tables made anew from bronze take the place of damaged ones, in the catalog's open transaction",
     "lake.compact": "small files of a table are merged into larger ones",
     "lake.expire": "snapshots that nobody can read any more are dropped from the catalog",
     "lake.clean": "files that no snapshot names are removed",

@@ -28,6 +28,7 @@ DOERS: dict[str, tuple[Does, ...]] = {  # which lives pass the points of a step,
     "lake.expire": ("upkeep",),
     "lake.clean": ("upkeep",),
     "lake.decide": (),  # `apply` has tests of its own
+    "lake.replace": (),  # as has `doctor`
     "lake": ("tick", "upkeep"),
     "deployment": ("tick",),
     "gold": ("build",),
@@ -36,8 +37,8 @@ DOERS: dict[str, tuple[Does, ...]] = {  # which lives pass the points of a step,
     "landing": ("land",),
 }
 COMMITS = ("bus.publish", "tick.commit", "lake.commit", "gold.publish", "spool.put", "relay.note", "landing.note")
-COMMIT_SHARE = 0.3  # of strikes: where something becomes true for others, most can go wrong
 MISTOLD = frozenset({"lake.commit.after"})  # it lasts, and may be said to have failed: who goes on must find out
+COMMIT_SHARE = 0.3  # of strikes: where something becomes true for others, most can go wrong
 GOLD_EVERY = 25  # schedules: a build costs as much as all the rest of one
 RELAY_EVERY = 8
 HOUR = 3600

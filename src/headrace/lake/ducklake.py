@@ -34,6 +34,7 @@ from headrace.lake.maintenance import TASKS, Maintenance
 from headrace.lake.parquet import ROW_GROUP_ROWS, write_durably
 from headrace.lake.references import References
 from headrace.lake.soundness import refuse_damaged
+from headrace.lake.tables import Table
 from headrace.sqlite_file import DOCTOR
 from headrace.stages.canonical import column_sql
 
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from headrace.lake.history import History
-    from headrace.lake.tables import Table
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Contended
 
@@ -444,6 +444,38 @@ class DuckLake:
                     reach("lake.decide.after")
             finally:
                 self._connection.execute("DETACH made")
+
+    def put_in_place(self, made: Path, names: Sequence[str]) -> None:
+        """Let silver tables that a scratch lake made take the place of those of the same names, files and all, at once.
+
+        No file of what is replaced is read: it may be damaged or gone. That the rows are the same is the caller's word.
+        """
+        self._check_thread()
+        self._knowledge_anew()
+        with _mapped("put in place", self.folder):
+            self._knowledge.forget()
+            marked = json_columns(self._connection)
+            self._connection.execute(attach_statement("made", made / CATALOG, made / DATA, read_only=True))
+            try:
+                with self._transaction(*(self._data / "silver" / name for name in names)):
+                    reach("lake.replace.before")
+                    for name in names:
+                        self._put_in_place(name, marked.get(name, frozenset()))
+                    reach("lake.replace.after")
+            finally:
+                self._connection.execute("DETACH made")
+
+    def _put_in_place(self, name: str, marked: Set[str]) -> None:
+        """Make a silver table anew, with the columns that it has and the rows of the scratch lake's."""
+        columns = self._columns(Table(f"silver.{name}", pa.schema([])))
+        if columns is None:
+            raise LakeError(f"there is no table silver.{name}", at=name, fix="see `headrace status`")
+        table = Table(f"silver.{name}", columns, (words.EVENT_DATE,))
+        self._connection.execute(f"DROP TABLE {table.sql}")
+        self._create(table)
+        for column in marked:
+            self._connection.execute(f"COMMENT ON COLUMN {table.sql}.{column_sql(column)} IS 'json'")
+        self._connection.execute(f'INSERT INTO {table.sql} BY NAME FROM made.silver."{name}"')
 
     def _remaining(
         self, datasets: Sequence[Dataset], dropped: Mapping[str, Sequence[str]]

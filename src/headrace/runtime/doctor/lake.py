@@ -17,6 +17,7 @@ from headrace.lake import copies, soundness
 from headrace.lake.base import Position
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.ducklake import writer_lock
+from headrace.runtime.doctor import silver
 from headrace.runtime.doctor.damage import Damage
 from headrace.runtime.doctor.topics import committed
 from headrace.sqlite_file import aside_of, trouble
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 _LOST = {
     "bronze": "The bytes of {rows} messages as they came are lost with it; what silver made of them is not touched. "
     "Until the file is back, `good`, `bad`, `explain` and `verify --from-bronze` fail where they need it",
-    "silver": "{rows} events of it cannot be read; bronze has the messages that they were made of. "
-    "Until the file is back, queries and builds that read this table fail, and gold stays as it was published",
+    "silver": "Nothing, as long as bronze is sound: it has the messages that {rows} events here were made of. "
+    "Until it is mended, queries and builds that read this table fail, and gold stays as it was published",
     "ops": "What the lake keeps of its own work, {rows} rows here, cannot be read; events are not touched",
 }
 
@@ -61,7 +62,7 @@ def files(project: Project, *, deep: bool) -> Iterator[Damage]:
         return
     found = soundness.damaged(folder / CATALOG, folder / DATA, deep=deep)
     for table, each in groupby(sorted(found, key=_table), key=_table):
-        yield _of(table, list(each))
+        yield _of(project, table, list(each))
 
 
 def positions(project: Project, catalog: str = CATALOG) -> list[Position]:
@@ -148,14 +149,14 @@ def _table(damaged: Damaged) -> str:
     return damaged.file.table
 
 
-def _of(table: str, damaged: Sequence[Damaged]) -> Damage:
+def _of(project: Project, table: str, damaged: Sequence[Damaged]) -> Damage:
     first = damaged[0]
+    schema, name = table.split(".", maxsplit=1)
     others = f", and {len(damaged) - 1:,} more files of {table}" if len(damaged) > 1 else ""
-    lost = _LOST[table.split(".", maxsplit=1)[0]].format(rows=f"{sum(each.file.rows for each in damaged):,}")
-    return Damage(
-        f"a data file of {table}",
-        Path(first.file.path),
-        first.problem + others,
-        lost,
-        fix=f"put it back from a backup, while nothing runs: {first.file.path}",
-    )
+    lost = _LOST[schema].format(rows=f"{sum(each.file.rows for each in damaged):,}")
+    what, path, problem = f"a data file of {table}", Path(first.file.path), first.problem + others
+    if schema == "silver":
+        remedy = f"{table} is made anew from bronze, which takes as long as `headrace verify --from-bronze`"
+        paths = [Path(each.file.path) for each in damaged]
+        return Damage(what, path, problem, lost, remedy, mend=lambda: silver.mend(project, name, paths))
+    return Damage(what, path, problem, lost, fix=f"put it back from a backup, while nothing runs: {path}")
