@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import logging
 import shutil
 import sqlite3
@@ -13,36 +12,36 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from headrace import words
-from headrace.contracts.contract import is_json
 from headrace.disk import disk_error, make_folder, sync
 from headrace.errors import InDoubtError, InternalError, LakeError, SpaceError
 from headrace.fault_points import reach
 from headrace.file_lock import FileLock
 from headrace.lake import evolution, tables
 from headrace.lake.base import Change, Known, Position, StagedFile, Stored
-from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json_columns
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.copies import copy_catalog
-from headrace.lake.history import OPS, Swap
+from headrace.lake.definitions import Definitions
 from headrace.lake.key_index import RECENT_ROWS
 from headrace.lake.knowledge import Knowledge
 from headrace.lake.maintenance import TASKS, Maintenance
 from headrace.lake.parquet import ROW_GROUP_ROWS, write_durably
+from headrace.lake.partitions import parts
 from headrace.lake.references import References
+from headrace.lake.replacement import Replacement
 from headrace.lake.soundness import refuse_damaged
-from headrace.lake.tables import Table
 from headrace.sqlite_file import DOCTOR
-from headrace.stages.canonical import column_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
     from pathlib import Path
 
+    import numpy as np
+
     from headrace.lake.history import History
+    from headrace.lake.tables import Table
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Contended
 
@@ -81,6 +80,7 @@ class DuckLake:
         self._connection = connect()
         self._recent_keys = recent_keys
         self._knowledge = self._unknowing()
+        self._definitions = Definitions(self._connection, self._query, self._data)
         try:
             make_folder(self._data)
             refuse_damaged(folder, whole=False)
@@ -97,11 +97,11 @@ class DuckLake:
         self._connection.execute(attach_statement("lake", catalog, self._data))
         self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
         self._connection.execute(f"CALL lake.set_option('parquet_row_group_size', {ROW_GROUP_ROWS})")
-        existing = {table.name: self._columns(table) for table in tables.FIXED}
+        existing = {table.name: self._definitions.columns(table) for table in tables.FIXED}
         if any(evolution.missing(existing[table.name], table.columns) for table in tables.FIXED):
             with self._transaction():
                 for table in tables.FIXED:
-                    self._complete(table, existing[table.name])
+                    self._definitions.complete(table, existing[table.name])
 
     def close(self) -> None:
         """Give up the connection and the writer's lock."""
@@ -116,7 +116,7 @@ class DuckLake:
     def stage(self, table: Table, rows: pa.Table, name: str) -> list[StagedFile]:
         """Write rows as durable files, one per partition value."""
         staged: list[StagedFile] = []
-        for values, part in _parts(table, rows):
+        for values, part in parts(table, rows):
             folder = self._data / table.schema_name / table.table_name
             for column, value in zip(table.partition, values, strict=True):
                 folder /= f"{column}={value}"
@@ -202,7 +202,7 @@ class DuckLake:
 
     def _add_files(self, table: str, paths: Sequence[str]) -> None:
         schema, name = table.split(".")
-        hive = "true" if self._is_partitioned(table) else "false"
+        hive = "true" if self._definitions.is_partitioned(table) else "false"
         self._connection.execute(
             f"CALL ducklake_add_data_files('lake', '{name}', ?, schema => '{schema}', hive_partitioning => {hive}, "
             "allow_missing => true)",
@@ -319,38 +319,10 @@ class DuckLake:
     def deploy(self, datasets: Sequence[Dataset]) -> None:
         """Create or extend silver tables for these contracts; all of them, or none."""
         self._check_thread()
-        known = self._evolving(datasets)
+        known = self._definitions.evolving(datasets)
         with _mapped("deploy", self.folder), self._transaction():
-            self._evolve(known)
+            self._definitions.evolve(known)
         self._knowledge.keep_only(datasets)
-
-    def _evolving(self, datasets: Sequence[Dataset]) -> list[tuple[Table, pa.Schema | None]]:
-        """Return the tables that these want, each with what there is. Raises `ContractError` where that cannot be."""
-        marked = json_columns(self._connection)
-        known = [(table, self._columns(table)) for table in map(tables.silver, datasets)]
-        for table, existing in known:
-            if existing is not None:
-                evolution.check(table, existing, marked)
-        return known
-
-    def _evolve(self, known: Sequence[tuple[Table, pa.Schema | None]]) -> None:
-        """Create or extend tables, in the open transaction."""
-        for table, existing in known:
-            if existing is None:
-                self._create(table)
-                continue
-            for step in evolution.decide(table.name, existing, table.columns):
-                self._connection.execute(evolution.statement(table, step, self._sql_type(step.type)))
-            self._mark_json(table, frozenset(table.columns.names) - frozenset(existing.names))
-
-    def _mark_json(self, table: Table, names: Set[str]) -> None:
-        for field in table.columns:
-            if field.name in names and is_json(field):
-                self._connection.execute(f"COMMENT ON COLUMN {table.sql}.{column_sql(field.name)} IS 'json'")
-
-    def _sql_type(self, of: pa.DataType) -> str:
-        described = self._query("DESCRIBE SELECT c FROM added", added=pa.table({"c": pa.array([], of)}))
-        return str(described["column_type"][0].as_py())
 
     def deployed(self) -> dict[str, Any] | None:
         """Return what is deployed, a row of `ops.deployments` by name: the newest; None where nothing was yet."""
@@ -363,40 +335,7 @@ class DuckLake:
         """Return `ops.contracts`: every version of every contract that was applied."""
         return self._query(f"SELECT * FROM lake.{tables.CONTRACTS.name}")
 
-    def _create(self, table: Table) -> None:
-        self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{table.schema_name}")
-        if self._columns(table) is not None:
-            return
-        make_folder(self._data / table.schema_name / table.table_name)  # DuckLake would make it, and never fsync it
-        layout = table.columns.empty_table()
-        self._connection.register("layout", layout)
-        self._connection.execute(f"CREATE TABLE {table.sql} AS SELECT * FROM layout LIMIT 0")
-        self._connection.unregister("layout")
-        if table.partition:
-            columns = ", ".join(f'"{column}"' for column in table.partition)
-            self._connection.execute(f"ALTER TABLE {table.sql} SET PARTITIONED BY ({columns})")
-        self._mark_json(table, frozenset(table.columns.names))
-
-    def _complete(self, table: Table, existing: pa.Schema | None) -> None:
-        """Create one of our own tables, or give one that an earlier version made the columns that it lacks."""
-        if existing is None:
-            self._create(table)
-            return
-        for field in evolution.missing(existing, table.columns):
-            kind = self._sql_type(field.type)
-            self._connection.execute(f"ALTER TABLE {table.sql} ADD COLUMN {column_sql(field.name)} {kind}")
-
-    def _columns(self, table: Table) -> pa.Schema | None:
-        try:
-            return self._query(f"SELECT * FROM {table.sql} LIMIT 0").schema
-        except duckdb.CatalogException:
-            return None
-
-    def _is_partitioned(self, table: str) -> bool:
-        fixed = tables.BY_NAME.get(table)
-        return bool(fixed.partition) if fixed else True
-
-    # ---- history decided again ---------------------------------------------------------------------------------------
+    # ---- what a scratch lake made ----------------------------------------------------------------------------------
 
     def decide_again(
         self, made: Path, histories: Sequence[History], datasets: Sequence[Dataset], ops: Mapping[str, pa.Table]
@@ -407,93 +346,24 @@ class DuckLake:
         recorded of the batches from `first` on (`ops.batches`, ledger, superseded, quarantine) is what the scratch lake
         recorded. A quarantined message that stays so keeps its status. `ops` are rows that are recorded with it.
         """
-        self._check_thread()
-        self._knowledge_anew()
-        with _mapped("decide again", self.folder):
-            self._knowledge.forget()  # before anything changes: what is known again is read from silver as it is then
-            self._connection.execute(attach_statement("made", made / CATALOG, made / DATA, read_only=True))
-            try:
-                swap = Swap(self._connection, self._query)
-                marked = json_columns(self._connection)
-                rewritten = {name for each in histories if each.first == 0 for name in each.datasets}
-                dropped = {
-                    table.name: evolution.replaced(table, existing, marked)
-                    for table in (tables.silver(dataset) for dataset in datasets if dataset.name in rewritten)
-                    if (existing := self._columns(table)) is not None
-                }
-                for table, existing in self._remaining(datasets, dropped):
-                    evolution.check(table, existing, marked)
-                prepared = [swap.prepare(each) for each in histories]
-                named = [*(f"silver.{name}" for each in histories for name in each.datasets), *OPS]
-                folders = [self._data.joinpath(*name.split(".")) for name in named]
-                with self._transaction(*folders):
-                    reach("lake.decide.before")
-                    for each in histories:
-                        swap.take_out(each, {name for name in self._silver_names() if f"silver.{name}" in named})
-                    for name, columns in dropped.items():
-                        schema, table_name = name.split(".")
-                        for column in columns:
-                            self._connection.execute(
-                                f'ALTER TABLE lake.{schema}."{table_name}" DROP COLUMN {column_sql(column)}'
-                            )
-                    self._evolve([(table, self._columns(table)) for table in map(tables.silver, datasets)])
-                    for each, said in zip(histories, prepared, strict=True):
-                        swap.put_in(each, said)
-                    for name, rows in ops.items():
-                        self._query(f"INSERT INTO lake.{name} BY NAME FROM added", added=rows)
-                    reach("lake.decide.after")
-            finally:
-                self._connection.execute("DETACH made")
+        with self._replacing("decide again") as replacement:
+            replacement.of_history(made, histories, datasets, ops)
 
     def put_in_place(self, made: Path, names: Sequence[str]) -> None:
         """Let silver tables that a scratch lake made take the place of those of the same names, files and all, at once.
 
         No file of what is replaced is read: it may be damaged or gone. That the rows are the same is the caller's word.
         """
+        with self._replacing("put in place") as replacement:
+            replacement.of_tables(made, names)
+
+    @contextmanager
+    def _replacing(self, what: str) -> Iterator[Replacement]:
         self._check_thread()
         self._knowledge_anew()
-        with _mapped("put in place", self.folder):
-            self._knowledge.forget()
-            marked = json_columns(self._connection)
-            self._connection.execute(attach_statement("made", made / CATALOG, made / DATA, read_only=True))
-            try:
-                with self._transaction(*(self._data / "silver" / name for name in names)):
-                    reach("lake.replace.before")
-                    for name in names:
-                        self._put_in_place(name, marked.get(name, frozenset()))
-                    reach("lake.replace.after")
-            finally:
-                self._connection.execute("DETACH made")
-
-    def _put_in_place(self, name: str, marked: Set[str]) -> None:
-        """Make a silver table anew, with the columns that it has and the rows of the scratch lake's."""
-        columns = self._columns(Table(f"silver.{name}", pa.schema([])))
-        if columns is None:
-            raise LakeError(f"there is no table silver.{name}", at=name, fix="see `headrace status`")
-        table = Table(f"silver.{name}", columns, (words.EVENT_DATE,))
-        self._connection.execute(f"DROP TABLE {table.sql}")
-        self._create(table)
-        for column in marked:
-            self._connection.execute(f"COMMENT ON COLUMN {table.sql}.{column_sql(column)} IS 'json'")
-        self._connection.execute(f'INSERT INTO {table.sql} BY NAME FROM made.silver."{name}"')
-
-    def _remaining(
-        self, datasets: Sequence[Dataset], dropped: Mapping[str, Sequence[str]]
-    ) -> list[tuple[Table, pa.Schema]]:
-        """Return the tables that there are, without what is dropped of them."""
-        found = []
-        for table in map(tables.silver, datasets):
-            existing = self._columns(table)
-            if existing is not None:
-                gone = dropped.get(table.name, ())
-                found.append((table, pa.schema([field for field in existing if field.name not in gone])))
-        return found
-
-    def _silver_names(self) -> set[str]:
-        found = self._connection.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE database_name = 'lake' AND schema_name = 'silver'"
-        ).fetchall()
-        return {row[0] for row in found}
+        with _mapped(what, self.folder):
+            self._knowledge.forget()  # before anything changes: what is known again is read from silver as it is then
+            yield Replacement(self._connection, self._query, self._definitions, self._transaction, self._data)
 
     # ---- positions and upkeep --------------------------------------------------------------------------------------
 
@@ -608,39 +478,6 @@ def sync_written_files(folder: Path, since_ns: int) -> None:
         if path.stat().st_mtime_ns >= since_ns - slack:
             sync(path)
             sync(path.parent)
-
-
-def _parts(table: Table, rows: pa.Table) -> Iterator[tuple[tuple[object, ...], pa.Table]]:
-    """Yield the rows of each partition value, in their order, without the partition columns."""
-    if not len(rows):
-        return
-    if not table.partition:
-        yield (), rows
-        return
-    names = list(table.partition)
-    values = rows.select(names).combine_chunks()
-    order = pa.array(np.arange(len(rows)))
-    # One stable sort, then slices: a mask per value is quadratic where a replay brings thousands of dates.
-    order = pc.sort_indices(values.append_column("\0at", order), [(name, "ascending") for name in (*names, "\0at")])
-    starts = _run_starts(values.take(order))
-    body = rows.drop_columns(names)
-    if len(starts) == 1:
-        yield tuple(values.slice(0, 1).to_pylist()[0].values()), body
-        return
-    where, body = order.to_numpy(), body.take(order)
-    for start, end in itertools.pairwise((*starts.tolist(), len(rows))):
-        value = values.slice(int(where[start]), 1).to_pylist()[0]
-        yield tuple(value.values()), body.slice(start, end - start)
-
-
-def _run_starts(ordered: pa.Table) -> np.ndarray:
-    """Return where a new combination of values starts in an ordered table."""
-    starts = np.zeros(len(ordered), dtype=bool)
-    starts[0] = True
-    for column in ordered.columns:
-        codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices.to_numpy()
-        starts[1:] |= codes[1:] != codes[:-1]
-    return np.flatnonzero(starts)
 
 
 @contextmanager

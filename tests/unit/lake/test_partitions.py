@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headrace.lake.ducklake import _parts
+from headrace.lake.partitions import parts
 from headrace.lake.tables import Table
 
 COLUMNS = pa.schema([("n", pa.int64()), ("source", pa.string()), ("day", pa.date32())])
@@ -25,7 +25,7 @@ def test_every_row_is_in_the_part_of_its_values_in_its_order(values, cut):
     for each in listed:
         expected.setdefault((each["source"], each["day"]), []).append(each["n"])
     found = {}
-    for part_values, part in _parts(TABLE, pa.concat_tables(halves)):
+    for part_values, part in parts(TABLE, pa.concat_tables(halves)):
         assert part_values not in found
         assert part.column_names == ["n"]
         found[part_values] = part["n"].to_pylist()
@@ -33,5 +33,5 @@ def test_every_row_is_in_the_part_of_its_values_in_its_order(values, cut):
 
 
 @pytest.mark.parametrize("partition", [(), ("day",)])
-def test_no_rows_are_no_parts(partition):
-    assert list(_parts(Table("bronze.t", COLUMNS, partition), COLUMNS.empty_table())) == []
+def test_no_rows_are_noparts(partition):
+    assert list(parts(Table("bronze.t", COLUMNS, partition), COLUMNS.empty_table())) == []
