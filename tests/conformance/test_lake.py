@@ -83,6 +83,18 @@ def test_upkeep_that_commits_wait_for_does_what_is_small_and_says_what_it_leaves
         assert digest(project) == before
 
 
+def test_what_comes_before_it_takes_no_time_from_compaction(tmp_path):
+    project = project_of(tmp_path)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        many_commits(tick, bus, 25)
+
+        def slowly():
+            threading.Event().wait(0.3)
+            return frozenset()
+
+        assert lake.maintain(slowly, 0.2)["compacted_files"]
+
+
 def test_a_table_of_one_file_a_day_has_nothing_to_merge(tmp_path):
     dated = {**ORDERS, "properties": {**ORDERS["properties"], "day": {"type": "string", "format": "date"}}}
     write_source(tmp_path, "orders", schema=dated)

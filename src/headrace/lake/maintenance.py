@@ -69,6 +69,7 @@ class Maintenance:
     ) -> dict[str, int]:
         """Expire, then compact tables, most files first, until the budget is spent; return counts by kind.
 
+        The budget is compaction's: what comes before it takes as long as it takes, and must not keep it from its work.
         `unfinished` counts the tables that there was no time for. Where commits are waiting (`busy`), only what is
         quickly done is done: the budget is passed by the time of one small merge at most.
 
@@ -79,7 +80,6 @@ class Maintenance:
         in a file that is replaced meanwhile. A table that cannot be compacted does not stop the others; the first such
         failure is raised at the end.
         """
-        deadline = time.monotonic() + budget_secs
         done = {"expired_snapshots": 0, "compacted_files": 0, "removed_files": 0, "unfinished": 0}
         if "expiry" in tasks:
             done["expired_snapshots"] = self._expire(keep)
@@ -88,6 +88,7 @@ class Maintenance:
         fragmented = self._fragmented(sizes) if "compaction" in tasks else []
         if fragmented:
             self._aim_at(sizes.merged)
+        deadline = time.monotonic() + budget_secs
         for each in fragmented:
             try:
                 for files in self._compacted(each, sizes, transaction):

@@ -30,6 +30,7 @@ UPKEEP_EVERY_SECS = 30.0
 UPKEEP_BUDGET_SECS = 0.5
 UPKEEP_AGAIN_SECS = 3.0  # where a slot was too short: a tenth of the writer's time, or a little more
 UPKEEP_WHOLE_SECS = 600.0  # the longest that upkeep leaves out what takes long, for those who wait
+UPKEEP_WHOLE_SHARE = 0.1  # of the writer's time for what takes long, where it is left out for so long and is not done
 SOURCES_PER_COMMIT = 20  # a commit has a cost of its own; more would only wait for each other
 FEW = 10  # are enough for a writer that has nothing else to do
 SIDE_BY_SIDE = 2  # more would only hold more memory: the writer and the thread of bronze work beside them
@@ -325,9 +326,15 @@ class Loop:
     def _maintain(self, tasks: Set[str], busy: bool) -> Mapping[str, int]:
         if self._forget is not None and "expiry" in tasks:
             self._forget(self._lake)
+        began = time.monotonic()
+        is_overdue = began >= self._upkeep_whole_at
+        done = self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS, tasks, busy=busy)
         if not busy and "compaction" in tasks:
-            self._upkeep_whole_at = time.monotonic() + UPKEEP_WHOLE_SECS
-        return self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS, tasks, busy=busy)
+            pause = UPKEEP_WHOLE_SECS
+            if done["unfinished"] and is_overdue:  # a load that leaves no gap: one such slot is never enough
+                pause = (time.monotonic() - began) / UPKEEP_WHOLE_SHARE
+            self._upkeep_whole_at = time.monotonic() + pause
+        return done
 
     def _timed_commit(self, prepared: list[Prepared]) -> dict[str, Exception]:
         started = time.monotonic()
