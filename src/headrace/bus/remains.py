@@ -17,6 +17,7 @@ from headrace.bus.deliveries import Span
 from headrace.bus.topic_file import TOPIC, TopicFile, clear, logs, making, salvaged_path, write_new
 from headrace.disk import sync
 from headrace.errors import BusError
+from headrace.fault_points import reach
 from headrace.sqlite_file import aside_of, connect, mapped, transaction, trouble
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def replace(path: Path, topic: str, salvaged: Salvaged) -> Path:
     aside = aside_of(path)
     with mapped(path, TOPIC):
         with making(path.parent):
+            reach("bus.salvage.before")
             if path.exists():
                 path.rename(aside)
             for log, moved in zip(logs(path), logs(aside), strict=True):
@@ -147,6 +149,7 @@ def replace(path: Path, topic: str, salvaged: Salvaged) -> Path:
                     _copy(old, into, tuple(each for each in later if each.first >= salvaged.end))
                 sync(salvaged_path(path))
         TopicFile.make(path, topic)
+        reach("bus.salvage.after")
     return aside
 
 

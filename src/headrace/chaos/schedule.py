@@ -28,7 +28,9 @@ DOERS: dict[str, tuple[Does, ...]] = {  # which lives pass the points of a step,
     "lake.expire": ("upkeep",),
     "lake.clean": ("upkeep",),
     "lake.decide": (),  # `apply` has tests of its own
-    "lake.replace": (),  # as has `doctor`
+    "lake.replace": (),  # and so has `doctor`
+    "lake.restore": (),
+    "bus.salvage": (),
     "lake": ("tick", "upkeep"),
     "deployment": ("tick",),
     "gold": ("build",),
@@ -194,7 +196,8 @@ def _fault(rng: Random, does: Does, strike: Strike) -> Fault:
         points = [point for point in points if point.endswith(".before") or point in MISTOLD]
     commits = [point for point in points if point.rpartition(".")[0] in COMMITS]
     point = rng.choice(commits if commits and rng.random() < COMMIT_SHARE else points)
-    often = doers(point)[:1] == (does,) and not point.startswith(("gold.", "lake.expire", "lake.clean", "bus.create"))
+    once = ("gold.", "lake.expire", "lake.clean", "lake.copy", "bus.create")
+    often = doers(point)[:1] == (does,) and not point.startswith(once)
     nth = rng.choice((1, 1, 1, 2, 2, 3, 5, 9)) if often else 1
     return Fault(point, nth, strike, round(rng.uniform(0.01, 0.15), 3) if strike == "pause" else 0.0)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from headrace.disk import sync
 from headrace.errors import LakeError
+from headrace.fault_points import reach
 from headrace.lake.catalog import CATALOG
 from headrace.sqlite_file import aside_of, connect
 
@@ -46,8 +47,10 @@ def copy_catalog(folder: Path) -> None:
         copy.execute("PRAGMA synchronous=OFF")  # it is synced whole, before it gets its name
         catalog.backup(copy)
     sync(draft)
+    reach("lake.copy.before")
     draft.replace(folder / COPY)
     sync(folder)
+    reach("lake.copy.after")
 
 
 def restore_copy(folder: Path) -> Path:
@@ -59,6 +62,7 @@ def restore_copy(folder: Path) -> Path:
         with closing(connect(folder / COPY, "ro", _TIMEOUT_SECS)) as copy, closing(sqlite3.connect(draft)) as new:
             copy.backup(new)
         sync(draft)
+        reach("lake.restore.before")
         aside = aside_of(catalog)
         for end in ("", "-wal", "-shm"):  # the log not first: a catalog without it would pass for one that is whole
             path = catalog.with_name(catalog.name + end)
@@ -67,6 +71,7 @@ def restore_copy(folder: Path) -> Path:
         sync(folder)  # or, after a power cut, the log may be here still, and be replayed into the copy
         draft.rename(catalog)
         sync(folder)
+        reach("lake.restore.after")
     except (sqlite3.Error, OSError) as error:
         raise LakeError(f"the copy cannot be put back: {error}", at=str(folder / COPY), fix="see the disk") from error
     return aside

@@ -10,6 +10,7 @@ from contextlib import closing
 
 import pytest
 
+from headrace import fault_points
 from headrace.config.project import load_project
 from headrace.errors import LakeError
 from headrace.lake.ducklake import DuckLake
@@ -171,6 +172,37 @@ def test_a_catalog_comes_back_from_its_copy_and_what_came_since_from_the_bus(pro
     lived(project)
     assert (totals(project), silver(project)) == before
     assert list((lake / "data.damaged-1").rglob("*.parquet")), "what the copy does not name is kept"
+
+
+class CutOffError(BaseException):
+    """The process is gone: nothing may catch this."""
+
+
+@pytest.mark.parametrize("point", ["bus.salvage", "lake.restore"])
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_a_repair_that_is_cut_off_is_ended_by_the_next_or_by_the_next_start(project, point, side):
+    lived(project)  # after the copy
+    before = totals(project), silver(project)
+    if point == "bus.salvage":
+        with closing(sqlite3.connect(topic(project))) as connection:
+            connection.execute("DELETE FROM topic")
+            connection.commit()
+    else:
+        (project.state / "lake" / "catalog.db").unlink()
+
+    def cut(reached):
+        if reached == f"{point}.{side}":
+            raise CutOffError
+
+    fault_points.watch(cut)
+    try:
+        with pytest.raises(CutOffError):
+            list(repair(project))
+    finally:
+        fault_points.watch(None)
+    mended(project)
+    lived(project)
+    assert (totals(project), silver(project)) == before
 
 
 def test_what_the_bus_no_longer_has_is_said_before_a_copy_is_put_back(project):
