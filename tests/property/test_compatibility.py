@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -81,6 +82,7 @@ def keywords(below: st.SearchStrategy[Any], year: int) -> st.SearchStrategy[dict
     )
 
 
+@cache  # a strategy that is made anew for each example takes longer than what is tested
 def schemas(year: int) -> st.SearchStrategy[dict[str, Any]]:
     """Return whole schemas of a draft, with a definition that may refer to itself or to the root."""
     leaf = st.sampled_from([{}, {"type": "string"}, {"type": "integer"}, {"type": "object"}, {"enum": ["a", 1]}])

@@ -11,7 +11,7 @@ from headrace.config.files import PROJECT_FILE
 from headrace.config.kept_versions import unkept
 from headrace.config.project import CONNECTORS, assemble, is_source_file
 from headrace.config.revisions import Restored
-from headrace.config.schemas import line_of
+from headrace.config.schemas import lines_of
 from headrace.contracts.compatibility import OPEN, Change, ContentModel, Verdict, compare
 from headrace.contracts.compatibility.judgement import directions
 from headrace.contracts.iglu import VERSION
@@ -48,6 +48,12 @@ class DatasetChanges:
     changes: tuple[Change, ...]
     breaking: tuple[Change, ...]
     bumped: bool = False
+
+    def lines(self, root: Path, changes: Sequence[Change]) -> list[int]:
+        """Return the line of the schema's file, in a project's folder, where each of some changes is."""
+        if self.new is None or not self.file.endswith(".json"):
+            return [1] * len(changes)
+        return lines_of(root, self.file, [change.pointer for change in changes])
 
 
 def changes_since(
@@ -102,8 +108,8 @@ def faults_of(root: Path, changes: Sequence[DatasetChanges], against: str) -> li
     """Return an error for each change that breaks without a version of its own, at the line of the schema."""
     found = []
     for each in changes:
-        for change in () if each.bumped else each.breaking:
-            line = line_of(root, each.file, change.pointer) if each.file.endswith(".json") else 1
+        told = () if each.bumped else each.breaking
+        for change, line in zip(told, each.lines(root, told), strict=True):
             whole = each.new is None or change.rule == "version-changed"
             fix = change.fix if whole else f"{change.fix}; or keep the old schema as a version: {_version_fix(each)}"
             kind = "breaks" if Verdict.BREAKING in {change.backward, change.forward} else "may break"
@@ -119,6 +125,11 @@ def _version_fix(each: DatasetChanges) -> str:
     name = old if old.startswith("v") else f"v{old}"
     folder = each.file.removesuffix(".json") if each.file.endswith(".json") else f"schemas/{each.dataset}"
     return f"{folder}/{name}.json"
+
+
+def read_of(assembled: Assembled, source: str) -> Read | None:
+    """Return what the file of a source was read as; None where there is no such file."""
+    return next((read for read in assembled.reads if _id(read) == source), None)
 
 
 def _id(read: Read) -> str:

@@ -6,13 +6,13 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from headrace.config.files import inside, parse_yaml, read_text
+from headrace.config import json_lines
+from headrace.config.files import inside, read_text
 from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
-
-    from headrace.config.files import Key
 
 _POINTER = re.compile(r"#(/[^\s:]*)?")
 
@@ -46,26 +46,16 @@ def read_schema(root: Path, file: str, bound: tuple[Path, ...]) -> dict[str, Any
 def line_of(root: Path, file: str, message: str) -> int:
     """Return the line of a schema file that a message with a JSON pointer (`#/properties/id`) speaks of."""
     pointer = _POINTER.search(message)
-    if pointer is None or not pointer[1]:
-        return 1
+    return lines_of(root, file, [pointer[0]])[0] if pointer is not None else 1
+
+
+def lines_of(root: Path, file: str, pointers: Sequence[str]) -> list[int]:
+    """Return the line of a schema file that each JSON pointer leads to, or of the nearest place around it."""
     try:
-        document = parse_yaml(read_text(root / file, file), file)  # JSON is YAML, and YAML has lines
+        found = json_lines.lines_of(read_text(root / file, file), pointers)
     except ConfigError:
-        return 1
-    return document.line(_steps(pointer[1], document.value))
-
-
-def _steps(pointer: str, value: Any) -> Key:
-    key: list[str | int] = []
-    for raw in pointer.strip("/").split("/"):
-        part = raw.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-            key.append(part)
-        elif isinstance(value, list) and part.isdigit() and int(part) < len(value):
-            value = value[int(part)]
-            key.append(int(part))
-    return tuple(key)
+        return [1] * len(pointers)
+    return [found[pointer] for pointer in pointers]
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

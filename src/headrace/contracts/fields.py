@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.contracts import pii
 from headrace.contracts.deprecated import WORD as DEPRECATED
-from headrace.contracts.types import TYPE_WORD
+from headrace.contracts.flat import TYPE_WORD
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from headrace import words
 from headrace.contracts import fields
 from headrace.contracts.contract import Column, Contract
-from headrace.contracts.versions import said_version
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
@@ -55,6 +54,8 @@ def load_contract(
     Raises:
         ContractError: with `at` and what to type, for a schema that cannot be used.
     """
+    from headrace.contracts.versions import said_version  # pydantic is long to import, and a comparison needs none
+
     if validation not in {"strict", "lenient"}:
         near = difflib.get_close_matches(validation, ("strict", "lenient"), n=1) or ["strict"]
         raise ContractError(f"unknown validation {validation!r}", at=at, fix=f"did you mean {near[0]!r}?")
@@ -155,7 +156,8 @@ def _check(schema: dict[str, Any]) -> None:
 
 
 def _require(schema: dict[str, Any], names: Sequence[str]) -> None:
-    from headrace.contracts.types import arrow_of, flattened
+    from headrace.contracts.flat import flattened
+    from headrace.contracts.types import arrow_of
 
     known = (flattened(schema, schema) or schema).get("properties", {})
     for name in names:
@@ -178,7 +180,8 @@ def _without_null(part: Any) -> Any:
 
 
 def _columns(schema: dict[str, Any]) -> tuple[Column, ...]:
-    from headrace.contracts.types import arrow_of, flattened
+    from headrace.contracts.flat import flattened
+    from headrace.contracts.types import arrow_of
 
     flat = flattened(schema, schema)
     if flat is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pyarrow as pa
 
 from headrace.contracts.contract import JSON_MARK
+from headrace.contracts.flat import DEEPEST, TYPE_WORD, flattened, words_of
 from headrace.contracts.refs import target
 from headrace.errors import ContractError
 
@@ -20,11 +21,8 @@ if TYPE_CHECKING:
 INSTANT = pa.timestamp("us", "UTC")
 DATETIME = pa.timestamp("us")
 TIME = pa.time64("us")
-TYPE_WORD = "x-type"
-"""Our extension keyword: what a string stands for (`datetime`, `time`, `bytes`). Validators ignore it."""
 
 _INT64 = range(-(2**63), 2**63)
-_DEPTH = 64
 _STRINGS = {"datetime": DATETIME, "time": TIME, "bytes": pa.binary()}
 _DUCKDB = {
     pa.string(): "VARCHAR",
@@ -67,60 +65,17 @@ def arrow_of(schema: object, root: Mapping[str, Any] | None = None) -> Typed:
     return _typed(schema, base, ())
 
 
-def flattened(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return a schema with its `$ref` and `allOf` merged in, as far as types are concerned; None where they recurse."""
-    return _flat(schema, root, ())
-
-
-def _flat(schema: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[int, ...]) -> dict[str, Any] | None:
-    if id(schema) in seen or len(seen) > _DEPTH:
-        return None
-    seen = (*seen, id(schema))
-    merged = {word: value for word, value in schema.items() if word not in {"$ref", "allOf"}}
-    parts: list[Any] = list(schema.get("allOf", ()))
-    if "$ref" in schema:
-        parts.insert(0, target(schema["$ref"], root))
-    for part in parts:
-        if not isinstance(part, dict):
-            continue
-        flat = _flat(part, root, seen)
-        if flat is None:
-            return None
-        _merge(merged, flat)
-    return merged
-
-
-def _merge(into: dict[str, Any], other: Mapping[str, Any]) -> None:
-    for word, value in other.items():
-        if word not in into:
-            into[word] = value
-        elif word == "properties":
-            both = dict(into[word])
-            for name, sub in value.items():
-                both[name] = {"allOf": [both[name], sub]} if name in both and both[name] != sub else sub
-            into[word] = both
-        elif word == "required":
-            into[word] = [*into[word], *(name for name in value if name not in into[word])]
-        elif word == "type" and into[word] != value:
-            mine, theirs = _words(into[word]), _words(value)
-            into[word] = [name for name in mine if name in theirs or (name == "integer" and "number" in theirs)]
-
-
-def _words(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
-
-
 def _typed(schema: object, root: Mapping[str, Any], seen: tuple[int, ...]) -> Typed:
-    if not isinstance(schema, dict) or len(seen) > _DEPTH or _dynamic(schema):
+    if not isinstance(schema, dict) or len(seen) > DEEPEST or _dynamic(schema):
         return JSON_TEXT
     trail = _trail(schema, root)
     if set(trail) & set(seen):
         return JSON_TEXT
-    flat = _flat(schema, root, ())
+    flat = flattened(schema, root)
     if flat is None or _dynamic(flat):
         return JSON_TEXT
     seen = (*seen, *trail)
-    words = _words(flat["type"]) if "type" in flat else None
+    words = words_of(flat["type"]) if "type" in flat else None
     for word in ("anyOf", "oneOf"):
         if word in flat and words is None:
             return _choice(flat[word], root, seen)
@@ -143,7 +98,7 @@ def _typed(schema: object, root: Mapping[str, Any], seen: tuple[int, ...]) -> Ty
 def _trail(schema: Mapping[str, Any], root: Mapping[str, Any]) -> list[int]:
     """Return the identities of a schema and of what its references lead to, so that recursion is seen."""
     trail, node = [id(schema)], schema
-    while isinstance(node, dict) and "$ref" in node and len(trail) < _DEPTH:
+    while isinstance(node, dict) and "$ref" in node and len(trail) < DEEPEST:
         node = target(node["$ref"], root)
         trail.append(id(node))
     return trail

@@ -32,7 +32,7 @@ def test_a_version_that_breaks_exits_1_and_shows_why(folder, capsys):
     assert all(len(line) <= 80 for line in text.splitlines())
     assert run("contract", "diff", "orders", "--against", "v1", "--json", "--project", str(folder)) == 1
     found = json.loads(capsys.readouterr().out)
-    assert found.keys() == {"source", "against", "commit", "model", "allowed", "datasets"}
+    assert found.keys() == {"source", "against", "commit", "model", "allowed", "datasets", "faults"}
     (dataset,) = found["datasets"]
     assert (dataset["old"], dataset["new"], dataset["mode"]) == ("v1", "v2", "backward_compatible")
     (change,) = dataset["changes"]

@@ -17,7 +17,7 @@ def column_changes(old: Any, new: Any, told: Sequence[Change]) -> list[Change]:
 
     Both verdicts are undecided: rows already written keep their type, and a document cannot show that.
     """
-    from headrace.contracts.types import arrow_of, duckdb_type, flattened
+    from headrace.contracts.flat import flattened
 
     found: list[Change] = []
     if not isinstance(old, dict) or not isinstance(new, dict):
@@ -32,6 +32,8 @@ def column_changes(old: Any, new: Any, told: Sequence[Change]) -> list[Change]:
         try:
             if _marks(before[name], old) == _marks(after[name], new):
                 continue
+            from headrace.contracts.types import arrow_of, duckdb_type  # Arrow is long to import
+
             was, now = arrow_of(before[name], old), arrow_of(after[name], new)
             if was.json or now.json or was.type == now.type:
                 continue
@@ -48,7 +50,7 @@ def column_changes(old: Any, new: Any, told: Sequence[Change]) -> list[Change]:
 
 def _marks(part: Any, root: dict[str, Any]) -> tuple[Any, ...]:
     """Return what a schema says of a column that no document can show."""
-    from headrace.contracts.types import TYPE_WORD, flattened
+    from headrace.contracts.flat import TYPE_WORD, flattened
 
     flat = (flattened(part, root) if isinstance(part, dict) else None) or {}
     decimal = (flat.get("precision", 38), flat.get("scale", 9)) if flat.get("format") == "decimal" else None

@@ -33,17 +33,19 @@ OK = Side(GOOD)
 
 
 def compare_protobuf(
-    old: str, new: str, *, message: str | None = None, imports: Mapping[str, str] | None = None
-) -> tuple[Change, ...]:
+    old: str, new: str, *, message: str | None = None, imports: Mapping[str, str] | None = None,
+    old_imports: Mapping[str, str] | None = None,
+) -> tuple[Change, ...]:  # fmt: skip
     """Return what changed between two .proto texts, as `compare` does; examples are messages in Protobuf's JSON form.
 
-    `message` names the message whose changes count, with all that it holds; all of them unless given. A pointer is
-    `#/<message>/<field>`. Fields are told apart by their numbers, as on the wire.
+    `message` names the message whose changes count, with all that it holds; all of them unless given. `imports` has the
+    texts of what they import, `old_imports` those of the old one where they differ. A pointer is `#/<message>/<field>`.
+    Fields are told apart by their numbers, as on the wire.
 
     Raises:
         ContractError: one of them is no Protobuf text.
     """
-    before, after = parse(old, imports=imports), parse(new, imports=imports)
+    before, after = parse(old, imports=old_imports or imports), parse(new, imports=imports)
     found: list[Change] = []
     for name in dict.fromkeys([*before.messages, *after.messages]):
         if message is not None and name not in _held(before, message) | _held(after, message):

@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts import fields
+from headrace.contracts.flat import TYPE_WORD, flattened
 from headrace.contracts.formats.form import Exported, Imported, nullable, unwrapped
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.pii import WORD
-from headrace.contracts.types import TYPE_WORD, arrow_of, flattened
+from headrace.contracts.types import arrow_of
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:

@@ -6,10 +6,11 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts import fields
+from headrace.contracts.flat import flattened
 from headrace.contracts.formats.form import Exported, Imported, chosen, nullable, unwrapped
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.pii import WORD
-from headrace.contracts.types import arrow_of, duckdb_type, flattened
+from headrace.contracts.types import arrow_of, duckdb_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

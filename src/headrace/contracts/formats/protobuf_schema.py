@@ -6,11 +6,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts import fields
+from headrace.contracts.flat import flattened
 from headrace.contracts.formats.form import Exported, Imported, chosen, unwrapped
 from headrace.contracts.formats.protobuf import Schema, json_name_of, parse
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.pii import WORD
-from headrace.contracts.types import arrow_of, flattened
+from headrace.contracts.types import arrow_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts import fields
-from headrace.contracts.types import TYPE_WORD
+from headrace.contracts.flat import TYPE_WORD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from headrace.config.documents import is_url, loader, parsed, proto_imports, text_at
 from headrace.config.files import MAX_FILE_BYTES
 from headrace.connectors.byte_stream import COMPRESSIONS
 from headrace.connectors.files import FORMATS, format_of
@@ -15,7 +16,6 @@ from headrace.contracts.formats import known
 from headrace.contracts.inference.infer import Guess
 from headrace.errors import ContractError, InputError
 from headrace.runtime.adding.add import Addition, addition, places
-from headrace.runtime.adding.documents import is_url, loader, parsed, proto_imports, text_at
 from headrace.runtime.adding.draft import schema_text, source_text
 from headrace.runtime.adding.proof import drafted
 from headrace.runtime.adding.sample import Sample

@@ -1,0 +1,96 @@
+"""The lines of a JSON text that pointers lead to, found in one pass: a large schema has many changes."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
+_BLANK = re.compile(r"[\s\ufeff]*")
+_KEY = re.compile(rf"\s*({_STRING})\s*:\s*", re.DOTALL)
+_BRACKET = re.compile(rf"{_STRING}|[][{{}}]", re.DOTALL)
+_PLAIN = re.compile(rf"{_STRING}|[^\s,\]}}]*", re.DOTALL)
+_NEXT = re.compile(r"\s*,?\s*")
+
+
+def lines_of(text: str, pointers: Iterable[str]) -> dict[str, int]:
+    """Return the line, from 1, of the member or item that each JSON pointer leads to, or of the nearest around it.
+
+    A pointer begins with a slash, or with `#/`. The text is one valid JSON document: of any other, lines mean nothing.
+    """
+    wanted: dict[str, Any] = {}
+    places: dict[tuple[str, ...], int] = {}
+    steps = {pointer: _steps(pointer) for pointer in pointers}
+    for path in steps.values():
+        below = wanted
+        for step in path:
+            below = below.setdefault(step, {})
+    _look(text, _BLANK.match(text).end(), wanted, (), places)  # type: ignore[union-attr] - it matches anything
+    lines: dict[int, int] = {0: 1}
+    line, last = 1, 0
+    for place in sorted(places.values()):
+        line += text.count("\n", last, place)
+        lines[place] = line
+        last = place
+    return {pointer: lines[_nearest(path, places)] for pointer, path in steps.items()}
+
+
+def _steps(pointer: str) -> tuple[str, ...]:
+    steps = pointer.removeprefix("#").split("/")[1:]
+    return tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
+
+
+def _nearest(path: tuple[str, ...], places: dict[tuple[str, ...], int]) -> int:
+    return next((places[path[:size]] for size in range(len(path), 0, -1) if path[:size] in places), 0)
+
+
+def _look(
+    text: str, at: int, wanted: dict[str, Any], path: tuple[str, ...], places: dict[tuple[str, ...], int]
+) -> int:  # fmt: skip
+    """Note where each wanted member of the value at a place begins; return where the value ends."""
+    first = text[at : at + 1]
+    if first not in {"{", "["}:
+        return _plain(text, at)
+    if not wanted:
+        return _over(text, at)
+    at = _BLANK.match(text, at + 1).end()  # type: ignore[union-attr]
+    index = 0
+    while at < len(text) and text[at] not in "]}":
+        begin, name = at, str(index)
+        if first == "{":
+            key = _KEY.match(text, at)
+            if key is None:
+                return len(text)
+            at, name = key.end(), json.loads(key[1], strict=False)
+        if name in wanted:
+            places[*path, name] = begin
+            at = _look(text, at, wanted[name], (*path, name), places)
+        else:
+            at = _over(text, at)
+        following = _NEXT.match(text, at).end()  # type: ignore[union-attr]
+        if following == begin:
+            return len(text)
+        at, index = following, index + 1
+    return at + 1
+
+
+def _over(text: str, at: int) -> int:
+    """Return where the value at a place ends."""
+    if text[at : at + 1] not in {"{", "["}:
+        return _plain(text, at)
+    depth = 0
+    for found in _BRACKET.finditer(text, at):
+        sign = found[0]
+        depth += (sign in {"{", "["}) - (sign in {"}", "]"})
+        if depth == 0:
+            return found.end()
+    return len(text)
+
+
+def _plain(text: str, at: int) -> int:
+    found = _PLAIN.match(text, at)
+    return len(text) if found is None else found.end()
