@@ -54,7 +54,7 @@ test: $(READY) ## every test, on all cores; says what was skipped, and why
 	$(BIN)/python -m pytest --no-header -n auto $(ARGS)
 
 nightly: $(READY) ## the tests of properties, a thousand examples each: takes a while
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --no-header -n auto tests/property $(ARGS)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest --no-header -n auto --timeout 3600 tests/property $(ARGS)
 
 lint: $(READY) ## ruff, its formatter, mypy strict, and the floors
 	$(BIN)/ruff check .

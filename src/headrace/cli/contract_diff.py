@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from headrace.config.project import Assembled
 
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE | OLD_FILE", help="The source whose contracts to compare, or a schema file.")
+    str,
+    typer.Argument(metavar="SOURCE", help="The source whose contracts to compare; or a schema file, the older one."),
 ]
 NewFile = Annotated[
     str | None, typer.Argument(metavar="[NEW_FILE]", help="The newer schema file: JSON Schema, .avsc or .proto.")

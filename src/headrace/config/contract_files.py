@@ -106,13 +106,9 @@ def _compared(old: _File, new: _File, model: ContentModel) -> tuple[Change, ...]
         return compare_avro(old.schema, new.schema)
     if new.form != "protobuf":
         return compare(old.schema, new.schema, model=model)
-    message = _message(old, new)
-    changes = compare_protobuf(old.text, new.text, message=message, imports=new.imports, old_imports=old.imports)
-    for path in sorted(old.imports.keys() & new.imports.keys()):  # of what both import, what it declares may change
-        texts = old.imports[path], new.imports[path]
-        if texts[0] != texts[1]:
-            changes += compare_protobuf(*texts, imports=new.imports, old_imports=old.imports)
-    return changes
+    return compare_protobuf(
+        old.text, new.text, message=_message(old, new), imports=new.imports, old_imports=old.imports
+    )
 
 
 def _message(old: _File, new: _File) -> str | None:
@@ -147,11 +143,12 @@ def _lines(new: _File, changes: tuple[Change, ...]) -> tuple[int | None, ...]:
 
 def _line(new: _File, pointer: str) -> int | None:
     """Return the line of a message, an enum or a field of a .proto text; None where an import has it."""
-    from headrace.contracts.formats.protobuf import parse
+    from headrace.contracts.formats.protobuf_reader import Reader
 
-    schema = parse(new.text, at=new.place, imports=new.imports)
+    schema = Reader(new.text, new.place)
+    schema.file()
     _, name, *rest = pointer.split("/")
     message, enum = schema.messages.get(name), schema.enums.get(name)
     if message is not None:
         return next((each.line for each in message.fields if each.name in rest), message.line)
-    return enum.line if enum is not None and name in enum.name else None
+    return None if enum is None else enum.line

@@ -16,6 +16,7 @@ _ONE = (
 )  # fmt: skip
 _LIST = ("allOf", "anyOf", "items", "oneOf", "prefixItems")
 _MAP = ("$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties")
+_IN_ONE, _IN_LIST, _IN_MAP = frozenset(_ONE), frozenset(_LIST), frozenset(_MAP)
 
 
 def subschemas(schema: object, at: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -37,6 +38,25 @@ def subschemas(schema: object, at: str = "#") -> Iterator[tuple[str, dict[str, A
         if isinstance(schema.get(word), dict):
             for key, item in schema[word].items():
                 yield from subschemas(item, f"{at}/{word}/{key}")
+
+
+def schemas_in(schema: object) -> list[dict[str, Any]]:
+    """Return every schema object within a schema, itself first: as `subschemas`, where nobody asks for the places."""
+    found: list[dict[str, Any]] = []
+    waiting = [schema]
+    while waiting:
+        part = waiting.pop()
+        if not isinstance(part, dict):
+            continue
+        found.append(part)
+        for word, value in part.items():
+            if word in _IN_ONE and isinstance(value, dict):
+                waiting.append(value)
+            elif word in _IN_LIST and isinstance(value, list):
+                waiting += value
+            elif word in _IN_MAP and isinstance(value, dict):
+                waiting += value.values()
+    return found
 
 
 def target(reference: str, root: Mapping[str, Any]) -> Any:

@@ -54,3 +54,35 @@ def test_a_source_that_does_not_exist_exits_2(folder, capsys, against, monkeypat
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
     assert run("contract", "diff", "order", "--against", against, "--project", str(folder)) == 2
     assert "no source 'order'" in capsys.readouterr().err
+
+
+def test_two_files_need_no_project(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.json").write_text('{"properties": {"a": {"type": "number"}}}')
+    (tmp_path / "new.json").write_text('{\n"properties": {\n"a": {"type": "integer"}}}')
+    assert run("contract", "diff", "old.json", "new.json") == 1
+    assert "new.json:3: type-narrowed" in capsys.readouterr().out
+    assert run("contract", "diff", "old.json", "new.json", "--mode", "forward", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["source"], found["against"], found["allowed"]) == (None, "old.json", True)
+    assert found["datasets"][0]["changes"][0]["backward_example"]["a"] % 1
+    assert run("contract", "diff", "old.json", "old.json") == 0
+    assert "nothing changed" in capsys.readouterr().out
+    assert run("contract", "diff", "old.json", "new.json", "--against", "main") == 2
+    assert run("contract", "diff", "old.json", "new.json", "--mode", "sideways") == 2
+
+
+def test_a_broken_other_source_is_told_and_does_not_stop_it(folder, capsys):
+    (folder / "schemas/orders").mkdir()
+    (folder / "schemas/orders/v1.json").write_text((folder / "schemas/orders.json").read_text())
+    (folder / "connectors/broken.yaml").write_text("source_id: broken\nschema: {file: schemas/nope.json\n")
+    assert run("contract", "diff", "orders", "--against", "v1", "--project", str(folder)) == 0
+    captured = capsys.readouterr()
+    assert "connectors/broken.yaml:" in captured.err
+    assert run("contract", "diff", "orders", "--against", "v1", "--json", "--project", str(folder)) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["faults"][0]["file"] == "connectors/broken.yaml"
+    assert captured.err == ""
+    assert run("contract", "diff", "broken", "--against", "v1", "--project", str(folder)) == 2
+    assert run("contract", "diff", str(folder / "schemas/orders.json"), "--project", str(folder)) == 2
+    assert "one file has nothing to be compared with" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from headrace.contracts.compatibility.budget import Budget
 from headrace.contracts.compatibility.drafts import YEARS, as_read, draft_of, identifier
 from headrace.contracts.load import DRAFTS
-from headrace.contracts.refs import target
+from headrace.contracts.refs import schemas_in, target
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
@@ -24,6 +24,11 @@ Node = tuple["Part", ...]
 _REFERENCE = re.compile(r'"\$(?:ref|dynamicRef|recursiveRef)": "((?:[^"\\]|\\.)*)"')
 _SELF_DESCRIBING = "com.snowplowanalytics.self-desc/schema"
 """Iglu's own meta-schema: draft 4, and who the schema is."""
+_BESIDE = frozenset(
+    {"$ref", "not", "if", "then", "else", "allOf", "anyOf", "oneOf", "dependentSchemas", "dependencies"}
+)
+"""What holds the very same value against another schema."""
+_WRITTEN = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 _WHOLE_FLOAT = re.compile(r"[0-9]\.0|[0-9][eE]")
 """What the text of every float that is an integer has, and some strings."""
 
@@ -40,6 +45,7 @@ class Document:
         self.values: dict[int, frozenset[str]] = {}
         self.mentions: dict[int, Any] = {}
         self._known: set[int] | None = None
+        self._within: list[dict[str, Any]] | None = None
         self._weight: float | None = None
         self._targets: dict[str, Part | None] = {}
         self._texts: dict[int, str] = {}
@@ -92,9 +98,7 @@ class Document:
     def _read(self, reference: str, found: Any) -> Any:
         """Return what stands at a place, as the draft reads it, also where no schema is looked for."""
         if self._known is None:
-            from headrace.contracts.refs import subschemas
-
-            self._known = {id(schema) for _, schema in subschemas(self.read)}
+            self._known = {id(schema) for schema in self._schemas()}
         if not isinstance(found, dict) or id(found) in self._known:
             return found
         node, base = self.read, ""
@@ -105,6 +109,11 @@ class Document:
         made = as_read(found, self.draft, base or None, root=False)
         self._made.append(made)
         return made
+
+    def _schemas(self) -> list[dict[str, Any]]:
+        if self._within is None:
+            self._within = schemas_in(self.read)
+        return self._within
 
     def tangled(self) -> bool:
         """Whether a schema refers to itself for the same value: what that means is for nobody to say."""
@@ -121,7 +130,10 @@ class Document:
 
     def _weighed(self) -> float:
         done: dict[int, float] = {}
-        for start in _schemas(self.read):
+        for start in self._schemas():
+            if _BESIDE.isdisjoint(start):
+                done[id(start)] = 1.0
+                continue
             above: dict[int, float] = {}
             stack: list[tuple[int, Iterator[Any]]] = []
             waiting: Any = start if id(start) not in done else None
@@ -188,13 +200,10 @@ class Part:
 
     def below(self, schema: Any, *steps: object) -> Part:
         """Return the part of a schema that stands below this one."""
-        return Part(schema, self.document, "/".join([self.at, *(escaped(str(step)) for step in steps)]))
-
-
-def _schemas(schema: Any) -> Iterator[dict[str, Any]]:
-    from headrace.contracts.refs import subschemas
-
-    yield from (each for _, each in subschemas(schema))
+        at = self.at
+        for step in steps:
+            at = f"{at}/{escaped(step) if isinstance(step, str) else step}"
+        return Part(schema, self.document, at)
 
 
 def key(node: Node) -> frozenset[tuple[int, int]]:
@@ -209,10 +218,10 @@ def escaped(step: str) -> str:
 
 def text(value: Any) -> str:
     """Return the canonical text of a JSON value: equal exactly where JSON Schema calls the values equal."""
-    written = json.dumps(value, sort_keys=True, ensure_ascii=False)
+    written = _WRITTEN(value)
     if _WHOLE_FLOAT.search(written) is None:
         return written
-    return json.dumps(_plain(value), sort_keys=True, ensure_ascii=False)
+    return _WRITTEN(_plain(value))
 
 
 def _plain(value: Any) -> Any:

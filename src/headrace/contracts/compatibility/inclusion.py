@@ -76,7 +76,7 @@ class Inclusion:
         left = [part for part in b if not any(part.key == each.key or self.same.parts(each, part) for each in a)]
         if not left:
             return []
-        pair = (key(a), key(b))
+        pair = _pair(a, b)
         if pair in self._proven:
             return self._proven[pair]
         if pair in self._current and step is not None and step is not self._current[pair][1]:
@@ -326,6 +326,22 @@ class Inclusion:
         if kind == "array":
             return mine.min_items > other.most_items() or other.min_items > mine.most_items()
         return kind == "object" and objects_apart(self, mine, other, depth)
+
+
+def _pair(a: Node, b: Node) -> tuple[frozenset[tuple[int, int]], frozenset[tuple[int, int]]]:
+    """Return what tells a question from all others; two references are the question of what they lead to."""
+    if len(a) == len(b) == 1:
+        there = _led(a[0]), _led(b[0])
+        if there[0] is not None and there[1] is not None:
+            return frozenset({there[0].key}), frozenset({there[1].key})
+    return key(a), key(b)
+
+
+def _led(part: Part) -> Part | None:
+    """Return where a reference leads that nothing counts beside; None for any other schema."""
+    if not isinstance(part.schema, dict) or "$ref" not in part.schema or (len(part.schema) > 1 and not alone(part)):
+        return None
+    return part.document.followed(part.schema["$ref"])
 
 
 def spellings(value: Any) -> tuple[Any, ...]:

@@ -72,13 +72,13 @@ def _place(doubt: Doubt) -> tuple[str, str, str | None]:
 
 def _check(document: Document) -> None:
     from headrace.contracts.load import compiled
-    from headrace.contracts.refs import subschemas, target
+    from headrace.contracts.refs import schemas_in, target
 
     if isinstance(document.schema, bool):
         return
-    for _, part in subschemas(document.schema):
-        if isinstance(part.get("$ref"), str):
-            target(part["$ref"], document.schema)
+    said = (part.get("$ref") for part in schemas_in(document.schema))
+    for reference in dict.fromkeys(each for each in said if isinstance(each, str)):
+        target(reference, document.schema)
     document.validator = compiled(document.schema)
 
 

@@ -63,6 +63,7 @@ def has_content(word: str, value: str, text: str, draft: int) -> bool | None:
     return True if word == "x-type" else _said(word, value, text, draft)
 
 
+@lru_cache(1024)
 def asserted(name: str, draft: int) -> bool:
     """Whether the validator refuses some text for a format."""
     return any(has_format(name, text, draft) is not True for text in ("", " \\ {", "zz z!", "%"))

@@ -10,7 +10,6 @@ from headrace.contracts.flat import TYPE_WORD, flattened
 from headrace.contracts.formats.form import Exported, Imported, nullable, unwrapped
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.pii import WORD
-from headrace.contracts.types import arrow_of
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
@@ -205,6 +204,8 @@ class _Writer:
     def record(
         self, schema: Mapping[str, Any], name: str, at: str, known_as: Sequence[str | None] = ()
     ) -> dict[str, Any]:
+        from headrace.contracts.types import arrow_of
+
         unique, number = name, 1
         while unique in self._names:
             number += 1
@@ -246,6 +247,8 @@ class _Writer:
 
     def _type(self, part: Mapping[str, Any], name: str, at: str) -> Any:
         import pyarrow as pa
+
+        from headrace.contracts.types import arrow_of
 
         typed = arrow_of(part, self._root)
         part = unwrapped(part)

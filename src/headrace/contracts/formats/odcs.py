@@ -10,7 +10,6 @@ from headrace.contracts.flat import flattened
 from headrace.contracts.formats.form import Exported, Imported, chosen, nullable, unwrapped
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.pii import WORD
-from headrace.contracts.types import arrow_of, duckdb_type
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -148,6 +147,8 @@ class _Writer:
         self._open: list[Any] = ["#", root.get("$ref")]
 
     def properties(self, schema: Mapping[str, Any], at: str, *, top: bool = False) -> list[dict[str, Any]]:
+        from headrace.contracts.types import arrow_of
+
         made = []
         for name, part in schema.get("properties", {}).items():
             here = f"{at}/properties/{name}"
@@ -167,6 +168,8 @@ class _Writer:
 
     def _said(self, part: Mapping[str, Any], at: str) -> dict[str, Any]:
         import pyarrow as pa
+
+        from headrace.contracts.types import arrow_of, duckdb_type
 
         typed = arrow_of(part, self._root)
         part = unwrapped(part)
