@@ -29,7 +29,7 @@ def lines_of(text: str, pointers: Iterable[str]) -> dict[str, int]:
         below = wanted
         for step in path:
             below = below.setdefault(step, {})
-    _look(text, _BLANK.match(text).end(), wanted, (), places)  # type: ignore[union-attr] - it matches anything
+    _look(text, _past(_BLANK, text, 0), wanted, (), places)
     lines: dict[int, int] = {0: 1}
     line, last = 1, 0
     for place in sorted(places.values()):
@@ -57,7 +57,7 @@ def _look(
         return _plain(text, at)
     if not wanted:
         return _over(text, at)
-    at = _BLANK.match(text, at + 1).end()  # type: ignore[union-attr]
+    at = _past(_BLANK, text, at + 1)
     index = 0
     while at < len(text) and text[at] not in "]}":
         begin, name = at, str(index)
@@ -71,7 +71,7 @@ def _look(
             at = _look(text, at, wanted[name], (*path, name), places)
         else:
             at = _over(text, at)
-        following = _NEXT.match(text, at).end()  # type: ignore[union-attr]
+        following = _past(_NEXT, text, at)
         if following == begin:
             return len(text)
         at, index = following, index + 1
@@ -92,5 +92,10 @@ def _over(text: str, at: int) -> int:
 
 
 def _plain(text: str, at: int) -> int:
-    found = _PLAIN.match(text, at)
+    return _past(_PLAIN, text, at)
+
+
+def _past(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Return where a pattern that may match nothing ends, from a place on."""
+    found = pattern.match(text, at)
     return len(text) if found is None else found.end()
