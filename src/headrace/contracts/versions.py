@@ -98,8 +98,9 @@ def said_version(document: Mapping[str, Any]) -> Any:
 def next_major(number: Number, like: str = "v1") -> str:
     """Return the name of the version after this one, spelt as another is."""
     text = str(number[0] + 1)
-    if like.count(".") == 2:
-        text += ".0.0"
+    for sign in (".", "-"):
+        if like.count(sign) == 2:
+            text += f"{sign}0{sign}0"
     return f"v{text}" if like.startswith("v") else text
 
 

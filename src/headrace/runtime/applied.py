@@ -187,9 +187,10 @@ def _refusal(source: Source, dataset: Dataset, version: Version, row: Row) -> Re
         fix = f"keep the applied one in schemas/{dataset.name}/{version.name}.json, and call the new one {following}"
         return Refusal(source.id, dataset.name, version, message, f"{fix}: {before}")
     folder = version.file.removesuffix(".json").removesuffix(f"/{version.name}")
-    kept = f"{folder}/{version.name}.json"
+    suffix = "" if version.file.endswith(f"/{version.name}") else ".json"  # a file of an Iglu repository has none
+    kept = f"{folder}/{version.name}{suffix}"
     if kept == version.file:
-        fix = f"make the new one {folder}/{following}.json, and put this one back: {before} > {kept}"
+        fix = f"make the new one {folder}/{following}{suffix}, and put this one back: {before} > {kept}"
     else:
         said = following.removeprefix("v")
         fix = f'make it {following}: {before} > {kept}, and write "version": "{said}" into {version.file}'

@@ -7,6 +7,7 @@ import pytest
 from headrace.config.lint import lint
 from headrace.config.project import load_project
 from headrace.contracts.load import _SELF_DESCRIBING
+from headrace.contracts.versions import next_major
 
 SOURCE = """\
 source_id: orders
@@ -67,6 +68,7 @@ def test_another_model_needs_steps_or_a_source_of_its_own(orders):
         assert [name for name, _ in versions(orders)] == ["1-0-0", "1-0-1"]
     source(orders, more="  upcast: {1-0-1: [rename: {id: order_id}, drop: [note]]}\n")
     assert [each for each in faults(orders) if each[0] == "error"] == []
+    assert next_major((1, 0, 1), "1-0-1") == "2-0-0"
 
 
 def test_the_first_repository_that_has_a_version_gives_it(orders):
