@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headrace.api.registry import avro_names, json_references
+from headrace.api.registry import json_references
 from headrace.api.registry.refusal import invalid_schema
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from headrace.api.registry.schema import Reference, Schema
     from headrace.contracts.compatibility import Change, ContentModel
@@ -19,7 +19,10 @@ MAX_NESTED = 32  # references of references
 
 
 class Form(NamedTuple):
-    """A schema that is valid: its type, and what is compared. Of Protobuf that is its text, and those it imports."""
+    """A schema that is valid: its type, and what is compared: a JSON Schema whole by itself, a parsed Avro schema.
+
+    Of Protobuf it is the text, and those that it imports.
+    """
 
     type: str
     whole: Any
@@ -30,12 +33,13 @@ def valid(schema: Schema, resolve: Callable[[Reference], Schema]) -> Form:
     """Return a schema whole by itself; `resolve` finds what it refers to. Raises `Refusal` (422) where it is none."""
     try:
         if schema.type == "PROTOBUF":
-            imports = _imports(schema, resolve)
+            imports = {name: other.text for name, other in _referred(schema, resolve).items()}
             _check_protobuf(schema.text, imports)
             return Form(schema.type, schema.text, imports)
+        if schema.type == "AVRO":
+            return Form(schema.type, _avro(schema, _referred(schema, resolve)), {})
         found = _whole(schema, resolve, 0)
-        if schema.type == "JSON":
-            _check_json(found)
+        _check_json(found)
     except ContractError as error:
         raise invalid_schema(f"{error.message}; {error.fix}" if error.fix else error.message) from error
     except RecursionError:
@@ -72,24 +76,28 @@ def _whole(schema: Schema, resolve: Callable[[Reference], Schema], depth: int) -
         if other.type != schema.type:
             raise invalid_schema(f"the reference {each.name!r} is of type {other.type}")
         others[each.name] = _whole(other, resolve, depth + 1)
-    if schema.type == "AVRO":
-        return avro_names.whole(schema.document, others)
     return json_references.whole(schema.document, others)
 
 
-def _imports(schema: Schema, resolve: Callable[[Reference], Schema]) -> dict[str, str]:
-    """Return the texts of all that a Protobuf schema imports, however indirectly, by their paths."""
-    found: dict[str, str] = {}
+def _referred(schema: Schema, resolve: Callable[[Reference], Schema]) -> dict[str, Schema]:
+    """Return all that a schema refers to, however indirectly, by the names that they are referred to by."""
+    found: dict[str, Schema] = {}
     waiting = list(schema.references)
     while waiting:
         each = waiting.pop()
         if each.name not in found:
             other = resolve(each)
-            if other.type != "PROTOBUF":
+            if other.type != schema.type:
                 raise invalid_schema(f"the reference {each.name!r} is of type {other.type}")
-            found[each.name] = other.text
+            found[each.name] = other
             waiting += other.references
     return found
+
+
+def _avro(schema: Schema, others: Mapping[str, Schema]) -> Any:
+    from headrace.contracts.compatibility.avro import parse_avro
+
+    return parse_avro(schema.document, {name: other.document for name, other in others.items()})
 
 
 def _check_protobuf(text: str, imports: dict[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,9 @@ PROMOTIONS = {
     "string": frozenset({"bytes"}),
     "bytes": frozenset({"string"}),
 }
+_NAMED = frozenset({"record", "error", "enum", "fixed"})
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FULL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _DEEPEST = 24
 _MOST_STEPS = 20_000
 _LEAST = {"null": None, "boolean": False, "int": 0, "long": 0, "float": 0.5, "double": 0.5, "bytes": "", "string": ""}
@@ -45,19 +49,23 @@ class Avro:
     named: Mapping[str, dict[str, Any]]
 
 
-def parse_avro(schema: Any) -> Avro:
-    """Return a schema with its names resolved. Raises ContractError where it is none, or names what it lacks."""
-    named: dict[str, dict[str, Any]] = {}
-    return Avro(_parsed(schema, "", named, "#", 0), named)
+def parse_avro(schema: Any, others: Mapping[str, Any] | None = None) -> Avro:
+    """Return a schema with its names resolved; `others` are schemas that it may refer to, by their full names.
+
+    Raises:
+        ContractError: it is no valid Avro schema, or names what it lacks; the place is in the message.
+    """
+    reader = _Reader(dict(others or {}))
+    return Avro(reader.read(schema, "", "#", 0), reader.named)
 
 
 def compare_avro(old: Any, new: Any) -> tuple[Change, ...]:
-    """Return what changed between two Avro schemas, as `compare` does; examples are records as plain JSON.
+    """Return what changed between two Avro schemas, parsed or not, as `compare` does; examples are plain JSON.
 
     Raises:
         ContractError: one of them is no Avro schema.
     """
-    before, after = parse_avro(old), parse_avro(new)
+    before, after = (each if isinstance(each, Avro) else parse_avro(each) for each in (old, new))
     sides = (_Resolution(before, after, newest_reads=True), _Resolution(after, before, newest_reads=False))
     found = [list(side.problems(side.writer.root, side.reader.root, "#", ())) for side in sides]
     written = dict(_differences(before, after))
@@ -82,70 +90,105 @@ def _verdict(problems: list[Problem]) -> Verdict:
     return Verdict.BREAKING if any(each.sure for each in problems) else Verdict.UNDECIDED
 
 
-def _parsed(schema: Any, space: str, named: dict[str, dict[str, Any]], at: str, depth: int) -> Any:
-    if depth > 200:
-        raise ContractError("the Avro schema is nested too deeply", at=at, fix="flatten it")
-    if isinstance(schema, list):
-        return [_parsed(each, space, named, f"{at}/{index}", depth + 1) for index, each in enumerate(schema)]
-    if isinstance(schema, str):
-        full = schema if "." in schema or not space else f"{space}.{schema}"
-        if schema in PRIMITIVES:
-            return {"type": schema}
-        for name in (full, schema):
-            if name in named:
-                return named[name]
-        raise ContractError(f"{at}: the Avro type {schema!r} is not declared", fix="declare it before it is used")
-    if not isinstance(schema, dict) or "type" not in schema:
-        raise ContractError(f"{at}: no Avro schema: it has no type", fix='write {"type": ...}')
-    kind = schema["type"]
-    if isinstance(kind, dict | list):
-        return _parsed(kind, space, named, f"{at}/type", depth + 1)
-    if kind in PRIMITIVES:
-        return schema
-    if kind in {"array", "map"}:
-        word = "items" if kind == "array" else "values"
-        return {"type": kind, word: _parsed(schema.get(word), space, named, f"{at}/{word}", depth + 1)}
-    if kind in {"record", "error", "enum", "fixed"}:
-        return _named(schema, space, named, at, depth)
-    return _parsed(kind, space, named, at, depth + 1)
+class _Reader:
+    """Goes through a schema in the order of its text: a name is known once its definition was met."""
 
+    def __init__(self, others: dict[str, Any]) -> None:
+        self._others = others
+        self.named: dict[str, dict[str, Any]] = {}
 
-def _named(schema: dict[str, Any], space: str, named: dict[str, dict[str, Any]], at: str, depth: int) -> dict[str, Any]:
-    name = schema.get("name")
-    if not isinstance(name, str) or not name:
-        raise ContractError(f"{at}: an Avro {schema['type']} without a name", fix="give it one")
-    inner = schema.get("namespace", space) or ""
-    full = name if "." in name or not inner else f"{inner}.{name}"
-    inner = full.rpartition(".")[0]
-    found = dict(schema) | {"type": "record" if schema["type"] == "error" else schema["type"], "name": full}
-    if full in named:
-        raise ContractError(f"{at}: the Avro name {full!r} is declared twice", fix="give one of them another name")
-    named[full] = found
-    if found["type"] == "enum":
-        _check_symbols(found, at)
-    if found["type"] == "fixed" and not (type(found.get("size")) is int and found["size"] >= 0):
-        raise ContractError(f"{at}: an Avro fixed without a size", fix='write "size": how many bytes it has')
-    if found["type"] == "record":
-        fields = []
-        for index, field in enumerate(schema.get("fields") or ()):
+    def read(self, schema: Any, space: str, at: str, depth: int) -> Any:
+        if depth > 200:
+            raise ContractError("the Avro schema is nested too deeply", at=at, fix="flatten it")
+        if isinstance(schema, list):
+            return self._union(schema, space, at, depth)
+        if isinstance(schema, str):
+            return {"type": schema} if schema in PRIMITIVES else self._known(schema, space, at, depth)
+        if not isinstance(schema, dict) or "type" not in schema:
+            raise ContractError(f"{at}: no Avro schema: it has no type", fix='write {"type": ...}')
+        kind = schema["type"]
+        if not isinstance(kind, str):
+            return self.read(kind, space, f"{at}/type", depth + 1)
+        if kind in PRIMITIVES:
+            return schema
+        if kind in {"array", "map"}:
+            word = "items" if kind == "array" else "values"
+            return {"type": kind, word: self.read(schema.get(word), space, f"{at}/{word}", depth + 1)}
+        if kind in _NAMED:
+            return self._definition(schema, space, at, depth)
+        return self._known(kind, space, f"{at}/type", depth)
+
+    def _known(self, name: str, space: str, at: str, depth: int) -> dict[str, Any]:
+        """Return the type that a name means: one that was defined, or one of another schema, read where it is used."""
+        for full in (f"{space}.{name}" if space and "." not in name else name, name):
+            if full in self.named:
+                return self.named[full]
+            if full in self._others:
+                found: dict[str, Any] = self.read(self._others.pop(full), "", at, depth + 1)
+                return found
+        raise ContractError(f"{at}: the Avro type {name!r} is not declared", fix="declare it before it is used")
+
+    def _union(self, branches: list[Any], space: str, at: str, depth: int) -> list[Any]:
+        found = [self.read(each, space, f"{at}/{index}", depth + 1) for index, each in enumerate(branches)]
+        kinds: list[str] = []
+        for index, each in enumerate(found):
+            if isinstance(each, list):
+                raise ContractError(f"{at}/{index}: a union holds no other union", fix="write its branches here")
+            kinds.append(each.get("name", each["type"]) if each["type"] in _NAMED else each["type"])
+            if kinds[-1] in kinds[:-1]:
+                raise ContractError(f"{at}/{index}: the union has {kinds[-1]} twice", fix="remove one")
+        return found
+
+    def _definition(self, schema: dict[str, Any], space: str, at: str, depth: int) -> dict[str, Any]:
+        name, inner = schema.get("name"), schema.get("namespace", space) or ""
+        if not isinstance(name, str) or not name:
+            raise ContractError(f"{at}: an Avro {schema['type']} without a name", fix="give it one")
+        full = name if "." in name or not inner else f"{inner}.{name}"
+        if not _FULL_NAME.fullmatch(full) or full in PRIMITIVES:
+            raise ContractError(f"{at}: {full!r} is no name for an Avro type", fix="use letters, digits and _")
+        found = dict(schema) | {"type": "record" if schema["type"] == "error" else schema["type"], "name": full}
+        if full in self.named:
+            raise ContractError(f"{at}: the Avro name {full!r} is declared twice", fix="give one of them another name")
+        self.named[full] = found
+        if found["type"] == "enum":
+            _check_symbols(found, at)
+        elif found["type"] == "fixed":
+            if not (type(found.get("size")) is int and found["size"] >= 0):
+                raise ContractError(f"{at}: an Avro fixed without a size", fix='write "size": how many bytes it has')
+        else:
+            found["fields"] = self._fields(schema, full.rpartition(".")[0], at, depth)
+        return found
+
+    def _fields(self, schema: dict[str, Any], space: str, at: str, depth: int) -> list[dict[str, Any]]:
+        said = schema.get("fields")
+        if not isinstance(said, list):
+            raise ContractError(f"{at}: an Avro record without fields", fix='write "fields": [], or some')
+        fields: dict[str, dict[str, Any]] = {}
+        for index, field in enumerate(said):
             where = f"{at}/fields/{index}"
-            if not isinstance(field, dict) or not isinstance(field.get("name"), str):
+            name = field.get("name") if isinstance(field, dict) else None
+            if not isinstance(name, str) or not _NAME.fullmatch(name):
                 raise ContractError(f"{where}: an Avro field without a name", fix="give it one")
-            kind = _parsed(field.get("type"), inner, named, f"{where}/type", depth + 1)
+            if name in fields:
+                raise ContractError(f"{where}: the field {name!r} is there twice", fix="remove one")
+            kind = self.read(field.get("type"), space, f"{where}/type", depth + 1)
             if "default" in field and not _is_of(field["default"], kind):
                 raise ContractError(
                     f"{where}: the default {field['default']!r} is no value of the field's type",
                     fix="give it one of that type: of a union, of its first branch",
                 )
-            fields.append(dict(field) | {"type": kind})
-        found["fields"] = fields
-    return found
+            fields[name] = dict(field) | {"type": kind}
+        return list(fields.values())
 
 
 def _check_symbols(schema: dict[str, Any], at: str) -> None:
     symbols = schema.get("symbols")
-    if not isinstance(symbols, list) or not symbols or not all(isinstance(each, str) for each in symbols):
+    if not isinstance(symbols, list) or not symbols:
         raise ContractError(f"{at}: an Avro enum without symbols", fix='write "symbols": ["A", …]')
+    if not all(isinstance(each, str) and _NAME.fullmatch(each) for each in symbols):
+        raise ContractError(f"{at}: a symbol of an Avro enum is a name", fix="use letters, digits and _")
+    if len(set(symbols)) < len(symbols):
+        raise ContractError(f"{at}: an Avro enum with a symbol twice", fix="remove one")
     if "default" in schema and schema["default"] not in symbols:
         raise ContractError(f"{at}: the default {schema['default']!r} is no symbol of the enum", fix="name one of them")
 

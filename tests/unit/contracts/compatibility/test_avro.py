@@ -9,6 +9,7 @@ import fastavro
 import pytest
 
 from headrace.contracts.compatibility import Verdict, compare_avro
+from headrace.contracts.compatibility.avro import parse_avro
 from headrace.errors import ContractError
 
 GOOD, BAD, UNSURE = Verdict.COMPATIBLE, Verdict.BREAKING, Verdict.UNDECIDED
@@ -143,3 +144,40 @@ def test_what_is_not_told_is_undecided(old: Any, new: Any):
 def test_what_is_no_schema_is_refused(schema: Any):
     with pytest.raises(ContractError):
         compare_avro(schema, schema)
+
+
+def test_a_type_of_another_schema_stands_where_it_is_first_used():
+    money = {"type": "fixed", "name": "Money", "namespace": "shop", "size": 8}
+    tip = {"type": "record", "name": "shop.Tip", "fields": [{"name": "sum", "type": "Money"}]}  # refers on
+    fields = [{"name": "price", "type": "Money"}, {"name": "tax", "type": ["null", "shop.Money"]}]
+    record = {"type": "record", "name": "shop.Order", "fields": [*fields, {"name": "tip", "type": "Tip"}]}
+    parsed = parse_avro(record, {"shop.Money": money, "shop.Tip": tip})
+    assert list(parsed.named) == ["shop.Order", "shop.Money", "shop.Tip"]
+    assert parsed.root["fields"][1]["type"][1] is parsed.named["shop.Money"]
+    assert parsed.named["shop.Tip"]["fields"][0]["type"] is parsed.named["shop.Money"]
+    assert compare_avro(parsed, parsed) == ()
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        5,
+        {},
+        "Order",
+        {"type": "Order"},
+        ["int", ["null"]],
+        ["int", {"type": "int"}],
+        {"type": "array"},
+        {"type": "enum", "name": "E", "symbols": ["a", "a"]},
+        {"type": "enum", "name": "E", "symbols": ["a b"]},
+        {"type": "fixed", "name": "F"},
+        {"type": "record", "name": "R"},
+        {"type": "record", "name": "1R", "fields": []},
+        {"type": "record", "name": "int", "fields": []},
+        {"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}, {"name": "a", "type": "int"}]},
+        {"type": "record", "name": "R", "fields": [{"name": "a-b", "type": "int"}]},
+    ],
+)
+def test_what_is_no_avro_schema_is_told_where(schema):
+    with pytest.raises(ContractError, match=r"^#"):
+        parse_avro(schema)
