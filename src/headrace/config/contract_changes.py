@@ -146,7 +146,7 @@ def _differs(read: Read, root: Path, revision: Revision) -> bool:
     # A version lies in the folder of its schema's name, and the newest may lie there too.
     folders = {f"{file.removesuffix('.json')}" for file in read.schema_files}
     folders |= {str(PurePosixPath(file).parent) for file in read.schema_files if number_of(PurePosixPath(file).stem)}
-    there = {file for file in revision.blobs if str(PurePosixPath(file).parent) in folders}
+    there = {file for folder in folders for file in revision.folders.get(folder, ())}
     return any(
         not (root / file).is_file() or revision.differs(file, (root / file).read_bytes()) for file in files | there
     )

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,14 @@ class Revision:
     name: str
     commit: str
     blobs: Mapping[str, str]
+
+    @cached_property
+    def folders(self) -> dict[str, list[str]]:
+        """The files that lie right in each folder; those of the project's own are in `.`."""
+        found: dict[str, list[str]] = {}
+        for file in self.blobs:
+            found.setdefault(file.rpartition("/")[0] or ".", []).append(file)
+        return found
 
     def differs(self, file: str, content: bytes) -> bool:
         """Whether a file was not there, or not with these bytes."""
