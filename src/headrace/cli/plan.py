@@ -247,8 +247,8 @@ def _sample(output: Output, one: dict[str, Any]) -> None:
     by = f"of the keys, by {', '.join(sample['by'])}" if sample["by"] else "of the messages"
     output.line(f"history of {one['source']}: a sample, {100 * sample['share']:.3g} % {by}", "bold")
     output.line(
-        f"    {sample['messages']:,} of {one['messages']:,} messages replayed, {sample['left_out']:,} left out; "
-        "in the sample"
+        f"    {sample['messages']:,} of {one['messages']:,} messages replayed, {sample['left_out']:,} left out. "
+        "Of those replayed:"
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from headrace.runtime.plan.sampling import is_worth_it
+
 if TYPE_CHECKING:
     from headrace.config.project import Project
     from headrace.lake.reader import LakeReader
@@ -23,17 +25,18 @@ def estimate(
 ) -> dict[str, Any]:
     """Return {"messages", "per_second", "seconds", "how", "cost"}.
 
-    With a replay, `apply` does what was just done, and writes it: the time that it took is the estimate. Where only a
-    sample was replayed, it is that of as many messages as the last batches had. Without a replay there is nothing to
-    decide again; what is told is how fast the last batches came.
+    With a replay, `apply` does what was just done, and writes it: the time that it took is the estimate. What the plan
+    left out, of a sample or of before a window, is added, as fast as the last batches came. Without a replay there is
+    nothing to decide again; what is told is how fast the last batches came.
     """
     messages = sum(one["end"] - one["first"] for one in replayed)
-    if any(one["sample"] for one in replayed):
-        rate, how = _of_batches(lake)
-        seconds = sum(one["end"] for one in replayed) / rate
-    elif replayed:
-        rate = messages / max(replayed_in, 1e-3)
-        seconds, how = replayed_in * 1.2, "the replay just made"
+    left_out = sum(map(_left_out, replayed))
+    if replayed:
+        rate, how = messages / max(replayed_in, 1e-3), "the replay just made"
+        seconds = replayed_in * 1.2
+        if left_out:
+            last, by = _of_batches(lake)
+            seconds, how = seconds + left_out / last, f"{how}, and for what it left out {by}"
     else:
         rate, how = _of_batches(lake)
         seconds = 0.0
@@ -45,6 +48,12 @@ def estimate(
         "cost": "nothing is billed: this machine does it",
         "planned_in": round(planned_in, 2),
     }
+
+
+def _left_out(one: dict[str, Any]) -> int:
+    """Return how many messages a plan did not replay of those that `apply` will; nearly."""
+    before = one["first"] if one["sample"] or is_worth_it(range(one["first"], one["end"])) else 0
+    return int(before + (one["sample"]["left_out"] if one["sample"] else 0))
 
 
 def _of_batches(lake: LakeReader | None) -> tuple[float, str]:

@@ -229,7 +229,6 @@ def _breaking(
         if fail["messages"] and one["sample"] is None:
             found.append(f"{fail['messages']:,} of {of}")
         elif fail["messages"]:
-            found.append(
-                f"about {spoken(fail['whole'])} of {of}, by a sample of {one['sample']['share']:.3g} of the keys"
-            )
+            share = f"{100 * one['sample']['share']:.3g} % of the keys"
+            found.append(f"about {spoken(fail['whole'])} of {of}, by a sample of {share}")
     return found
