@@ -77,7 +77,7 @@ class Sampling:
             window = self.windows[name]
             if self.share is None and not is_worth_it(window):
                 continue
-            fields = _fields_of(sources)
+            fields = fields_of(sources)
             if isinstance(fields, str):
                 self.whole[name] = fields
                 continue
@@ -129,7 +129,7 @@ def is_worth_it(window: range) -> bool:
     return 0 < len(window) <= min(window.start, MOST_KEYS)
 
 
-def _fields_of(sources: Sequence[Source]) -> Fields | str:
+def fields_of(sources: Sequence[Source]) -> Fields | str:
     """Return by what each dataset is sampled that a source ever had; or why one cannot be."""
     fields: Fields = {}
     for dataset in {each.name for source in sources for each in source.datasets}:

@@ -1,14 +1,18 @@
 """A sample of history is some of its keys, whole: what is made of it is what the whole makes of the same messages."""
 
+import json
+
+import pyarrow as pa
 import pytest
 
+from headrace.config.project import load_project
 from headrace.errors import InputError
 from headrace.lake.reader import open_reader
 from headrace.runtime.plan import history
 from headrace.runtime.plan.applying import apply, check
 from headrace.runtime.plan.making import Ask, plan, planned
-from headrace.runtime.plan.sampling import Sampling, is_sampled
-from living import project_of, rows
+from headrace.runtime.plan.sampling import MessageKeys, Sampling, fields_of, is_sampled
+from living import ORDERS, messages, project_of, rows
 from planning import change, publish, with_amount
 
 NUMBERED = {
@@ -120,3 +124,30 @@ def test_where_no_key_can_be_read_off_the_message_all_is_replayed(tmp_path):
     assert "no field in common" in orders["unsampled"]
     assert sum(each["now"]["accepted"] for each in orders["versions"] if each["now"]) == 9
     assert not is_sampled(found)
+
+
+def test_each_table_of_a_source_has_its_own_key(tmp_path):
+    for folder in ("connectors", "schemas"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "headrace.yaml").write_text("name: lab\n")
+    for table in ("a", "b"):
+        (tmp_path / f"schemas/db__{table}.json").write_text(json.dumps(ORDERS))
+    (tmp_path / "connectors/db.yaml").write_text(
+        "source_id: db\ningestion: {pattern: database_cdc, tables: [{name: a, key: [id]}, {name: b, key: [version]}]}\n"
+    )
+    source = load_project(tmp_path).source("db")
+    fields = fields_of([source])
+    assert [each.name for mine in sorted(fields.items()) for each in mine[1]] == ["id", "version"]
+    sent = [(table, {"id": of, "version": 1}) for table in ("a", "b", "c", None) for of in ("x", "y", "x")]
+    batch = pa.concat_batches(
+        messages([event], **({} if table is None else {"dataset": table})).select(["payload"]) for table, event in sent
+    )
+    attributes = pa.array(
+        [None if table is None else [("dataset", table)] for table, _ in sent], pa.map_(pa.string(), pa.string())
+    )
+    ids = pa.array([f"m{at}" for at in range(len(sent))])
+    batch = batch.append_column("attributes", attributes).append_column("message_id", ids)
+    keys = MessageKeys(source, fields)(batch).tolist()
+    assert keys[0] == keys[2] != keys[1], "by its id"
+    assert keys[3] == keys[4] == keys[5], "by its version"
+    assert len(set(keys[6:])) == 6, "of no table: each by itself"
