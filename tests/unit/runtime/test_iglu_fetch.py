@@ -94,7 +94,7 @@ def test_a_version_that_is_there_stays(root):
 @pytest.mark.parametrize(
     ("answer", "error", "said"),
     [
-        ((302, b"http://169.254.169.254/latest"), ExternalError, "answered 302, and redirects are not followed"),
+        ((302, b"/elsewhere"), ExternalError, "answered 302, and redirects are not followed"),
         ((500, b""), ExternalError, "it answered 500"),
         ((200, b"<html>"), InputError, "it is no JSON"),
         ((200, b"[]"), InputError, "it is no object"),
