@@ -14,7 +14,7 @@ from headrace.stages.json_text import Unreadable, read
 from headrace.stages.rejections import Fault, none_rejected, of_faults
 from headrace.stages.sql import SqlKernel
 from headrace.stages.validate_exact import ExactPath
-from headrace.stages.validate_rules import Rules, compile_rules, is_unmarked, may_be_unmarked
+from headrace.stages.validate_rules import PROVEN, Rules, compile_rules, is_unmarked, may_be_unmarked, spread
 
 if TYPE_CHECKING:
     from headrace.contracts.contract import Contract
@@ -77,9 +77,9 @@ class Validate:
         fields = batch.column(FIELDS)
         members = dict(zip((field.name for field in fields.type), fields.flatten(), strict=True))
         rules = self._rules_for(members, fields.null_count, self._rules)
-        read = sorted(rules.reads) or [self._schema.names[0]]
-        known = pa.StructArray.from_arrays([members[name] for name in read], read, mask=fields.is_null())
-        source = {FIELDS: known, **{name: batch.column(name) for name in (STRANGERS, NULLS, "doc")}}
+        source = {PROVEN: fields.is_valid(), **{name: batch.column(name) for name in (STRANGERS, NULLS, "doc")}}
+        for name in sorted(rules.reads):
+            source |= spread(name, members[name])
         table = self._kernel.run(rules.sql, events=pa.table(source))
         sure, *values = (_one_chunk(column) for column in table.columns)
         members |= dict(zip(rules.columns, values, strict=True))

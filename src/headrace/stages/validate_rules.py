@@ -26,7 +26,7 @@ from headrace.stages.decode_shape import is_text, place, place_mark, placed_fiel
 from headrace.stages.validate_texts import NotCompiled, format_rule, literal, pattern_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from headrace.contracts.contract import Contract
@@ -50,6 +50,23 @@ _OF_NUMBERS = {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "mu
 _EXACT_IN_DOUBLE = 2**53
 _DEPTH = 32
 _FORMATS = {"TIMESTAMPTZ": "date-time", "TIMESTAMP": "datetime", "DATE": "date", "TIME": "time-of-day"}
+
+
+PROVEN = "_proven"
+WITHIN = "\x1f"
+"""Stands before the name of each column that is read, and between those of an object and its member."""
+
+
+def spread(name: str, array: pa.Array) -> Iterator[tuple[str, pa.Array]]:
+    """Return a member of `fields` as the rules read it: of an object the members, each a column of its own.
+
+    To DuckDB, a CASE over one member of an object costs as much as all of its members.
+    """
+    if not pa.types.is_struct(array.type):
+        yield WITHIN + name, array
+        return
+    for field, child in zip(array.type, array.flatten(), strict=True):
+        yield from spread(f"{name}{WITHIN}{field.name}", child)
 
 
 class Rules(NamedTuple):
@@ -124,7 +141,7 @@ class _Compiler:
     def __init__(self, root: Mapping[str, Any], unmarked: AbstractSet[str]) -> None:
         self._root = root
         self._unmarked = unmarked
-        self._places = tuple(f"{FIELDS}.{quoted(name)}" for name in unmarked)
+        self._places = tuple(map(_column, unmarked))
         self._draft = root.get("$schema")
         self._names = 0
         self._closed = 0  # the places where unknown members are not certainly valid
@@ -134,7 +151,7 @@ class _Compiler:
         if not contract.columns:
             raise NotCompiled
         columns = placed_fields(contract)
-        sure = [f"{FIELDS} IS NOT NULL", self._object(self._root, FIELDS, columns, depth=0, here=0)]
+        sure = [PROVEN, self._object(self._root, FIELDS, columns, depth=0, here=0)]
         if self._closed:
             sure.append(f"{STRANGERS} & {self._closed} = 0")
         sure += [self._fits(field, _member(FIELDS, field)) for field in columns]
@@ -144,12 +161,12 @@ class _Compiler:
         computed = [field for field in columns if field.name not in self._unmarked or not _is_text(field)]
         values = [f"{self._value(field, _member(FIELDS, field))} AS {quoted(field.name)}" for field in computed]
         certain = " AND ".join(f"COALESCE({each}, false)" for each in sure if each != "true")
-        sql = f"SELECT {', '.join([f'{certain} AS _sure', *values])} FROM events"
-        reads = {field.name for field in columns if _member(FIELDS, field) in sql}
+        sql = f"SELECT {', '.join([f'{certain} AS _sure', *values])} FROM events AS {FIELDS}"
+        reads = {field.name for field in columns if _is_within(_column(field.name), sql)}
         return Rules(sql, tuple(field.name for field in computed), frozenset(reads))
 
     def _is_unmarked(self, at: str) -> bool:
-        return any(at == place or at.startswith(f"{place}.") for place in self._places)
+        return any(_is_within(place, at) for place in self._places)
 
     # What the schema says of a value that is there and not null.
 
@@ -418,8 +435,25 @@ def _null(field: pa.Field) -> str:
     return f"chr({ord(NULL_TEXT)})" if is_text(field) else literal(NULL_RAW)
 
 
+def _column(name: str) -> str:
+    if WITHIN in name:
+        raise NotCompiled
+    return f"{FIELDS}.{quoted(WITHIN + name)}"
+
+
 def _member(at: str, field: pa.Field) -> str:
+    if at == FIELDS:
+        return _column(field.name)
+    if at.startswith(f"{FIELDS}."):
+        if WITHIN in field.name:
+            raise NotCompiled
+        return f"{at[:-1]}{WITHIN}{quoted(field.name)[1:]}"
     return f"{at}.{quoted(field.name)}"
+
+
+def _is_within(column: str, sql: str) -> bool:
+    """Say whether SQL names a column, or a member of it."""
+    return column in sql or f"{column[:-1]}{WITHIN}" in sql
 
 
 def _absent(at: str, field: pa.Field) -> str:
