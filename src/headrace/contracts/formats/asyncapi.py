@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.contracts.formats import avro
 from headrace.contracts.formats.bundle import bundled
 from headrace.contracts.formats.form import Imported, chosen
+from headrace.contracts.refs import followed
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def read(document: Mapping[str, Any], choice: str | None, place: str, load: Load
         named.setdefault(name, pointer)
     name = chosen(named, choice, "message")
     pointer = named[name]
-    message = _at(document, pointer)
+    message = followed(document, pointer)
     kind = str(message.get("schemaFormat", ""))
     payload = message["payload"]
     inner = "/payload"
@@ -60,14 +61,6 @@ def _messages(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 if "payload" in each:
                     name = str(each.get("name") or f"{channel}[{index}]")
                     yield name, f"{at}/{operation}/message/oneOf/{index}"
-
-
-def _at(document: Mapping[str, Any], pointer: str) -> Any:
-    node: Any = document
-    for part in pointer.split("/")[1:]:
-        word = part.replace("~1", "/").replace("~0", "~")
-        node = node[int(word)] if isinstance(node, list) else node[word]
-    return node
 
 
 def _escaped(name: str) -> str:

@@ -153,3 +153,18 @@ def test_what_is_no_finite_number_is_no_integer():
     assert asked is False
     changes = compare(a({"enum": [float("inf")]}), a(WHOLE | {"minimum": 5}))
     assert any(change.backward is not GOOD for change in changes)
+
+
+def test_a_reference_with_something_beside_it_is_a_question_of_its_own():
+    draft = "https://json-schema.org/draft/2020-12/schema"
+    plain, bound = {"$ref": "#/$defs/x"}, {"$ref": "#/$defs/x", "maxLength": 1}
+    old, new = (
+        {
+            "$schema": draft,
+            "$defs": {"x": {"type": "string", "minLength": least}},
+            "properties": {"a": plain, "b": part},
+        }
+        for least, part in ((1, plain), (0, bound))
+    )
+    changes = compare(old, new)
+    assert [change.rule for change in changes if change.backward is Verdict.BREAKING] == ["max-length-added"]
