@@ -78,6 +78,8 @@ class DuckLake:
         self._thread = threading.get_ident()
         self._reads = False
         self._connection = connect()
+        # The system keeps what is read again; what the writer reads is old rows, here and there, mostly once.
+        self._connection.execute("SET enable_external_file_cache = false")
         self._recent_keys = recent_keys
         self._knowledge = self._unknowing()
         self._definitions = Definitions(self._connection, self._query, self._data)
