@@ -258,7 +258,7 @@ class Lookups:
 
 def _declared(word: str) -> pa.DataType:
     from headrace.contracts.fields import scalar_schema
-    from headrace.contracts.types import arrow_of
+    from headrace.contracts.unfolding import arrow_of
 
     return arrow_of(scalar_schema(word)).type
 

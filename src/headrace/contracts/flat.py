@@ -17,10 +17,14 @@ TYPE_WORD = "x-type"
 
 def flattened(schema: Mapping[str, Any], root: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return a schema with its `$ref` and `allOf` merged in, as far as types are concerned; None where they recurse."""
-    return _flat(schema, root, ())
+    return _flat(schema, root, (), {})
 
 
-def _flat(schema: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[int, ...]) -> dict[str, Any] | None:
+def _flat(
+    schema: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[int, ...], known: dict[int, dict[str, Any]]
+) -> dict[str, Any] | None:  # fmt: skip
+    if id(schema) in known:  # it came to an end, so it is on no circle, from wherever it is reached
+        return known[id(schema)]
     if id(schema) in seen or len(seen) > DEEPEST:
         return None
     seen = (*seen, id(schema))
@@ -31,10 +35,11 @@ def _flat(schema: Mapping[str, Any], root: Mapping[str, Any], seen: tuple[int, .
     for part in parts:
         if not isinstance(part, dict):
             continue
-        flat = _flat(part, root, seen)
+        flat = _flat(part, root, seen, known)
         if flat is None:
             return None
         _merge(merged, flat)
+    known[id(schema)] = merged
     return merged
 
 

@@ -157,7 +157,7 @@ def _check(schema: dict[str, Any]) -> None:
 
 def _require(schema: dict[str, Any], names: Sequence[str]) -> None:
     from headrace.contracts.flat import flattened
-    from headrace.contracts.types import arrow_of
+    from headrace.contracts.unfolding import arrow_of
 
     known = (flattened(schema, schema) or schema).get("properties", {})
     for name in names:
@@ -181,15 +181,14 @@ def _without_null(part: Any) -> Any:
 
 def _columns(schema: dict[str, Any]) -> tuple[Column, ...]:
     from headrace.contracts.flat import flattened
-    from headrace.contracts.types import arrow_of
+    from headrace.contracts.unfolding import arrow_of_all
 
     flat = flattened(schema, schema)
     if flat is None:
         raise ContractError("the schema refers to itself without end", fix="give the root properties of its own")
     required, seen, columns = set(flat.get("required", ())), dict[str, str](), []
-    for name, part in flat.get("properties", {}).items():
-        if part is False:  # never there
-            continue
+    parts = {name: part for name, part in flat.get("properties", {}).items() if part is not False}  # which is never
+    for name in parts:
         low = name.lower()
         if not name:
             raise ContractError("a property has no name, and a column needs one", fix="remove the property ''")
@@ -200,7 +199,7 @@ def _columns(schema: dict[str, Any]) -> tuple[Column, ...]:
         if low in seen:
             raise ContractError(f"properties {seen[low]!r} and {name!r} differ only in case", fix="rename one of them")
         seen[low] = name
-        found = arrow_of(part, schema)
+    for (name, part), found in zip(parts.items(), arrow_of_all(list(parts.values()), schema), strict=True):
         description = str(part.get("description", "")) if isinstance(part, dict) else ""
         nullable = found.nullable or name not in required
         columns.append(Column(name, found.type, nullable, description, json=found.json))

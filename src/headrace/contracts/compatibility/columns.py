@@ -32,7 +32,8 @@ def column_changes(old: Any, new: Any, told: Sequence[Change]) -> list[Change]:
         try:
             if _marks(before[name], old) == _marks(after[name], new):
                 continue
-            from headrace.contracts.types import arrow_of, duckdb_type  # Arrow is long to import
+            from headrace.contracts.types import duckdb_type  # Arrow is long to import
+            from headrace.contracts.unfolding import arrow_of  # Arrow is long to import
 
             was, now = arrow_of(before[name], old), arrow_of(after[name], new)
             if was.json or now.json or was.type == now.type:

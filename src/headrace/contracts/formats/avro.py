@@ -204,7 +204,7 @@ class _Writer:
     def record(
         self, schema: Mapping[str, Any], name: str, at: str, known_as: Sequence[str | None] = ()
     ) -> dict[str, Any]:
-        from headrace.contracts.types import arrow_of
+        from headrace.contracts.unfolding import arrow_of
 
         unique, number = name, 1
         while unique in self._names:
@@ -248,7 +248,7 @@ class _Writer:
     def _type(self, part: Mapping[str, Any], name: str, at: str) -> Any:
         import pyarrow as pa
 
-        from headrace.contracts.types import arrow_of
+        from headrace.contracts.unfolding import arrow_of
 
         typed = arrow_of(part, self._root)
         part = unwrapped(part)

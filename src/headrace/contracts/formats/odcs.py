@@ -147,7 +147,7 @@ class _Writer:
         self._open: list[Any] = ["#", root.get("$ref")]
 
     def properties(self, schema: Mapping[str, Any], at: str, *, top: bool = False) -> list[dict[str, Any]]:
-        from headrace.contracts.types import arrow_of
+        from headrace.contracts.unfolding import arrow_of
 
         made = []
         for name, part in schema.get("properties", {}).items():
@@ -169,7 +169,8 @@ class _Writer:
     def _said(self, part: Mapping[str, Any], at: str) -> dict[str, Any]:
         import pyarrow as pa
 
-        from headrace.contracts.types import arrow_of, duckdb_type
+        from headrace.contracts.types import duckdb_type
+        from headrace.contracts.unfolding import arrow_of
 
         typed = arrow_of(part, self._root)
         part = unwrapped(part)

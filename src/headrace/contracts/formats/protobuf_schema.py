@@ -11,7 +11,7 @@ from headrace.contracts.formats.form import Exported, Imported, chosen, unwrappe
 from headrace.contracts.formats.protobuf import Schema, json_name_of, parse
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.pii import WORD
-from headrace.contracts.types import arrow_of
+from headrace.contracts.unfolding import arrow_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
