@@ -47,6 +47,14 @@ def attach_statement(
     return f"ATTACH {literal(f'ducklake:sqlite:{catalog.resolve()}')} AS {alias} ({', '.join(options)})"
 
 
+def unattached(catalog: Path, table: str) -> str:
+    """Return what a SELECT over a table of a catalog that is not attached is FROM.
+
+    Where DuckDB may have a catalog open, in whatever thread, Python's SQLite must not touch it: see `copy_catalog`.
+    """
+    return f"sqlite_scan({literal(str(catalog.resolve()))}, {literal(table)})"
+
+
 def json_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, frozenset[str]]:
     """Return, per silver table, the columns whose text is JSON: to the catalog they are texts like any other."""
     rows = connection.execute(

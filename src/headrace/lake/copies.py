@@ -7,6 +7,8 @@ were removed.
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 from headrace.disk import sync
 from headrace.errors import LakeError
 from headrace.fault_points import reach
+from headrace.lake import copy_process
 from headrace.lake.catalog import CATALOG
 from headrace.sqlite_file import aside_of, connect
 
@@ -37,15 +40,26 @@ def copy_is_due(folder: Path) -> bool:
 
 
 def copy_catalog(folder: Path) -> None:
-    """Copy the catalog as it is now, whole or not at all, durably. Raises `sqlite3.Error`, `OSError`."""
+    """Copy the catalog as it is now, whole or not at all, durably. Raises `sqlite3.Error`, `OSError`.
+
+    In a process of its own: DuckDB has a SQLite of its own, and two in one process do not see each other's locks. The
+    second to open a file cuts its shared memory off under the first, which dies of that; to close it drops all locks.
+    """
     draft = folder / f"{COPY}.draft"
     draft.unlink(missing_ok=True)
-    with (
-        closing(connect(folder / CATALOG, "ro", _TIMEOUT_SECS)) as catalog,
-        closing(sqlite3.connect(draft)) as copy,
-    ):
-        copy.execute("PRAGMA synchronous=OFF")  # it is synced whole, before it gets its name
-        catalog.backup(copy)
+    source = f"{(folder / CATALOG).resolve().as_uri()}?mode=ro"
+    done = subprocess.run(  # noqa: S603 - our own file
+        [sys.executable, "-I", "-S", copy_process.__file__, source, str(draft), str(_TIMEOUT_SECS)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        start_new_session=True,  # Ctrl-C is for the parent, which ends with a copy
+    )
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise sqlite3.OperationalError(said[-1] if said else f"its process ended with {done.returncode}")
     sync(draft)
     reach("lake.copy.before")
     draft.replace(folder / COPY)

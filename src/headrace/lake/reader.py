@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
 from headrace.errors import ContractError, InternalError, LakeError
 from headrace.lake import evolution, leases
-from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json_columns
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json_columns, unattached
 from headrace.lake.soundness import refuse_damaged
 from headrace.lake.tables import silver
 from headrace.sqlite_file import DOCTOR
@@ -152,14 +151,13 @@ def _patiently(read: Callable[[], T]) -> T:
     raise InternalError("there is always a last look")
 
 
-def _is_being_made(folder: Path) -> bool:
+def _is_being_made(connection: duckdb.DuckDBPyConnection, folder: Path) -> bool:
     """Say whether a catalog is there and has no table yet: its writer is about to make the first ones."""
     try:
-        with closing(sqlite3.connect(f"{(folder / CATALOG).as_uri()}?mode=ro", uri=True)) as catalog:
-            (tables,) = catalog.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error:
+        found = connection.execute(f"FROM {unattached(folder / CATALOG, 'sqlite_master')} LIMIT 1").fetchall()
+    except duckdb.Error:
         return False
-    return not tables and next((folder / DATA).rglob("*.parquet"), None) is None
+    return not found and next((folder / DATA).rglob("*.parquet"), None) is None
 
 
 @contextmanager
@@ -176,7 +174,7 @@ def open_reader(folder: Path) -> Iterator[LakeReader | None]:
             try:
                 connection.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
             except duckdb.Error:
-                if not _is_being_made(folder):
+                if not _is_being_made(connection, folder):
                     raise
                 yield None
                 return

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
 import threading
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,6 @@ from headrace.lake import leases
 from headrace.sqlite_file import DOCTOR
 from headrace.warehouse.allowed import AT, Relation, Tables, checked, complaint
 from headrace.warehouse.base import Answer
-from headrace.warehouse.branch import open_to_read
 from headrace.warehouse.published import read_ledger
 
 if TYPE_CHECKING:
@@ -145,7 +143,7 @@ class Reader:
             held.callback(connection.close)
             try:
                 entry, snapshot = self._attach_gold(held, connection), self._attach_lake(held, connection)
-            except (sqlite3.Error, duckdb.Error) as error:
+            except duckdb.Error as error:
                 raise _unreadable(error) from error
             yield connection, entry, snapshot
 
@@ -162,7 +160,9 @@ class Reader:
     def _attach_lake(self, held: ExitStack, connection: duckdb.DuckDBPyConnection) -> int | None:
         from headrace.lake.catalog import attach_statement
 
-        snapshot = held.enter_context(leases.hold_latest(self._lake.parent, lambda: latest_snapshot(self._lake)))
+        snapshot = held.enter_context(
+            leases.hold_latest(self._lake.parent, lambda: latest_snapshot(connection, self._lake))
+        )
         if snapshot is not None:
             connection.execute(attach_statement(_LAKE, self._lake, self._lake_data, snapshot=snapshot))
         return snapshot
@@ -190,16 +190,17 @@ def close_doors(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) 
         connection.execute(f"SET {setting}")
 
 
-def latest_snapshot(catalog: Path) -> int | None:
+def latest_snapshot(connection: duckdb.DuckDBPyConnection, catalog: Path) -> int | None:
     """Return the newest snapshot of a lake; None where there is no lake yet."""
+    from headrace.lake.catalog import unattached
+
     if not catalog.exists():
         return None
-    with closing(open_to_read(catalog)) as connection:
-        try:
-            (snapshot,) = connection.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
-        except sqlite3.OperationalError:  # its first writer has only just made the file
-            return None
-    return None if snapshot is None else int(snapshot)
+    known = f"FROM {unattached(catalog, 'sqlite_master')} WHERE name = 'ducklake_snapshot'"
+    if not connection.execute(known).fetchall():  # its first writer has only just made the file
+        return None
+    found = connection.execute(f"SELECT max(snapshot_id) FROM {unattached(catalog, 'ducklake_snapshot')}").fetchall()
+    return None if found[0][0] is None else int(found[0][0])
 
 
 def _relations(connection: duckdb.DuckDBPyConnection) -> list[Relation]:

@@ -173,7 +173,8 @@ def test_the_machine_is_out_of_reach_even_where_the_check_is_passed_by(state, tm
 
 
 def test_the_latest_snapshot(state, tmp_path):
-    assert latest_snapshot(state / "lake/catalog.db") == 2
-    assert latest_snapshot(tmp_path / "none.db") is None
-    (tmp_path / "new.db").touch()
-    assert latest_snapshot(tmp_path / "new.db") is None
+    with connect() as db:
+        assert latest_snapshot(db, state / "lake/catalog.db") == 2
+        assert latest_snapshot(db, tmp_path / "none.db") is None
+        (tmp_path / "new.db").touch()
+        assert latest_snapshot(db, tmp_path / "new.db") is None

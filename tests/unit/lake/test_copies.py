@@ -1,0 +1,55 @@
+"""The copy of the catalog is made beside readers, in this process and in others."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from headrace.errors import LakeError
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+from headrace.lake.copies import COPY, copy_catalog
+from headrace.lake.ducklake import DuckLake
+from headrace.warehouse.query import latest_snapshot
+
+SHARED = 128  # where SQLite keeps the lock that says that a file's shared memory is in use
+TAKE = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(sys.argv[2]))"
+
+
+def is_in_use(catalog):
+    """Ask as another process would that opens the catalog: it cuts shared memory off that nobody has in use."""
+    shared = f"{catalog}-shm"
+    return subprocess.run(
+        [sys.executable, "-c", TAKE, shared, str(SHARED)], capture_output=True, check=False
+    ).returncode
+
+
+@pytest.fixture
+def folder(tmp_path):
+    DuckLake(tmp_path).close()
+    return tmp_path
+
+
+@pytest.mark.parametrize("look", [copy_catalog, lambda folder: latest_snapshot(connect(), folder / CATALOG)])
+def test_what_looks_at_the_catalog_leaves_readers_in_this_process_their_locks(look, folder):
+    with connect() as reader:
+        reader.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
+        reader.execute("BEGIN")
+        reader.execute("FROM lake.current_snapshot()")
+        assert is_in_use(folder / CATALOG)
+        look(folder)
+        assert is_in_use(folder / CATALOG)
+
+
+def test_a_catalog_that_cannot_be_copied_leaves_the_copy_of_before(folder):
+    writer = DuckLake(folder)
+    writer.keep_copy()
+    before = (folder / COPY).read_bytes()
+    catalog = (folder / CATALOG).read_bytes()
+    (folder / CATALOG).write_bytes(b"no catalog" * 1000)
+    with pytest.raises(LakeError, match="not a database"):
+        writer.keep_copy()
+    assert (folder / COPY).read_bytes() == before
+    (folder / CATALOG).write_bytes(catalog)
+    writer.close()
