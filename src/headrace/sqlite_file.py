@@ -103,13 +103,16 @@ def once_open(path: Path, kind: Kind) -> Iterator[sqlite3.Connection]:
         yield connection
 
 
-def connect(path: Path, mode: Literal["ro", "rw", "rwc"], busy_timeout_secs: float) -> sqlite3.Connection:
+def connect(path: Path, mode: Literal["ro", "rw", "rwc", "frozen"], busy_timeout_secs: float) -> sqlite3.Connection:
     """Open a file to read (`ro`) or write (`rw`), which must exist, or made where there is none (`rwc`).
+
+    One that nobody will ever write again and that has no log (`frozen`) is read without locks or shared memory: so also
+    where DuckDB, whose SQLite is another, has it open in this process.
 
     Any character may stand in the path. Transactions are the caller's, and so is that one thread at a time uses it.
     """
     return sqlite3.connect(
-        f"{path.resolve().as_uri()}?mode={mode}",
+        f"{path.resolve().as_uri()}?{'mode=ro&immutable=1' if mode == 'frozen' else f'mode={mode}'}",
         uri=True,
         timeout=busy_timeout_secs,
         isolation_level=None,

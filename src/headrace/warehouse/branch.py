@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+CATALOGS = "catalogs"  # of published builds, within the folder of gold
 CATALOG_TIMEOUT_SECS = 10.0
 
 _FILES = """
@@ -53,16 +54,16 @@ class GoldFolder:
 
     def catalog(self, build: str) -> Path:
         """The catalog of a published build."""
-        return self.path / "catalogs" / f"{build}.db"
+        return self.path / CATALOGS / f"{build}.db"
 
     def pin(self, build: str) -> Path:
         """The file that readers of a build lock."""
-        return self.path / "catalogs" / f"{build}.pin"
+        return self.path / CATALOGS / f"{build}.pin"
 
     def create(self) -> None:
         """Make the folders, durably."""
         make_folder(self.data)
-        make_folder(self.path / "catalogs")
+        make_folder(self.path / CATALOGS)
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -87,7 +88,7 @@ def start_branch(folder: GoldFolder, parent: str | None) -> None:
     drop_branch(folder)
     if parent is None:
         return
-    with closing(open_to_read(folder.catalog(parent))) as old, closing(sqlite3.connect(folder.branch)) as new:
+    with closing(_open_to_read(folder.catalog(parent))) as old, closing(sqlite3.connect(folder.branch)) as new:
         old.backup(new)
 
 
@@ -131,15 +132,16 @@ def adopt_branch(folder: GoldFolder, build: str) -> None:
     reach("gold.adopt.after")
 
 
-def open_to_read(catalog: Path) -> sqlite3.Connection:
-    """Open a catalog that exists, read-only."""
-    return connect(catalog, "ro", CATALOG_TIMEOUT_SECS)
+def _open_to_read(catalog: Path) -> sqlite3.Connection:
+    """Open a catalog that exists, read-only. What is adopted stays as it is, and its log was emptied before."""
+    is_adopted = catalog.parent.name == CATALOGS
+    return connect(catalog, "frozen" if is_adopted else "ro", CATALOG_TIMEOUT_SECS)
 
 
 def data_files(catalog: Path) -> set[str]:
     """Return the data and delete files that any snapshot of a catalog names, relative to the data path."""
     names = set()
-    with closing(open_to_read(catalog)) as connection:
+    with closing(_open_to_read(catalog)) as connection:
         for table in ("ducklake_data_file", "ducklake_delete_file"):
             for row in connection.execute(_FILES.format(table=table)):
                 parts: list[str] = []
@@ -154,7 +156,7 @@ def sweep(folder: GoldFolder, kept: Mapping[str, object]) -> int:
 
     Only under the build lock, when no branch is alive: a file of a running build would look like nobody's.
     """
-    catalogs = folder.path / "catalogs"
+    catalogs = folder.path / CATALOGS
     for path in sorted(catalogs.glob("*.db")):
         if path.stem not in kept:
             _forget_unless_read(folder, path.stem)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 
 from headrace.errors import LakeError
@@ -12,17 +9,7 @@ from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.copies import COPY, copy_catalog
 from headrace.lake.ducklake import DuckLake
 from headrace.warehouse.query import latest_snapshot
-
-SHARED = 128  # where SQLite keeps the lock that says that a file's shared memory is in use
-TAKE = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, int(sys.argv[2]))"
-
-
-def is_in_use(catalog):
-    """Ask as another process would that opens the catalog: it cuts shared memory off that nobody has in use."""
-    shared = f"{catalog}-shm"
-    return subprocess.run(
-        [sys.executable, "-c", TAKE, shared, str(SHARED)], capture_output=True, check=False
-    ).returncode
+from sqlite_locks import is_in_use
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import pytest
 from headrace.errors import BusyError
 from headrace.lake.catalog import attach_statement, connect
 from headrace.warehouse.branch import GoldFolder, adopt_branch, data_files, make_durable, start_branch, sweep
+from sqlite_locks import is_in_use
 
 
 @pytest.fixture
@@ -83,6 +84,18 @@ def test_sweep_keeps_what_a_kept_catalog_names_and_removes_the_rest(gold):
     assert sweep(gold, {"b2": None}) == 1
     assert on_disk(gold) == data_files(gold.catalog("b2"))
     assert not gold.catalog("b1").exists()
+
+
+def test_a_build_leaves_readers_of_the_one_before_in_this_process_their_locks(gold):
+    built(gold, "b1", None, "CREATE TABLE gold.main.t AS SELECT 1 AS n")
+    with connect() as reader:
+        reader.execute(attach_statement("gold", gold.catalog("b1"), gold.data, read_only=True))
+        reader.execute("BEGIN")
+        assert reader.execute("FROM gold.main.t").fetchall() == [(1,)]
+        built(gold, "b2", "b1", "INSERT INTO gold.main.t VALUES (2)")
+        assert sweep(gold, {"b1": None, "b2": None}) == 0
+        assert is_in_use(gold.catalog("b1"))
+    assert rows(gold, "b2") == [(1,), (2,)]
 
 
 def test_sweep_leaves_a_build_that_is_being_read(gold):

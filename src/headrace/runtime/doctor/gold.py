@@ -8,7 +8,7 @@ from headrace.errors import LakeError
 from headrace.lake import soundness
 from headrace.runtime.doctor.damage import Damage
 from headrace.sqlite_file import aside_of, trouble
-from headrace.warehouse.branch import GoldFolder
+from headrace.warehouse.branch import CATALOGS, GoldFolder
 from headrace.warehouse.published import Ledger, read_ledger, write_ledger
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def mend(project: Project) -> None:
     """Forget the builds that cannot be read, their catalogs moved aside. Raises `BusyError` while a build runs."""
     folder = GoldFolder(project.state / "gold")
     with folder.lock():
-        catalogs = {path.stem: path for path in (folder.path / "catalogs").glob("*.db")}
+        catalogs = {path.stem: path for path in (folder.path / CATALOGS).glob("*.db")}
         last = max((int(name.removeprefix("b")) for name in catalogs if name.removeprefix("b").isdecimal()), default=0)
         try:
             ledger = read_ledger(folder.ledger)
