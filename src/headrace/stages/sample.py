@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from headrace.stages.csv_rows import CsvSpec
     from headrace.stages.dataset import Dataset
+    from headrace.stages.opening import Opening
     from headrace.stages.rejections import Fault
 
 _BETWEEN = "chr(31)"  # parts the fields of a key in the text that is hashed
@@ -104,16 +105,32 @@ class KeyNumbers:
     else there is, so it has a number of its own, by its id.
     """
 
-    def __init__(self, message_format: str, csv: CsvSpec, fields: Sequence[KeyField]) -> None:
+    def __init__(
+        self, message_format: str, csv: CsvSpec, fields: Sequence[KeyField], opening: Opening | None = None
+    ) -> None:
+        """Read keys at `fields` of events; `opening` takes them out of what they come in."""
         self._decode = Decode(message_format, None, csv)  # of a cell of CSV only the text counts
         self._fields = tuple(fields)
+        self._opening = opening
         self._kernel = SqlKernel(isolate_errors=True)
 
     def __call__(self, messages: pa.RecordBatch) -> np.ndarray:
         """Return the number of each message's key; only `message_id`, `payload` and `attributes` are looked at."""
-        columns = {"id": messages.column("message_id")}
         if not self._fields:
-            return self._hashed("md5_number_lower(id)", columns)
+            return self._hashed("md5_number_lower(id)", {"id": messages.column("message_id")})
+        if self._opening is not None:
+            return self._opened(messages, self._opening)
+        return self._numbers(messages)
+
+    def _opened(self, messages: pa.RecordBatch, opening: Opening) -> np.ndarray:
+        inside = opening(messages)
+        keys = self._hashed("md5_number_lower(id)", {"id": messages.column("message_id")}).copy()
+        if len(inside.rows):
+            keys[inside.rows] = self._numbers(inside.messages)
+        return keys
+
+    def _numbers(self, messages: pa.RecordBatch) -> np.ndarray:
+        columns = {"id": messages.column("message_id")}
         faults: list[Fault] = []
         docs = self._decode.documents(messages, faults)
         places = ", ".join(literal(_pointer(each.steps)) for each in self._fields)

@@ -129,7 +129,7 @@ class Versioned:
         self._versions = dataset.versions
         self._upcasts = dataset.upcasts
         self._from = dataset.version_from
-        self._opening = _opening_of(dataset)
+        self._opening = opening_of(dataset)
         self._by_number = {each.number: index for index, each in enumerate(dataset.versions)}
         self._default = self._default_of(dataset.version_from)
         self._newest = len(dataset.versions) - 1
@@ -345,7 +345,7 @@ class Versioned:
         )
 
 
-def _opening_of(dataset: Dataset) -> Opening | None:
+def opening_of(dataset: Dataset) -> Opening | None:
     """Return how the messages of a dataset are opened; None where they are taken as they come."""
     if dataset.iglu is not None:
         return IgluEnvelope(dataset.iglu)

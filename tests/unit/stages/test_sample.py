@@ -9,7 +9,9 @@ from headrace import words
 from headrace.config.project import load_project
 from headrace.stages.csv_rows import CsvSpec
 from headrace.stages.sample import KeyField, KeyNumbers, common_fields, in_share
+from headrace.stages.versioned import opening_of
 from living import project_of
+from wrapping import FRAMED, WRAPPED, envelope, framed
 
 ID, NUMBER = KeyField(("id",), number=False), KeyField(("n",), number=True)
 
@@ -54,6 +56,19 @@ def test_a_record_of_csv_has_the_key_of_its_cells():
     told = number(batch(b'"o1";5', attributes={"csv-header": "id;n"}))
     assert told.tolist() == [KEY_OF_O1]
     assert number(batch(b"5;o1", attributes={"csv-header": "n;id"})).tolist() == told.tolist()
+
+
+@pytest.mark.parametrize("of", [WRAPPED, FRAMED], ids=["wrapped", "framed"])
+def test_an_event_has_its_key_whatever_it_comes_in(of):
+    event = {"id": "o1"}
+    ways = [framed(1, event), framed(4, {"note": "x"} | event), json.dumps(event).encode()]
+    if of is WRAPPED:
+        said = [envelope(version, event) for version in ("1-0-0", "1-0-1", "9-0-0")]
+        ways = [*(json.dumps(each).encode() for each in said), json.dumps(said[0] | {"more": 1}).encode()]
+    number = KeyNumbers("json", CsvSpec(), (ID,), opening_of(of))
+    keys = number(batch(*ways[:3], b"", b"\0\0", ways[-1])).tolist()
+    assert keys[:3] == [KEY_OF_O1] * 3
+    assert len({KEY_OF_O1, *keys[3:5]}) == 3, "what cannot be opened is rejected alone"
 
 
 def test_a_smaller_sample_is_part_of_a_larger_one():

@@ -21,6 +21,7 @@ from headrace.runtime.plan.scaled import CONFIDENCE, Sums, estimated
 from headrace.runtime.rebuild.bronze import READ_BYTES, READ_ROWS
 from headrace.stages.sample import KeyField, KeyNumbers, common_fields, in_share
 from headrace.stages.sql import one_batch
+from headrace.stages.versioned import opening_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
     from headrace.runtime.pipeline import Decided, Stages
+    from headrace.stages.dataset import Dataset
 
 MOST_KEYS = 20_000_000
 """Of how many messages the keys are held in memory, eight bytes each."""
@@ -133,11 +135,30 @@ def fields_of(sources: Sequence[Source]) -> Fields | str:
     """Return by what each dataset is sampled that a source ever had; or why one cannot be."""
     fields: Fields = {}
     for dataset in {each.name for source in sources for each in source.datasets}:
-        common = common_fields(each for source in sources for each in source.datasets if each.name == dataset)
+        mine = [each for source in sources for each in source.datasets if each.name == dataset]
+        if not _are_opened_alike(mine):
+            return f"messages of {dataset} are opened at one time that are not at another"
+        common = common_fields(mine)
         if common is None:
             return f"the keys of {dataset} have no field in common, of all versions, that is text or a number"
         fields[dataset] = common
     return fields
+
+
+def _are_opened_alike(datasets: Sequence[Dataset]) -> bool:
+    """Whether what could be opened of a dataset's messages at any time can be with the newest that is said of it."""
+    newest = datasets[-1]
+    if {(type(opening_of(each)), each.iglu and each.iglu[:3]) for each in datasets[:-1]} - {
+        (type(opening_of(newest)), newest.iglu and newest.iglu[:3])
+    }:
+        return False
+    ids = [{number for some in _ids(each).values() for number in some} for each in datasets]
+    return set().union(*ids) == ids[-1]
+
+
+def _ids(dataset: Dataset) -> Mapping[str, Sequence[int]]:
+    said = dataset.version_from
+    return said.confluent if said is not None and said.confluent is not None else {}
 
 
 class MessageKeys:
@@ -145,7 +166,8 @@ class MessageKeys:
 
     def __init__(self, source: Source, fields: Fields) -> None:
         by_name = {
-            each.name: KeyNumbers(source.message_format, source.csv, fields[each.name]) for each in source.datasets
+            each.name: KeyNumbers(source.message_format, source.csv, fields[each.name], opening_of(each))
+            for each in source.datasets
         }
         nobody = KeyNumbers(source.message_format, source.csv, ())  # of no dataset: no key
         tables = [each.name for each in source.spec.ingestion.tables]

@@ -1,5 +1,6 @@
 """A sample of history is some of its keys, whole: what is made of it is what the whole makes of the same messages."""
 
+import dataclasses
 import json
 
 import pyarrow as pa
@@ -12,8 +13,9 @@ from headrace.runtime.plan import history
 from headrace.runtime.plan.applying import apply, check
 from headrace.runtime.plan.making import Ask, plan, planned
 from headrace.runtime.plan.sampling import MessageKeys, Sampling, fields_of, is_sampled
-from living import ORDERS, messages, project_of, rows
+from living import ORDERS, messages, project_of, rows, write_source
 from planning import change, publish, with_amount
+from wrapping import framed
 
 NUMBERED = {
     "type": "object",
@@ -87,6 +89,28 @@ def test_a_window_says_the_same_as_if_all_before_it_were_replayed(spelt_in_many_
     with planned(spelt_in_many_ways, Ask(history=True), {"orders": range(307, 374)}) as made:
         assert made.document["history"]["sources"] == [orders]
         assert made.document["partitions"] == found["partitions"]
+
+
+def test_a_window_of_framed_messages_looks_at_their_keys(tmp_path):
+    schema = {"type": "object", "properties": {name: {"type": "string"} for name in ("id", "version")}}
+    write_source(tmp_path, "orders", schema=schema)
+    source = tmp_path / "connectors/orders.yaml"
+    said = "schema: {file: schemas/orders.json"
+    ids = ", version_from: {confluent: {v1: [3]}}, versions: {v1: {status: draft}}}"
+    source.write_text(source.read_text().replace(f"{said}}}", said + ids))
+    project = load_project(tmp_path)
+    publish(project, *(framed(3, {"id": f"{n}", "version": "a"}) for n in range(9)))
+    publish(project, framed(3, {"id": "1", "version": "later"}))
+    schema["properties"]["version"]["maxLength"] = 3
+    (tmp_path / "schemas/orders.json").write_text(json.dumps(schema))
+    changed = load_project(tmp_path)
+    since = rows(changed, "SELECT max(ingest_time) AS t FROM lake.bronze.messages")[0]["t"]
+    (orders,) = plan(changed, Ask(history=True, since=since))["history"]["sources"]
+    (dataset,) = orders["datasets"]
+    assert (orders["messages"], dataset["left"], dataset["entered"]) == (1, 1, 1), "what had lost to it wins again"
+    bare = dataclasses.replace(changed.source("orders").datasets[0], version_from=None)
+    assert "opened at one time" in fields_of([dataclasses.replace(changed.source("orders"), datasets=(bare,)),
+                                              changed.source("orders")])  # fmt: skip
 
 
 def test_the_plan_of_a_sample_says_so_and_is_not_applied(project, integer_plan):
