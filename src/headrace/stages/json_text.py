@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -40,6 +40,23 @@ class _Doubled(dict[str, Any]):
     key: str
 
 
+class _Vast(Decimal):
+    """A number whose exponent no `Decimal` has room for: to arithmetic beyond 10^±HUGE, or zero; its text is kept."""
+
+    digits: str
+
+    @classmethod
+    def of(cls, digits: str) -> _Vast:
+        mantissa, _, exponent = digits.lower().partition("e")
+        is_zero = not mantissa.strip("-0.")
+        number = cls(0 if is_zero else f"{'-' * digits.startswith('-')}1e{'-' * exponent.startswith('-')}{2 * HUGE}")
+        number.digits = digits
+        return number
+
+    def __str__(self) -> str:
+        return self.digits
+
+
 class Wild(dict[str, Any]):
     """A document with a number beyond 10^±HUGE, which no arithmetic should expand into its digits."""
 
@@ -67,8 +84,11 @@ def read(text: str, max_depth: int = 100) -> dict[str, Any]:
         return twice
 
     def fraction(digits: str) -> Decimal:
-        number = Decimal(digits)
-        if abs(number.adjusted()) > HUGE:
+        try:
+            number = Decimal(digits)
+        except InvalidOperation:
+            number = _Vast.of(digits)
+        if isinstance(number, _Vast) or abs(number.adjusted()) > HUGE:
             wild.append(digits)
         return number
 

@@ -69,9 +69,11 @@ def _tamed(value: Any) -> Any:
         return {key: _tamed(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_tamed(item) for item in value]
-    if isinstance(value, Decimal) and value and abs(value.adjusted()) > HUGE:
+    if not isinstance(value, Decimal):
+        return value
+    if value and abs(value.adjusted()) > HUGE:
         return Decimal((value.as_tuple().sign, (1,), HUGE if value.adjusted() > 0 else -HUGE))
-    return value
+    return Decimal(value)  # the validator knows no other type
 
 
 def _order(error: Any) -> tuple[int, list[str], list[str]]:

@@ -256,6 +256,22 @@ def test_a_number_with_a_huge_exponent_stalls_nothing() -> None:
     assert len(outcome.kept) <= 1
 
 
+@pytest.mark.parametrize("exponent", ["e99999999999999999999", "E+1000000000000000000"])
+def test_an_exponent_that_no_decimal_has_is_like_any_that_is_huge(exponent: str) -> None:
+    schema = {"properties": {"d": {"type": "number"}, "i": {"type": "integer"}, "any": {}}}
+    small = exponent.replace("+", "").replace("e", "e-").replace("E", "E-9")
+    outcome = validated(
+        schema,
+        [f'{{"d":-1.5{exponent}}}', f'{{"i":1{exponent}}}', f'{{"d":1{small},"any":{{"x":[2{exponent}]}}}}',
+         f'{{"d":0{exponent},"any":0{exponent}}}'],
+    )  # fmt: skip
+    assert [(row["code"], row["path"], row["value"]) for row in outcome.rejected.to_pylist()] == [
+        ("out_of_range", "$.d", f"-1.5{exponent}"), ("out_of_range", "$.i", f"1{exponent}"),
+    ]  # fmt: skip
+    assert outcome.kept["d"].to_pylist() == [0.0, 0.0]
+    assert outcome.kept["any"].to_pylist() == [f'{{"x":[2{exponent}]}}', f"0{exponent}"]
+
+
 def test_wikimedia_like_events() -> None:
     schema = {
         "$schema": "https://json-schema.org/draft-07/schema#",
