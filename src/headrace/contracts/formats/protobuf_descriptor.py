@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from headrace.errors import ContractError
@@ -22,6 +23,7 @@ _SCALARS = {
 _GROUP = 10
 _LABELS = {1: "optional ", 2: "required ", 3: "repeated "}
 _QUOTED = {9, 12}
+_NAME = re.compile(r"\.?[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _MOST_FIELD, _MOST_ENUM = 2**29 - 1, 2**31 - 1
 
 
@@ -49,13 +51,23 @@ def text_of(encoded: str) -> str:
         raise ContractError(
             f"its descriptor is of syntax {file.syntax!r}, whose features are not read", fix="send it as .proto text"
         )
-    return "\n".join(_file(file)) + "\n"
+    try:
+        return "\n".join(_file(file)) + "\n"
+    except (LookupError, ValueError) as error:
+        raise ContractError(f"its descriptor is not valid: {error}") from error
+
+
+def _word(name: str) -> str:
+    """Return a name as text has it. Raises `ValueError` where it is none: what it would read as is another schema."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name")
+    return name
 
 
 def _file(file: Any) -> Iterator[str]:
     yield f'syntax = "{file.syntax or "proto2"}";'
     if file.package:
-        yield f"package {file.package};"
+        yield f"package {_word(file.package)};"
     for index, name in enumerate(file.dependency):
         kind = "public " if index in file.public_dependency else "weak " if index in file.weak_dependency else ""
         yield f"import {kind}{json.dumps(name)};"
@@ -74,7 +86,7 @@ def _file(file: Any) -> Iterator[str]:
 
 
 def _message(message: Any, is_new: bool) -> Iterator[str]:
-    yield f"message {message.name} {{"
+    yield f"message {_word(message.name)} {{"
     maps = {each.name: each for each in message.nested_type if each.options.map_entry}
     for inner in message.nested_type:
         if inner.name not in maps:
@@ -84,10 +96,12 @@ def _message(message: Any, is_new: bool) -> Iterator[str]:
     last = None
     for field in message.field:
         within = field.oneof_index if field.HasField("oneof_index") and not field.proto3_optional else None
+        if within is not None and within < 0:
+            raise ValueError(f"{field.name} is in no oneof")
         if within != last and last is not None:
             yield "  }"
         if within != last and within is not None:
-            yield f"  oneof {message.oneof_decl[within].name} {{"
+            yield f"  oneof {_word(message.oneof_decl[within].name)} {{"
         last = within
         yield f"  {_field(field, maps, is_new=is_new, bare=within is not None)}"
     if last is not None:
@@ -105,7 +119,7 @@ def _field(field: Any, maps: dict[str, Any], *, is_new: bool, bare: bool) -> str
         raise ContractError(f"{field.name} is a group, which is not read", fix="make it a message")
     entry = maps.get(field.type_name.rpartition(".")[2]) if field.label == 3 else None
     if entry is not None:
-        key, value = sorted(entry.field, key=lambda each: each.number)
+        key, value = sorted(entry.field, key=lambda each: each.number)  # ValueError: no map has others
         kind, label = f"map<{_kind(key)}, {_kind(value)}>", ""
     else:
         kind = _kind(field)
@@ -123,19 +137,20 @@ def _field(field: Any, maps: dict[str, Any], *, is_new: bool, bare: bool) -> str
         if field.options.HasField(name)
     ]
     said = f" [{', '.join(options)}]" if options else ""
-    return f"{label}{kind} {field.name} = {field.number}{said};"
+    return f"{label}{kind} {_word(field.name)} = {field.number}{said};"
 
 
 def _kind(field: Any) -> str:
-    return _SCALARS.get(field.type) or str(field.type_name)
+    # Where a type has a name, `type` need not be there.
+    return _word(field.type_name) if field.type_name else _SCALARS[field.type]
 
 
 def _enum(enum: Any) -> Iterator[str]:
-    yield f"enum {enum.name} {{"
+    yield f"enum {_word(enum.name)} {{"
     if enum.options.allow_alias:
         yield "  option allow_alias = true;"
     for value in enum.value:
-        yield f"  {value.name} = {value.number};"
+        yield f"  {_word(value.name)} = {value.number};"
     for each in enum.reserved_range:
         yield f"  reserved {_range(each.start, each.end, _MOST_ENUM)};"
     yield from _reserved_names(enum.reserved_name)
@@ -144,7 +159,7 @@ def _enum(enum: Any) -> Iterator[str]:
 
 def _extensions(fields: Sequence[Any], is_new: bool) -> Iterator[str]:
     for field in fields:
-        yield f"extend {field.extendee} {{"
+        yield f"extend {_word(field.extendee)} {{"
         yield f"  {_field(field, {}, is_new=is_new, bare=False)}"
         yield "}"
 

@@ -83,3 +83,29 @@ def test_what_is_none_is_refused():
     ):
         with pytest.raises(ContractError, match=said):
             text_of(text)
+
+
+def test_what_no_compiler_writes_is_refused_or_read_as_it_is_meant():
+    def shown(name="A", package="", **field):
+        file = FileDescriptorProto(name="a.proto", syntax="proto3", package=package)
+        file.message_type.add(name=name).field.add(**{"name": "x", "number": 1, "label": 1} | field)
+        return protobuf.parse(text_of(encoded(file)), imports={}).messages["A"].fields
+
+    assert [each.type for each in shown(type_name=".A")] == ["A"], "the kind of a type with a name may be left out"
+    for wrong in (
+        {"type": 5, "oneof_index": 7},
+        {"type": 5, "oneof_index": -1},
+        {"type": 5, "name": "x = 9; int32 y"},
+        {"type": 5, "name": ""},
+        {"type": 11, "type_name": "A x = 3; B"},
+        {"type": 5, "package": "a; message Z {}"},
+    ):
+        with pytest.raises(ContractError, match="is not valid"):
+            shown(**wrong)
+    half = FileDescriptorProto(name="a.proto", syntax="proto3")
+    entry = half.message_type.add(name="A").nested_type.add(name="E")
+    entry.options.map_entry = True
+    entry.field.add(name="key", number=1, type=9, label=1)
+    half.message_type[0].field.add(name="x", number=1, type=11, label=3, type_name=".A.E")
+    with pytest.raises(ContractError, match="is not valid"):
+        text_of(encoded(half))
