@@ -27,22 +27,21 @@ def deprecated_fields(schema: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _below(part: Any, root: Mapping[str, Any], path: str, seen: frozenset[int]) -> Iterator[str]:
+    """Yield the deprecated fields of a value; `seen` are the schemas whose members it lies in."""
     if not isinstance(part, dict):
         return
     if path and any(each.get(WORD) is True for each in _same(part, root, _WHOLE)):
         yield path
         return
-    forms = list(_same(part, root, (*_WHOLE, *_SOME)))
-    here = {id(each) for each in forms}
-    if here & seen:  # it goes round in circles
-        return
-    seen |= here
-    for each in forms:
+    for each in _same(part, root, (*_WHOLE, *_SOME)):
+        if id(each) in seen:  # it goes round in circles
+            continue
+        within = seen | {id(each)}
         for name, field in each.get("properties", {}).items():
-            yield from _below(field, root, f"{path}.{name}" if path else name, seen)
+            yield from _below(field, root, f"{path}.{name}" if path else name, within)
         items = each.get("items")
         for item in items if isinstance(items, list) else [items]:
-            yield from _below(item, root, path, seen)
+            yield from _below(item, root, path, within)
 
 
 def _same(part: Mapping[str, Any], root: Mapping[str, Any], words: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:

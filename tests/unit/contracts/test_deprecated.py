@@ -29,6 +29,14 @@ def test_references_are_followed_and_circles_end():
     assert fields({"a": {"anyOf": [OLD, {"type": "integer"}]}}) == (), "one of its forms"
 
 
+def test_what_several_objects_are_made_of_is_no_circle():
+    parts = {"$defs": {"audited": {"properties": {"by": OLD}}}}
+    audited = {"allOf": [{"$ref": "#/$defs/audited"}]}
+    customer = {**audited, "properties": {"phone": OLD}}
+    found = fields({"customer": customer}, **audited, **parts)
+    assert set(found) == {"by", "customer.by", "customer.phone"}
+
+
 def test_the_short_form_takes_the_mark_and_its_word_stays():
     short = {"source_id": "orders", "fields": [{"name": "id", "type": "STRING"}, {"name": "at", "type": "DATE"}]}
     marked = {**short, "fields": [short["fields"][0], {**short["fields"][1], "deprecated": True}]}
