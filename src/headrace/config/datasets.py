@@ -172,6 +172,10 @@ class Datasets:
         schema = self._spec.schema_
         iglu = schema.iglu if schema is not None and table is None else None
         older, own = self._files(file or f"schemas/{name}.json", iglu), None
+        if iglu is not None and self._spec.ingestion.decoded_as() == "csv":
+            message = "self-describing events are JSON, and messages of this source are csv"
+            self.faults.append(self._origin.error(where, message, "write `message_format: json`"))
+            return None
         if iglu is not None and not older:
             self._no_iglu(iglu, where)
             return None
@@ -314,8 +318,8 @@ class Datasets:
         if schema is None or schema.iglu is None:
             return True
         wrong, fix = another(document, file.name, schema.iglu), "correct `self`, or move the file"
-        if not wrong and (origin := not_as_fetched(self._layers.root, file)):
-            wrong, fix = f"it is not what was fetched from {origin}", f"put it back, or fetch it anew: rm {file.file}"
+        if not wrong and (wrong := not_as_fetched(self._layers.root, file)):
+            fix = f"put it back, or fetch it anew: rm {file.file}"
         if wrong:
             line = schemas.line_of(self._layers.root, file.file, "#/self")
             self.faults.append(Fault("error", file.file, line, wrong, fix))

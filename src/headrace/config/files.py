@@ -77,8 +77,11 @@ def find_root(start: Path | None = None) -> Path:
 
 
 def inside(path: Path, roots: tuple[Path, ...]) -> bool:
-    """Whether a path, its symlinks followed, lies in one of the folders."""
-    real = path.resolve()
+    """Whether a path, its symlinks followed, lies in one of the folders; one whose links go in circles lies nowhere."""
+    try:
+        real = path.resolve()
+    except RuntimeError:
+        return False
     return any(real.is_relative_to(root.resolve()) for root in roots)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,8 @@ class IgluSpec(Spec):
         for place in places:
             if "://" in place and not _URL.fullmatch(place):
                 raise ValueError(f"{place!r} is no repository: write such as https://iglucentral.com")
+            if "://" not in place and (posixpath.normpath(place).startswith(("/", "..")) or "\0" in place):
+                raise ValueError(f"{place!r} is no folder of the project: write {FOLDER}, or another within it")
         if not any("://" not in place for place in places):
             raise ValueError(
                 f"no repository is a folder, and events are held against none on another machine: write {FOLDER} "
@@ -100,15 +103,19 @@ def iglu_files(root: Path, spec: IgluSpec) -> list[VersionFile]:
     """
     wanted, found = spec.family, dict[str, VersionFile]()
     for repository in spec.folders:
-        folder = root / repository / wanted.folder
-        if "\0" in repository or not inside(folder, (root,)) or not folder.is_dir():
-            continue
-        for path in folder.iterdir():
+        for path in _files_of(root / repository / wanted.folder, root):
             number = number_of(path.name) if VERSION.fullmatch(path.name) else None
-            if number is not None and wanted.has(path.name) and path.is_file():
+            if number is not None and wanted.has(path.name):
                 file = path.relative_to(root).as_posix()
                 found.setdefault(path.name, VersionFile(number, path.name, file))
     return sorted(found.values())
+
+
+def _files_of(folder: Path, root: Path) -> list[Path]:
+    try:
+        return [each for each in folder.iterdir() if each.is_file()] if inside(folder, (root,)) else []
+    except OSError:  # it is not there, or has a name that no folder may have
+        return []
 
 
 def another(document: Mapping[str, Any], version: str, spec: IgluSpec) -> str:
@@ -124,18 +131,32 @@ def another(document: Mapping[str, Any], version: str, spec: IgluSpec) -> str:
 
 
 def pins(folder: Path) -> dict[str, Any]:
-    """Return what is known of the versions in a folder that were fetched: where `from`, and their `sha256`."""
-    try:
-        found = json.loads((folder / PINS).read_bytes())
-    except (OSError, ValueError, RecursionError):
+    """Return what is known of the versions in a folder that were fetched: where `from`, and their `sha256`.
+
+    Raises `ValueError` where the file that says it cannot be read.
+    """
+    path = folder / PINS
+    if not path.is_file():
         return {}
-    return found if isinstance(found, dict) else {}
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ValueError(f"{PINS} beside it cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{PINS} beside it is no object")  # noqa: TRY004 - of a file, not of a caller
+    return found
 
 
 def not_as_fetched(root: Path, file: VersionFile) -> str:
-    """Return where a version was fetched from of which the file is not what came then; empty where it is."""
+    """Return what is wrong where a version's file is not what was fetched, or nobody can say; empty where it is."""
     path = root / file.file
-    pin = pins(path.parent).get(file.name)
-    if not isinstance(pin, dict) or pin.get("sha256") == hashlib.sha256(path.read_bytes()).hexdigest():
+    try:
+        known = pins(path.parent)
+    except ValueError as error:
+        return f"whether it is what was fetched cannot be told: {error}"
+    if file.name not in known:
         return ""
-    return str(pin.get("from") or "elsewhere")
+    pin = known[file.name] if isinstance(known[file.name], dict) else {}
+    if pin.get("sha256") == hashlib.sha256(path.read_bytes()).hexdigest():
+        return ""
+    return f"it is not what was fetched from {pin.get('from') or 'elsewhere'}"

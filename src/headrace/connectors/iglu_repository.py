@@ -41,28 +41,19 @@ class IgluRepository:
         self._private = private
         self._asked = 0
 
-    def versions(self, family: Family, wanted: tuple[str, ...] = ()) -> Iterator[tuple[str, bytes]]:
-        """Yield versions of a schema with their bytes: those that are wanted, or all, as far as they follow each other.
+    def versions(self, family: Family) -> Iterator[tuple[str, bytes]]:
+        """Yield the versions of a schema with their bytes, as far as they follow each other.
 
         A static repository has no list: additions are asked for until there is none, then the next revision, then the
-        next model. Raises `InputError` where a wanted one is not there, `ExternalError` where it does not answer.
+        next model. Raises `ExternalError` where it does not answer, `InputError` where it answers too much.
         """
-        if wanted:
-            for version in wanted:
-                content = self._get(family, version)
-                if content is None:
-                    raise InputError(
-                        f"it has no {version} of {family}", at=self.url, fix="leave the version out for all"
-                    )
-                yield version, content
-            return
         model = family.model or 1
-        while (first := self._get(family, f"{model}-0-0")) is not None:
+        while (first := self.version(family, f"{model}-0-0")) is not None:
             yield f"{model}-0-0", first
             revision, addition = 0, 1
             while True:
                 version = f"{model}-{revision}-{addition}"
-                content = self._get(family, version)
+                content = self.version(family, version)
                 if content is not None:
                     yield version, content
                     addition += 1
@@ -74,7 +65,8 @@ class IgluRepository:
                 return
             model += 1
 
-    def _get(self, family: Family, version: str) -> bytes | None:
+    def version(self, family: Family, version: str) -> bytes | None:
+        """Return the bytes of one version, None where the repository has none. Raises as `versions` does."""
         self._asked += 1
         if self._asked > MAX_REQUESTS:
             raise ExternalError(f"it has more than {MAX_REQUESTS} versions", at=self.url, fix="name the version")

@@ -93,6 +93,9 @@ WRONG = {
     "one version": ("com.shop/order/jsonschema/1-0-0", 4, "names no schema of Iglu"),
     "another vendor": ("com.shop/orders", 4, "no repository has a version of iglu:com.shop/orders/jsonschema"),
     "only a URL": ("{schema: com.shop/order, repositories: ['https://iglu.example']}", 4, "no repository is a folder"),
+    "out of the project": ("{schema: com.shop/order, repositories: [iglu/../../x]}", 4, "is no folder of the project"),
+    "a root": ("{schema: com.shop/order, repositories: [/etc]}", 4, "is no folder of the project"),
+    "a name too long": ("com.shop/" + "a" * 5000, 4, "no repository has a version of"),
     "no URL": ("{schema: com.shop/order, repositories: ['ftp://x', iglu]}", 4, "'ftp://x' is no repository"),
     "two contracts": ("com.shop/order\n  file: schemas/orders.json", 3, "give `file` or `iglu`, not both"),
     "two names": ("com.shop/order\n  version_from: {field: v}", 3, "events name their version in Iglu's envelope"),
@@ -107,6 +110,29 @@ def test_what_is_wrong_is_told_where_it_stands(orders, name):
     assert (file, at) == ("connectors/orders.yaml", line), said
     assert message in said
     assert fix or "not both" in said or "version_from" in said
+
+
+def test_records_of_csv_have_no_envelope(orders):
+    source(orders)
+    file = orders.root / "connectors/orders.yaml"
+    file.write_text(file.read_text().replace("event_streaming", "event_streaming, message_format: csv"))
+    ((_, _, line, message, fix),) = faults(orders)
+    assert (line, message) == (4, "self-describing events are JSON, and messages of this source are csv")
+    assert fix == "write `message_format: json`"
+
+
+def test_links_that_go_in_circles_are_no_repository(shop):
+    (shop.root / "iglu").symlink_to("iglu")
+    source(shop)
+    assert [each[3] for each in faults(shop)] == ["no repository has a version of iglu:com.shop/order/jsonschema"]
+
+
+@pytest.mark.parametrize("said", ["<<<<<<< ours", "[]", '{"1-0-0": "x"}', '{"1-0-0": {"from": "x"}}'])
+def test_digests_that_cannot_be_read_are_told(orders, said):
+    orders.write(f"{ORDER}/fetched.json", said)
+    ((_, file, _, message, _),) = faults(orders)
+    assert file.startswith(f"{ORDER}/1-0-")
+    assert "what was fetched" in message
 
 
 @pytest.mark.parametrize(

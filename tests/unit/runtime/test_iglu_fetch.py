@@ -9,7 +9,7 @@ import pytest
 
 from headrace.config.lint import lint
 from headrace.connectors.iglu_repository import MAX_BYTES
-from headrace.errors import ExternalError, InputError
+from headrace.errors import ConfigError, ExternalError, InputError
 from headrace.runtime.adding.iglu_fetch import fetch
 
 FOLDER = "/schemas/com.shop/order/jsonschema"
@@ -131,3 +131,18 @@ def test_a_version_that_is_not_there_is_told(root):
             fetched(root, url, "v1")
     with repository() as (url, _), pytest.raises(InputError, match="no version of iglu:"):
         fetched(root, url)
+
+
+def test_each_version_that_is_named_is_of_the_first_repository_that_has_it(root):
+    source = root / "connectors/orders.yaml"
+    with repository("1-0-0") as (one, _), repository("1-0-0", "1-0-1") as (other, _):
+        places = f"{{schema: com.shop/order, repositories: [iglu, '{one}', '{other}']}}"
+        source.write_text(source.read_text().replace("iglu: com.shop/order", f"iglu: {places}"))
+        with pytest.raises(InputError, match="it has no 1-0-7"):
+            fetch(root, "orders", ["1-0-0", "1-0-7"], url=None, private=True, dry_run=False)
+        assert not (root / "iglu").exists(), "all that is asked for, or nothing"
+        found = fetch(root, "orders", ["1-0-0", "1-0-1"], url=None, private=True, dry_run=False)
+        assert [each["from"].removesuffix(f"{FOLDER}/{each['version']}") for each in found["versions"]] == [one, other]
+        (root / HERE / "fetched.json").write_text("<<<<<<< ours")
+        with pytest.raises(ConfigError, match="cannot be read"):
+            fetch(root, "orders", ["1-0-0"], url=None, private=True, dry_run=False)

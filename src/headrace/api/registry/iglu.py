@@ -24,10 +24,12 @@ def schema_at(root: Path, vendor: str, name: str, form: str, version: str) -> An
         raise plain(404)
     named = f"iglu:{vendor}/{name}/{form}/{version}"
     path = root / FOLDER / vendor / name / form / version
-    if not inside(path, (root,)) or not path.is_file() or path.stat().st_size > MAX_BYTES:
-        raise no_schema(named)
     try:
+        if not inside(path, (root,)) or not path.is_file() or path.stat().st_size > MAX_BYTES:
+            raise no_schema(named)
         document = json.loads(path.read_bytes())
+    except OSError:  # no file can be called so
+        raise no_schema(named) from None
     except (ValueError, RecursionError):
         raise no_schema(f"{named} (its file is not JSON)") from None
     own = document.get("self") if isinstance(document, dict) else None

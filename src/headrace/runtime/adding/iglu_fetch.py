@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.config.files import inside, read_yaml
 from headrace.config.iglu import PINS, IgluSpec, another, pins
@@ -20,8 +20,10 @@ from headrace.contracts.iglu import VERSION
 from headrace.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from headrace.contracts.iglu import Family
 
 
 def fetch(
@@ -41,15 +43,44 @@ def fetch(
     for version in versions:
         if not VERSION.fullmatch(version) or not spec.family.has(version):
             raise InputError(f"{version!r} is no version of {spec.family}", at="VERSION", fix="write such as 1-0-0")
-    found = []
-    for each in urls:
-        for version, content in IgluRepository(each, private=private).versions(spec.family, tuple(versions)):
-            found.append(_taken(root, spec, each, version, content, dry_run=dry_run))
-        if found:
-            break  # the first repository that has the schema, as resolvers have it
+    repositories = [IgluRepository(each, private=private) for each in urls]
+    answers = _named(repositories, spec.family, versions) if versions else _all(repositories, spec.family)
+    found = [_taken(root, spec, each, dry_run=dry_run) for each in answers]
     if not found:
         raise InputError(f"no version of {spec.family} is there", at=", ".join(urls), fix="see vendor and name")
     return {"source": source, "schema": str(spec.family), "dry_run": dry_run, "versions": found}
+
+
+class _Answer(NamedTuple):
+    """A version, with the repository that has it."""
+
+    url: str
+    version: str
+    content: bytes
+
+
+def _all(repositories: Sequence[IgluRepository], family: Family) -> Iterator[_Answer]:
+    """Yield all versions of the first repository that has the schema, as resolvers have it."""
+    for each in repositories:
+        is_there = False
+        for version, content in each.versions(family):
+            is_there = True
+            yield _Answer(each.url, version, content)
+        if is_there:
+            return
+
+
+def _named(repositories: Sequence[IgluRepository], family: Family, versions: Sequence[str]) -> list[_Answer]:
+    """Return each version out of the first repository that has it. Raises `InputError` where none has one."""
+    found = []
+    for version in dict.fromkeys(versions):
+        answers = ((each.url, each.version(family, version)) for each in repositories)
+        url, content = next((each for each in answers if each[1] is not None), ("", None))
+        if content is None:
+            where = ", ".join(each.url for each in repositories)
+            raise InputError(f"it has no {version} of {family}", at=where, fix="leave the version out for all")
+        found.append(_Answer(url, version, content))
+    return found
 
 
 def _spec(root: Path, source: str) -> IgluSpec:
@@ -67,8 +98,9 @@ def _spec(root: Path, source: str) -> IgluSpec:
     return spec
 
 
-def _taken(root: Path, spec: IgluSpec, url: str, version: str, content: bytes, *, dry_run: bool) -> dict[str, Any]:
-    place = f"{url}/{spec.family.folder}/{version}"
+def _taken(root: Path, spec: IgluSpec, answer: _Answer, *, dry_run: bool) -> dict[str, Any]:
+    version, content = answer.version, answer.content
+    place = f"{answer.url}/{spec.family.folder}/{version}"
     try:
         document = json.loads(content)
     except (ValueError, RecursionError):
@@ -83,10 +115,13 @@ def _taken(root: Path, spec: IgluSpec, url: str, version: str, content: bytes, *
     digest = hashlib.sha256(content).hexdigest()
     had = path.read_bytes() if path.is_file() else None
     state = "new" if had is None else "same" if had == content else "differs"
+    try:
+        known = pins(path.parent)
+    except ValueError as error:
+        raise ConfigError(str(error), at=f"{folder}/{PINS}", fix="mend it, or remove it and the versions") from None
     if state == "new" and not dry_run:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(path, content)
-        known = pins(path.parent)
         known[version] = {"from": place, "sha256": digest}
         text = json.dumps(dict(sorted(known.items())), indent=2)
         _write(path.parent / PINS, f"{text}\n".encode())
