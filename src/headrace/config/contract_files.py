@@ -97,7 +97,7 @@ def _read(origin: str) -> _File:
         return _File(place, None, form, text, document)
     if form in _AS_WRITTEN and not choice and (isinstance(document, bool) or not _ELSEWHERE.search(text)):
         return _File(place, None, form, text, document)
-    read = known.read_document(document, form, choice, place, loader(place, fetch=False))
+    read = known.read_document(document, form, choice, place, loader(place, fetch=False, instead=""))
     return _File(place, choice or "", read.form, text, read.found.schema)
 
 

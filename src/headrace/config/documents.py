@@ -91,8 +91,11 @@ def _yaml(text: str, place: str) -> Any:
         raise InputError(error.message, at=error.at, fix=f"{error.fix}, or give it as JSON") from error
 
 
-def loader(origin: str, *, fetch: bool) -> Loader:
-    """Return what finds the documents that references name: files beside and below the first, URLs if allowed."""
+def loader(origin: str, *, fetch: bool, instead: str = "add --fetch, or ") -> Loader:
+    """Return what finds the documents that references name: files beside and below the first, URLs if allowed.
+
+    `instead` is what to do where one is refused for being a URL, before what helps always: copying it.
+    """
     home = None if is_url(origin) else Path(origin).resolve().parent
 
     def load(place: str, reference: str) -> tuple[Any, str]:
@@ -102,7 +105,7 @@ def loader(origin: str, *, fetch: bool) -> Loader:
                 raise ContractError(
                     f"$ref {reference!r} lies on another machine, and nothing is fetched unless that is asked for",
                     at=place,
-                    fix="add --fetch, or copy the schema that it names into '$defs'",
+                    fix=f"{instead}copy the schema that it names into '$defs'",
                 )
         elif home is None or not Path(where).resolve().is_relative_to(home):
             raise ContractError(

@@ -127,6 +127,13 @@ def test_what_cannot_be_compared_is_said(written, tmp_path, name, text, said):
     assert wrong.value.fix
 
 
+def test_what_is_never_fetched_is_told_to_be_copied(written):
+    remote = written("d.json", '{"$ref": "https://example.com/a.json"}')
+    with pytest.raises(ContractError) as wrong:
+        changes_between(remote, remote)
+    assert wrong.value.fix == "copy the schema that it names into '$defs'"
+
+
 def test_nothing_is_fetched(written):
     with pytest.raises(InputError, match="nothing is fetched"):
         changes_between(written("old.json", SCHEMA), "https://example.com/a.json")

@@ -56,11 +56,7 @@ def compared(old: Form, new: Form, model: ContentModel) -> tuple[Change, ...]:
             return compatibility.compare(old.whole, new.whole, model=model)
         if new.type == "AVRO":
             return compatibility.compare_avro(old.whole, new.whole)
-        imports = {**old.imports, **new.imports}
-        # What both import is compared by itself: of a path, one text only is known to the schemas that name it.
-        both = [(old.imports[path], new.imports[path]) for path in old.imports.keys() & new.imports.keys()]
-        texts = [(old.whole, new.whole), *(pair for pair in both if pair[0] != pair[1])]
-        return tuple(change for pair in texts for change in compatibility.compare_protobuf(*pair, imports=imports))
+        return compatibility.compare_protobuf(old.whole, new.whole, imports=new.imports, old_imports=old.imports)
     except ContractError as error:
         raise invalid_schema(f"it cannot be compared: {error.message}") from error
     except RecursionError:

@@ -45,7 +45,7 @@ def compare_protobuf(
     Raises:
         ContractError: one of them is no Protobuf text.
     """
-    before, after = parse(old, imports=old_imports or imports), parse(new, imports=imports)
+    before, after = parse(old, imports=imports if old_imports is None else old_imports), parse(new, imports=imports)
     found: list[Change] = []
     for name in dict.fromkeys([*before.messages, *after.messages]):
         if message is not None and name not in _held(before, message) | _held(after, message):
