@@ -10,7 +10,7 @@ from headrace import words
 from headrace.contracts.inference import names
 from headrace.contracts.inference.cells import Dialect, Table
 from headrace.contracts.inference.profile import Top
-from headrace.contracts.inference.schema import Field, depth_for, evidence, ordered, schema_of
+from headrace.contracts.inference.schema import TOO_MANY, Field, depth_for, evidence, ordered, schema_of
 from headrace.contracts.inference.texts import TIMES, TYPE_WORD
 from headrace.contracts.load import DRAFTS
 from headrace.errors import InputError
@@ -53,6 +53,11 @@ class Inferred:
     dialect: Dialect
     left_out: dict[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    @property
+    def too_many(self) -> tuple[str, ...]:
+        """The paths of the fields within which there would be too many for columns."""
+        return tuple(each.path for each in self.fields if any(note.endswith(TOO_MANY) for note in each.notes))
 
 
 class Inference:

@@ -25,6 +25,7 @@ _DATA_NAME = re.compile(
 _MAP_NAMES, _SPARSE_NAMES, _SPARSE_SHARE = 3, 30, 4
 DEPTH = 60
 """How deep objects are looked into at most."""
+TOO_MANY = "too many for columns: kept as JSON text"
 
 
 @dataclass(frozen=True)
@@ -231,7 +232,7 @@ def _object(profile: Profile, name: str, path: str, depth: int) -> Said:
     if not profile.members:
         return Said({"type": "object"}, "object", [], ["always empty: kept as JSON text"])
     if depth <= 0:
-        note = f"{len(profile.members):,} fields within, too many for columns: kept as JSON text"
+        note = f"{len(profile.members):,} fields within, {TOO_MANY}"
         return Said({"type": "object"}, "object", [], [note])
     schema: dict[str, Any] = {"type": "object", "properties": {}}
     fields: list[Field] = []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headrace.config.files import MAX_FILE_BYTES, inside
+from headrace.config.json_lines import lines_of
+from headrace.contracts.inference.infer import FIELDS
 from headrace.errors import InputError, UserError
 from headrace.runtime.adding.cases import three_cases
 from headrace.runtime.adding.draft import schema_text, source_text
@@ -17,7 +19,7 @@ from headrace.words import IDENTIFIER
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from headrace.contracts.inference.infer import Inferred
@@ -110,7 +112,38 @@ def addition(root: Path, source: str, sample: Sample, environment: str | None, n
     three = three_cases(proof.some, inferred.schema, stages, now)
     if three:
         files[cases] = cases_text(three)
-    return Addition(source, files, inferred, proof, len(three), tuple(sample.notes))
+    return Addition(source, files, inferred, proof, len(three), (*sample.notes, *_kept_as_text(inferred, schema, text)))
+
+
+def _kept_as_text(inferred: Inferred, file: str, text: str) -> list[str]:
+    """Return what to do where the sample has more fields than become columns."""
+    if not inferred.too_many:
+        return []
+    first, others = inferred.too_many[0], len(inferred.too_many) - 1
+    pointer = dict(_objects(inferred.schema, "", "#"))[first]
+    line = lines_of(text, [pointer])[pointer]
+    what = first if not others else f"{first} and {others:,} more field{'' if others == 1 else 's'}"
+    return [
+        f"a contract gets {FIELDS} fields from a sample, and what is deeper, within {what}, is JSON text: where you "
+        f'need some of it as columns, write it at {file}:{line} beside "type", as "properties": '
+        '{"name": {"type": "string"}}; once the source runs, headrace plan shows such a change and headrace apply '
+        "makes it"
+    ]
+
+
+def _objects(schema: Any, path: str, pointer: str) -> Iterator[tuple[str, str]]:
+    """Yield the path of each field of an inferred schema, as its evidence names it, and where its objects are said."""
+    if not isinstance(schema, dict):
+        return
+    for name, below in schema.get("properties", {}).items():
+        here, step = f"{path}.{name}" if path else name, name.replace("~", "~0").replace("/", "~1")
+        part, deeper = below, f"{pointer}/properties/{step}"
+        while isinstance(part.get("items"), dict):
+            part, deeper = part["items"], f"{deeper}/items"
+        yield here, deeper
+        yield from _objects(below, here, f"{pointer}/properties/{step}")
+    yield from _objects(schema.get("items"), f"{path}[]", f"{pointer}/items")
+    yield from _objects(schema.get("additionalProperties"), f"{path}.*", f"{pointer}/additionalProperties")
 
 
 def _zone_note(inferred: Inferred, name: str) -> str:

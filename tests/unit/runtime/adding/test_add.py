@@ -292,6 +292,24 @@ def test_what_is_no_schema_says_why(root, tmp_path):
         add(root, "http://127.0.0.1:9/a.json")
 
 
+def test_where_to_write_what_was_too_much_for_columns_is_said(root, tmp_path):
+    deep = {f"f/{n}": {f"g{m}": 1 for m in range(30)} for n in range(20)}
+    for number, (value, within, there) in enumerate(
+        [
+            (deep, "deep.f/0 and 19 more fields", '"f/0": { "type": "object" },'),
+            ([[deep]], "deep", '"items": { "type": "object" }'),
+        ]
+    ):
+        (tmp_path / "a.jsonl").write_bytes(lines([{"id": n, "deep": value} for n in range(3)]))
+        found = add(root, tmp_path / "a.jsonl", f"orders{number}")
+        (note,) = (each for each in found.notes if "JSON text" in each)
+        assert f", within {within}, is" in note
+        file, _, line = note.partition(" write it at ")[2].split()[0].partition(":")
+        assert found.files[file].splitlines()[int(line) - 1].strip() == there
+    (tmp_path / "b.jsonl").write_bytes(lines([{"id": 1, "deep": {"a": {"b": {}}}}]))
+    assert not any("JSON text" in each for each in add(root, tmp_path / "b.jsonl").notes)
+
+
 def test_what_is_fetched_is_fetched_only_when_that_is_asked_for(root):
     served = []
 
