@@ -13,7 +13,7 @@ from contextlib import closing
 import pytest
 
 from headrace.errors import InputError, InternalError, LakeError, SpaceError
-from headrace.sqlite_file import Kind, SqliteFile, connect, mapped, once_open, trouble
+from headrace.sqlite_file import Kind, SqliteFile, connect, fold, mapped, once_open, trouble
 
 NOTES = Kind(
     what="the file of notes",
@@ -240,3 +240,18 @@ def test_a_transaction_that_a_crash_cut_off_is_no_damage(path, tmp_path):
     assert trouble(crashed) == ""
     with closing(sqlite3.connect(crashed)) as connection:
         assert connection.execute("SELECT x FROM t").fetchone() == (1,)
+
+
+def test_a_log_that_cannot_be_brought_into_its_file_is_told_of(path):
+    with closing(SqliteFile(path, NOTES)):
+        pass
+    note(path)
+    with closing(connect(path, "rw", 0.1)) as other, closing(connect(path, "rw", 0.1)) as connection:
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM notes").fetchall()
+        connection.execute("INSERT INTO notes VALUES ('y')")
+        with pytest.raises(sqlite3.OperationalError):
+            fold(connection)
+        other.execute("COMMIT")
+        fold(connection)
+        assert not path.with_name(path.name + "-wal").stat().st_size

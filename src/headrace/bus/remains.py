@@ -18,7 +18,7 @@ from headrace.bus.topic_file import TOPIC, TopicFile, clear, logs, making, salva
 from headrace.disk import sync
 from headrace.errors import BusError
 from headrace.fault_points import reach
-from headrace.sqlite_file import aside_of, connect, mapped, transaction, trouble
+from headrace.sqlite_file import aside_of, connect, fold, mapped, transaction, trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -121,7 +121,8 @@ def salvage(path: Path, topic: str, remains: Remains) -> Salvaged:
             with closing(_into(draft)) as into, closing(_connected(path)) as damaged:
                 _copy(damaged, into, remains.readable)
                 _copy_memory(damaged, into)
-        sync(draft)  # closed, it holds all that was in its log
+                fold(into)
+        sync(draft)
         draft.rename(waiting)
         sync(path.parent)
     return Salvaged(epoch, remains.readable, remains.since if remains.end is None else remains.end)
@@ -147,6 +148,7 @@ def replace(path: Path, topic: str, salvaged: Salvaged) -> Path:
                 with closing(_connected(aside)) as old, closing(_into(salvaged_path(path))) as into:
                     later = _distinct(_readable(old, salvaged.end, deep=True))
                     _copy(old, into, tuple(each for each in later if each.first >= salvaged.end))
+                    fold(into)
                 sync(salvaged_path(path))
         TopicFile.make(path, topic)
         reach("bus.salvage.after")

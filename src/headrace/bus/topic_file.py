@@ -18,6 +18,7 @@ from headrace.sqlite_file import (
     NEARLY_FULL_BYTES,
     Kind,
     connect,
+    fold,
     free_bytes,
     mapped,
     refuse_newer,
@@ -99,6 +100,7 @@ def write_new(path: Path, topic: str) -> str:
         connection.executescript("BEGIN;" + _TABLES)
         connection.execute("INSERT INTO topic VALUES (1, ?, ?, ?, 0, 0)", (TOPIC.version, topic, epoch))
         connection.execute("COMMIT")
+        fold(connection)
     sync(path)
     return epoch
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from headrace.disk import make_folder, sync
 from headrace.fault_points import reach
 from headrace.file_lock import FileLock, hold, hold_if_free
-from headrace.sqlite_file import connect
+from headrace.sqlite_file import connect, fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,7 +117,7 @@ def make_durable(folder: GoldFolder, parent: str | None) -> int:
         catalog.execute("PRAGMA journal_mode = WAL")
         with catalog:  # `sweep` decides about files, by what any kept catalog names
             catalog.execute("DELETE FROM ducklake_files_scheduled_for_deletion")
-        catalog.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        fold(catalog)
         (snapshot,) = catalog.execute("SELECT max(snapshot_id) FROM ducklake_snapshot").fetchone()
     sync(folder.branch)
     return int(snapshot)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 
 import pytest
 
+from headrace.bus import topic_file
 from headrace.bus.topic_file import TopicFile, topic_path
-from headrace.errors import BusError
+from headrace.errors import BusError, SpaceError
 
 
 @pytest.fixture
@@ -51,6 +53,29 @@ def test_a_draft_left_by_a_crash_is_no_topic(path):
     assert len(file.epoch) == 8
     file.close()
     assert not path.with_name(".orders.db.draft").exists()
+
+
+def test_a_disk_that_is_full_while_a_topic_is_made_leaves_none(path, monkeypatch):
+    # SQLite says nothing of it where it is the close that brings the log into the file: a file without its log is left.
+    class Full(sqlite3.Connection):
+        def execute(self, statement, *parameters):
+            if "checkpoint" in statement:
+                self.close()
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
+            return super().execute(statement, *parameters)
+
+    def connected(path, *_):
+        return sqlite3.connect(path, isolation_level=None, factory=Full)
+
+    monkeypatch.setattr(topic_file, "connect", connected)
+    with pytest.raises(SpaceError):
+        TopicFile.make(path, "orders")
+    assert not path.exists()
+    monkeypatch.undo()
+    TopicFile.make(path, "orders")
+    TopicFile(path, "orders", 0).close()
 
 
 def test_a_transaction_that_fails_leaves_nothing(path):
