@@ -70,8 +70,8 @@ def ids(
     """Show the schema ids of contracts' versions, which serializers frame messages with, and the line that lists them.
 
     With --json: {"subjects": [{"source", "dataset", "subject", "versions": [{"version", "number", "id", "listed",
-    "ids"}], "yaml"}]}; `listed` is what the source's file has, `ids` what it should have, `yaml` the line for
-    its `schema:`.
+    "ids"}], "yaml", "at"}]}; `listed` is what the source's file has, `ids` what it should have, `yaml` the line for
+    it (null for events in Iglu's envelopes), and `at` where that stands: `schema`, or such as `ingestion.tables.0`.
     """
     from headrace.api.registry.ids import given
 
@@ -90,6 +90,7 @@ def _ids(output: Output, subjects: list[dict[str, Any]]) -> None:
         ],
     )
     for subject in subjects:
-        if any(each["id"] not in each["listed"] for each in subject["versions"]):
-            output.line(f"where {subject['dataset']} has framed messages, its `schema:` says")
+        if subject["yaml"] and any(each["id"] not in each["listed"] for each in subject["versions"]):
+            place = "`schema:`" if subject["at"] == "schema" else "entry in `tables:`"
+            output.line(f"where {subject['dataset']} has framed messages, its {place} says")
             output.line(f"  {subject['yaml']}")

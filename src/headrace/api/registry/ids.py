@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.api.registry.contracts import ids_in_file, subjects_of
 from headrace.api.registry.store import Store
 from headrace.config.faults import did_you_mean
+from headrace.config.said_versions import said_of
 from headrace.errors import ConfigError
 from headrace.runtime.state import open_state
 
@@ -40,7 +41,9 @@ def given(project: Project, source: str | None) -> dict[str, Any]:
         says = ", ".join(f"{each['version']}: {each['ids']}" for each in versions)
         found.append({
             "source": subject.source, "dataset": subject.dataset, "subject": name, "versions": versions,
-            "yaml": f"version_from: {{confluent: {{{says}}}}}",
+            # Events in Iglu's envelopes name their versions there.
+            "yaml": f"version_from: {{confluent: {{{says}}}}}" if dataset.iglu is None else None,
+            "at": ".".join(map(str, said_of(project.sources[subject.source].spec, subject.dataset).key)),
         })  # fmt: skip
     if source is not None and not found:
         raise ConfigError(f"{source} has no contract, and so no subject", at="SOURCE", fix="write its schema first")
