@@ -48,9 +48,15 @@ def _read(path: Path) -> bytes:
     if data[:2] == b"\x1f\x8b":
         import gzip
         import io
+        import zlib
 
-        with gzip.open(io.BytesIO(data)) as unpacked:
-            return unpacked.read(MAX_BYTES + 1)
+        try:
+            with gzip.open(io.BytesIO(data)) as unpacked:
+                return unpacked.read(MAX_BYTES + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(
+                f"the file cannot be unpacked: {error}", at=str(path), fix=f"see what is in it: gzip -t {path}"
+            ) from error
     return data
 
 

@@ -24,6 +24,7 @@ from headrace.stages.upcast_way import older_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from headrace.contracts.contract import Contract
     from headrace.stages.csv_rows import CsvSpec
     from headrace.stages.dataset import Dataset
     from headrace.stages.opening import Opening
@@ -64,6 +65,8 @@ def common_fields(datasets: Iterable[Dataset]) -> tuple[KeyField, ...] | None:
 
 def _place(dataset: Dataset, text: str) -> tuple[tuple[str, ...], bool] | None:
     """Return where a field of the key is in the events of all versions, and whether any has numbers there."""
+    if any(each.csv_columns for each in dataset.versions if each.lifecycle != "retired"):
+        return None  # which cell it is depends on the version, which is not known yet
     schema = dataset.contract.arrow_schema()
     here = paths.resolve(text, schema)
     steps = (here.column, *here.steps)
@@ -82,8 +85,10 @@ def _kind(schema: pa.Schema, steps: tuple[str, ...]) -> bool | None:
     if paths.ELEMENTS in steps:
         return None
     try:
-        paths.walk(steps, schema)
+        found = paths.walk(steps, schema)
     except ConfigError:
+        return None
+    if (found.column, *found.steps) != steps:  # a name in other letters is another name to a message
         return None
     field = schema.field(steps[0])
     for step in steps[1:]:
@@ -106,10 +111,18 @@ class KeyNumbers:
     """
 
     def __init__(
-        self, message_format: str, csv: CsvSpec, fields: Sequence[KeyField], opening: Opening | None = None
+        self,
+        message_format: str,
+        csv: CsvSpec,
+        fields: Sequence[KeyField],
+        opening: Opening | None = None,
+        contract: Contract | None = None,
     ) -> None:
-        """Read keys at `fields` of events; `opening` takes them out of what they come in."""
-        self._decode = Decode(message_format, None, csv)  # of a cell of CSV only the text counts
+        """Read keys at `fields` of events; `opening` takes them out of what they come in.
+
+        The `contract` says what a cell of CSV is: an empty text or nothing, an object or its text.
+        """
+        self._decode = Decode(message_format, contract, csv)
         self._fields = tuple(fields)
         self._opening = opening
         self._kernel = SqlKernel(isolate_errors=True)

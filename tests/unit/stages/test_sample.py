@@ -1,12 +1,14 @@
 """The keys of a sample are the same for ever, on every machine, and a smaller sample is part of a larger one."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pytest
 
 from headrace import words
 from headrace.config.project import load_project
+from headrace.contracts.load import load_contract
 from headrace.stages.csv_rows import CsvSpec
 from headrace.stages.sample import KeyField, KeyNumbers, common_fields, in_share
 from headrace.stages.versioned import opening_of
@@ -71,6 +73,15 @@ def test_an_event_has_its_key_whatever_it_comes_in(of):
     assert len({KEY_OF_O1, *keys[3:5]}) == 3, "what cannot be opened is rejected alone"
 
 
+def test_a_cell_is_what_the_contract_says_of_it(tmp_path):
+    """An empty text is a key like any other; an object in a cell has fields."""
+    found = dataset(tmp_path, "id, shop.id")
+    number = KeyNumbers("csv", CsvSpec(columns=("id", "shop")), common_fields([found]), contract=found.contract)
+    cells = batch(b'"","{""id"": ""s1""}"', b'"","{ ""id"" : ""s1"", ""at"": null }"', b'"","{""id"": ""s2""}"')
+    one, same, other = number(cells).tolist()
+    assert one == same != other
+
+
 def test_a_smaller_sample_is_part_of_a_larger_one():
     messages = batch(*(b'{"id": "%d"}' % n for n in range(4000)))
     keys = KeyNumbers("json", CsvSpec(), (ID,))(messages)
@@ -130,3 +141,15 @@ def test_what_every_key_has_at_one_place_is_what_is_sampled_by(tmp_path, keys, f
     ]
     found = common_fields(datasets)
     assert (None if found is None else {each.name: each.number for each in found}) == fields
+
+
+def test_what_an_older_version_has_elsewhere_is_no_key_to_sample_by(tmp_path):
+    """Other letters, or another cell: a message of it would be taken for one of another key."""
+    found = dataset(tmp_path, "id, shop.id", {})
+    older, newest = found.versions
+    shop = {"type": "object", "properties": {"ID": {"type": "string"}}}
+    contract = load_contract("orders", {"type": "object", "properties": {**FIELDS, "shop": shop}})
+    other = replace(found, versions=(replace(older, contract=contract), newest))
+    assert [[each.name for each in common_fields([one]) or ()] for one in (found, other)] == [["id", "shop.id"], ["id"]]
+    cells = replace(found, versions=(replace(older, csv_columns=("n", "id")), newest))
+    assert common_fields([cells]) is None

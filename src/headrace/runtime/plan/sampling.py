@@ -140,7 +140,10 @@ def fields_of(sources: Sequence[Source]) -> Fields | str:
             return f"messages of {dataset} are opened at one time that are not at another"
         common = common_fields(mine)
         if common is None:
-            return f"the keys of {dataset} have no field in common, of all versions, that is text or a number"
+            return (
+                f"the keys of {dataset} have no field in common that is text or a number, and at one place in the "
+                "events of all versions"
+            )
         fields[dataset] = common
     return fields
 
@@ -166,7 +169,7 @@ class MessageKeys:
 
     def __init__(self, source: Source, fields: Fields) -> None:
         by_name = {
-            each.name: KeyNumbers(source.message_format, source.csv, fields[each.name], opening_of(each))
+            each.name: KeyNumbers(source.message_format, source.csv, fields[each.name], opening_of(each), each.contract)
             for each in source.datasets
         }
         nobody = KeyNumbers(source.message_format, source.csv, ())  # of no dataset: no key
