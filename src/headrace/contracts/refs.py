@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -10,6 +11,7 @@ from headrace.errors import ContractError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+_INDEX = re.compile(r"[0-9]{1,9}")
 _ONE = (
     "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
     "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
@@ -93,7 +95,7 @@ def followed(document: Any, pointer: str) -> Any:
         word = part.replace("~1", "/").replace("~0", "~")
         if isinstance(node, dict) and word in node:
             node = node[word]
-        elif isinstance(node, list) and word.isdigit() and int(word) < len(node):
+        elif isinstance(node, list) and _INDEX.fullmatch(word) and int(word) < len(node):
             node = node[int(word)]
         else:
             raise LookupError(word)

@@ -102,6 +102,11 @@ def test_a_large_real_file_may_be_packed(written, tmp_path):
     old = written("old.json", SCHEMA)
     (tmp_path / "new.json.gz").write_bytes(gzip.compress(json.dumps(SCHEMA | {"required": ["b"]}).encode()))
     assert told(changes_between(old, str(tmp_path / "new.json.gz"))) == [("required-added", "breaking", 1)]
+    whole = (tmp_path / "new.json.gz").read_bytes()
+    for broken in (whole[:30], whole[:10] + b"\xff" * 20, whole[:2] + b"\0" * 20):
+        (tmp_path / "new.json.gz").write_bytes(broken)
+        with pytest.raises(InputError, match="cannot be unpacked"):
+            changes_between(old, str(tmp_path / "new.json.gz"))
 
 
 @pytest.mark.parametrize(
@@ -113,6 +118,7 @@ def test_a_large_real_file_may_be_packed(written, tmp_path):
         ("a.json", "{", "not valid JSON"),
         ("b.json", '{"$ref": "#/nope"}', "points at nothing"),
         ("c.json", '{"type": "strin"}', "not valid"),
+        ("i.json", '{"allOf": [{}], "$ref": "#/allOf/²"}', "points at nothing"),
         ("d.json", '{"$ref": "https://example.com/a.json"}', "another machine"),
         ("e.txt", "[1, 2]", "no form that is known"),
         ("nope.json", None, "cannot be read"),

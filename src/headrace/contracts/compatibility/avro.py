@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,11 +21,14 @@ PROMOTIONS = {
     "string": frozenset({"bytes"}),
     "bytes": frozenset({"string"}),
 }
+_OTHER = frozenset({"type-changed", "name-changed"})
+"""Rules that say that it is another type altogether."""
 _NAMED = frozenset({"record", "error", "enum", "fixed"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _FULL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*")
 _DEEPEST = 24
 _MOST_STEPS = 20_000
+_MOST_VALUES = 10_000
 _LEAST = {"null": None, "boolean": False, "int": 0, "long": 0, "float": 0.5, "double": 0.5, "bytes": "", "string": ""}
 _RANGES = {"int": 2**31, "long": 2**63}
 _LOGICAL = ("logicalType", "precision", "scale")
@@ -66,6 +70,8 @@ def compare_avro(old: Any, new: Any) -> tuple[Change, ...]:
         ContractError: one of them is no Avro schema.
     """
     before, after = (each if isinstance(each, Avro) else parse_avro(each) for each in (old, new))
+    if not isinstance(old, Avro) and old == new:
+        return ()
     sides = (_Resolution(before, after, newest_reads=True), _Resolution(after, before, newest_reads=False))
     found = [list(side.problems(side.writer.root, side.reader.root, "#", ())) for side in sides]
     written = dict(_differences(before, after))
@@ -146,6 +152,7 @@ class _Reader:
         full = name if "." in name or not inner else f"{inner}.{name}"
         if not _FULL_NAME.fullmatch(full) or full in PRIMITIVES:
             raise ContractError(f"{at}: {full!r} is no name for an Avro type", fix="use letters, digits and _")
+        _check_aliases(schema, at)
         found = dict(schema) | {"type": "record" if schema["type"] == "error" else schema["type"], "name": full}
         if full in self.named:
             raise ContractError(f"{at}: the Avro name {full!r} is declared twice", fix="give one of them another name")
@@ -171,6 +178,7 @@ class _Reader:
                 raise ContractError(f"{where}: an Avro field without a name", fix="give it one")
             if name in fields:
                 raise ContractError(f"{where}: the field {name!r} is there twice", fix="remove one")
+            _check_aliases(field, where)
             kind = self.read(field.get("type"), space, f"{where}/type", depth + 1)
             if "default" in field and not _is_of(field["default"], kind):
                 raise ContractError(
@@ -179,6 +187,12 @@ class _Reader:
                 )
             fields[name] = dict(field) | {"type": kind}
         return list(fields.values())
+
+
+def _check_aliases(schema: dict[str, Any], at: str) -> None:
+    said = schema.get("aliases", [])
+    if not isinstance(said, list) or not all(isinstance(each, str) for each in said):
+        raise ContractError(f"{at}: `aliases` is no list of names", fix='write "aliases": ["old_name"]')
 
 
 def _check_symbols(schema: dict[str, Any], at: str) -> None:
@@ -224,18 +238,32 @@ class _Resolution:
         self.reader = reader
         self._newest_reads = newest_reads
         self._steps = 0
+        self._known: dict[tuple[int, int], tuple[str, list[Problem]]] = {}
+        self._small: dict[int, Any] = {}
 
     def problems(self, writer: Any, reader: Any, at: str, seen: tuple[tuple[int, int], ...]) -> Iterator[Problem]:
-        """Yield why some value of a writer's type cannot be read; each with such a value."""
+        """Yield why some value of a writer's type cannot be read; each with such a value.
+
+        Of two named types that were met before, at another place, one of the reasons is enough.
+        """
         pair = (id(writer), id(reader))
         if pair in seen:
             return
+        if pair in self._known:
+            first, told = self._known[pair]
+            yield from (each._replace(at=at + each.at.removeprefix(first)) for each in told)
+            return
+        found = list(self._found(writer, reader, at, seen))
+        self._known[pair] = at, sorted(found, key=lambda each: (each.rule not in _OTHER, not each.sure))[:1]
+        yield from found
+
+    def _found(self, writer: Any, reader: Any, at: str, seen: tuple[tuple[int, int], ...]) -> Iterator[Problem]:
         self._steps += 1
         if len(seen) > _DEEPEST or self._steps > _MOST_STEPS:
             why = "what is nested deeper, or so tangled, is not compared"
             yield Problem(at, "type-changed", why, "a schema that is less deep", None, sure=False)
             return
-        seen = (*seen, pair)
+        seen = (*seen, (id(writer), id(reader)))
         if isinstance(writer, list):
             for branch in writer:
                 found = list(self.problems(branch, reader, at, seen))
@@ -246,11 +274,10 @@ class _Resolution:
         if isinstance(reader, list):
             tried = [list(self.problems(writer, branch, at, seen)) for branch in reader]
             if not any(not found for found in tried):
-                near = [
-                    found for found in tried if all(each.rule not in {"type-changed", "name-changed"} for each in found)
-                ]
-                what = f"{_word(writer)} is in no branch of the union"
-                own = [Problem(at, "union-branch", what, f"put {_word(writer)} back into the union", least(writer))]
+                near = [found for found in tried if all(each.rule not in _OTHER for each in found)]
+                what, fix = f"{_word(writer)} is in no branch of the union", f"put {_word(writer)} back into the union"
+                sure = all(any(each.sure for each in found) for found in tried)
+                own = [Problem(at, "union-branch", what, fix, self._least(writer), sure=sure)]
                 yield from min(near, key=len) if near else own
             return
         yield from self._plain(writer, reader, at, seen)
@@ -260,7 +287,7 @@ class _Resolution:
         if kind != wanted and wanted not in PROMOTIONS.get(kind, frozenset()):
             why = f"{_word(writer)} cannot be read as {_word(reader)}"
             fix = f"keep {_word(writer)}, or a union that has it"
-            yield Problem(at, "type-changed", why, fix, _telling(writer))
+            yield Problem(at, "type-changed", why, fix, self._least(writer))
             return
         if any(writer.get(word) != reader.get(word) for word in _LOGICAL) and kind not in {"record", "enum", "array"}:
             was, now = (each.get("logicalType", "none") for each in (writer, reader))
@@ -272,7 +299,7 @@ class _Resolution:
             return
         if kind in {"record", "enum", "fixed"} and not _same_name(writer, reader):
             why = f"{writer['name']} is not {reader['name']}, nor an alias of it"
-            yield Problem(at, "name-changed", why, f'"aliases": ["{writer["name"]}"] at {at}', least(writer))
+            yield Problem(at, "name-changed", why, f'"aliases": ["{writer["name"]}"] at {at}', self._least(writer))
             return
         if kind == "array":
             for each in self.problems(writer["items"], reader["items"], f"{at}/items", seen):
@@ -282,7 +309,7 @@ class _Resolution:
                 yield each._replace(value={"key": each.value})
         elif kind == "fixed" and writer["size"] != reader["size"]:
             why = f"{writer['size']} bytes cannot be read as {reader['size']}"
-            yield Problem(at, "size-changed", why, f'"size": {writer["size"]} at {at}', least(writer))
+            yield Problem(at, "size-changed", why, f'"size": {writer["size"]} at {at}', self._least(writer))
         elif kind == "enum" and "default" not in reader:
             for symbol in writer["symbols"]:
                 if symbol not in reader["symbols"]:
@@ -303,10 +330,21 @@ class _Resolution:
                 if "default" not in field:
                     rule = "field-added" if self._newest_reads else "field-removed"
                     why = f"the reader asks for {field['name']!r}, which the writer does not write, and has no default"
-                    yield Problem(here, rule, why, f'a "default" for {field["name"]!r}', least(writer))
+                    yield Problem(here, rule, why, f'a "default" for {field["name"]!r}', self._least(writer))
                 continue
             for each in self.problems(there["type"], field["type"], f"{here}/type", seen):
-                yield each._replace(value=_record_with(writer, there["name"], each.value))
+                yield each._replace(value=self._record_with(writer, there["name"], each.value))
+
+    def _record_with(self, record: Any, name: str, value: Any) -> dict[str, Any]:
+        return {
+            field["name"]: value if field["name"] == name else self._least(field["type"]) for field in record["fields"]
+        }
+
+    def _least(self, schema: Any) -> Any:
+        """Return `least`, made once for each type."""
+        if id(schema) not in self._small:
+            self._small[id(schema)] = least(schema)
+        return self._small[id(schema)]
 
 
 def _index(name: str, there: Any, newest: Any, oldest: Any) -> int:
@@ -318,29 +356,27 @@ def _index(name: str, there: Any, newest: Any, oldest: Any) -> int:
     return 0
 
 
-def _record_with(record: Any, name: str, value: Any) -> dict[str, Any]:
-    return {field["name"]: value if field["name"] == name else least(field["type"]) for field in record["fields"]}
+def least(schema: Any) -> Any:
+    """Return a small value of a type, as plain JSON; one without end, or of very many parts, stops at null."""
+    return _least(schema, 0, itertools.count())
 
 
-def least(schema: Any, depth: int = 0) -> Any:
-    """Return a small value of a type, as plain JSON; a record that holds itself without end stops at null."""
-    if depth > _DEEPEST:
+def _least(schema: Any, depth: int, made: Iterator[int]) -> Any:
+    if depth > _DEEPEST or next(made) > _MOST_VALUES:
         return None
     if isinstance(schema, list):
         null = next((each for each in schema if each["type"] == "null"), schema[0] if schema else {"type": "null"})
-        return least(null, depth + 1)
+        return _least(null, depth + 1, made)
     kind = schema["type"]
     if kind == "record":
-        return {field["name"]: least(field["type"], depth + 1) for field in schema["fields"]}
+        return {field["name"]: _least(field["type"], depth + 1, made) for field in schema["fields"]}
     if kind == "enum":
         return next(iter(schema["symbols"]), None)
     if kind in {"array", "map"}:
         return [] if kind == "array" else {}
-    return "\u0000" * schema["size"] if kind == "fixed" else _LEAST[kind]
-
-
-def _telling(schema: Any) -> Any:
-    return least(schema)
+    if kind == "fixed":
+        return "\u0000" * schema["size"] if schema["size"] <= _MOST_VALUES else None
+    return _LEAST[kind]
 
 
 def _same_name(writer: Any, reader: Any) -> bool:
@@ -356,17 +392,18 @@ def _word(schema: Any) -> str:
 
 def _differences(before: Avro, after: Avro) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield what differs in records and enums of the same place, compatible or not."""
-    yield from _different(before.root, after.root, "#", ())
+    yield from _different(before.root, after.root, "#", set())
 
 
-def _different(old: Any, new: Any, at: str, seen: tuple[int, ...]) -> Iterator[tuple[tuple[str, str], str]]:
+def _different(old: Any, new: Any, at: str, seen: set[tuple[int, int]]) -> Iterator[tuple[tuple[str, str], str]]:
     if isinstance(old, list) or isinstance(new, list):
         was, now = ([_word(each) for each in (side if isinstance(side, list) else [side])] for side in (old, new))
         if was != now:
             yield (at, "union-branch"), f"was {' or '.join(was)} and is {' or '.join(now)}"
         return
-    if id(new) in seen:
+    if (id(old), id(new)) in seen:  # a type has one place, however often it is named
         return
+    seen.add((id(old), id(new)))
     if old["type"] != new["type"]:
         yield (at, "type-changed"), f"was {_word(old)} and is {_word(new)}"
     elif old["type"] == "record":
@@ -380,7 +417,7 @@ def _different(old: Any, new: Any, at: str, seen: tuple[int, ...]) -> Iterator[t
             if twin is None:
                 yield (here, "field-added"), f"{field['name']!r} is new"
             else:
-                yield from _different(twin["type"], field["type"], f"{here}/type", (*seen, id(new)))
+                yield from _different(twin["type"], field["type"], f"{here}/type", seen)
         for index, name in enumerate(names[0]):
             if name not in names[1] and name not in aliased:
                 yield (f"{at}/fields/{index}", "field-removed"), f"{name!r} is gone"
@@ -391,4 +428,4 @@ def _different(old: Any, new: Any, at: str, seen: tuple[int, ...]) -> Iterator[t
         )
     elif old["type"] in {"array", "map"}:
         word = "items" if old["type"] == "array" else "values"
-        yield from _different(old[word], new[word], f"{at}/{word}", (*seen, id(new)))
+        yield from _different(old[word], new[word], f"{at}/{word}", seen)

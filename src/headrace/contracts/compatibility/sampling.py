@@ -24,6 +24,9 @@ NONE = object()
 _DEEPEST = 10
 _LONGEST = 70_000
 _MOST = 60
+_MOST_PARTS = 2_000
+_LARGEST = 10**300
+"""From here on a number has no neighbours that a float could be."""
 
 
 class Sampler:
@@ -58,6 +61,8 @@ class Sampler:
             self._left -= 1
             if self._left < 0 or not self._budget.spend():
                 return
+            if _is_huge(value):
+                continue
             written = _written(value)
             if written not in seen and holds(value, node) is not False:
                 seen.add(written)
@@ -72,6 +77,8 @@ class Sampler:
         for value in itertools.islice(self._of(facts, hints, 0), most * 6):
             if not self._budget.spend():
                 return
+            if _is_huge(value):
+                continue
             written = _written(value)
             if written not in seen and holds(value, facts.parts) is not False:
                 seen.add(written)
@@ -284,8 +291,10 @@ class Sampler:
 
 
 def _numbers(facts: Facts, hints: list[Facts]) -> Iterator[Any]:
-    steps = [float(step) if step.denominator > 1 else int(step) for each in (facts, *hints) for step in each.multiples]
+    multiples = [step for each in (facts, *hints) for step in each.multiples if step < _LARGEST]
+    steps = [float(step) if step.denominator > 1 else int(step) for step in multiples]
     ends = [end.value for each in (facts, *hints) for end in (each.low, each.high) if end is not None]
+    ends = [end for end in ends if abs(end) < _LARGEST]
     near = [end + more for end in ends for more in (0, 1, -1, 0.5, -0.5)]
     tried: list[Any] = [0, *near, 1, *(end // step * step for end in ends for step in steps if step), 2, -1, *steps]
     tried += [step * factor for step in steps for factor in (2, 3, -1, 7)]
@@ -294,7 +303,7 @@ def _numbers(facts: Facts, hints: list[Facts]) -> Iterator[Any]:
     tried += [1.5, 0.25, -0.5, 13, 101, 1000003, 10**19, -(10**19), 0.001]
     for step in facts.multiples:
         low = facts.lowest()
-        if low is not None:
+        if low is not None and max(abs(low.value), step) < _LARGEST:
             first = math.ceil(low.value / step) * step
             tried += [
                 int(first + n * step) if (first + n * step).denominator == 1 else float(first + n * step)
@@ -309,6 +318,17 @@ def _numbers(facts: Facts, hints: list[Facts]) -> Iterator[Any]:
             yield int(value)
         elif not facts.whole or not isinstance(value, float):
             yield value
+
+
+def _is_huge(value: Any) -> bool:
+    """Return whether a value has more objects and lists than anybody looks at: a few that share others may be many."""
+    waiting, count = [value], 0
+    while waiting and count <= _MOST_PARTS:
+        each = waiting.pop()
+        if isinstance(each, dict | list):
+            count += 1
+            waiting += each.values() if isinstance(each, dict) else each
+    return count > _MOST_PARTS
 
 
 def _written(value: Any) -> str:

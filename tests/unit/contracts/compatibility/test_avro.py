@@ -176,8 +176,31 @@ def test_a_type_of_another_schema_stands_where_it_is_first_used():
         {"type": "record", "name": "int", "fields": []},
         {"type": "record", "name": "R", "fields": [{"name": "a", "type": "int"}, {"name": "a", "type": "int"}]},
         {"type": "record", "name": "R", "fields": [{"name": "a-b", "type": "int"}]},
+        {"type": "record", "name": "R", "fields": [], "aliases": 5},
+        {"type": "record", "name": "R", "fields": [{"name": "a", "type": "int", "aliases": [1]}]},
     ],
 )
 def test_what_is_no_avro_schema_is_told_where(schema):
     with pytest.raises(ContractError, match=r"^#"):
         parse_avro(schema)
+
+
+def doubled(count: int, leaf: str) -> dict[str, Any]:
+    """Return a record that holds the next one twice, and so on: few lines, and a milliard places."""
+    found = {"type": "record", "name": f"R{count}", "fields": [{"name": "v", "type": leaf}]}
+    for at in reversed(range(count)):
+        twice = [{"name": "x", "type": found}, {"name": "y", "type": f"R{at + 1}"}]
+        found = {"type": "record", "name": f"R{at}", "fields": twice}
+    return found
+
+
+def test_a_type_that_is_used_many_times_is_compared_once():
+    """What has no end, or hardly one, is no reason to wait; nor is an example of gigabytes."""
+    assert compare_avro(doubled(40, "int"), doubled(40, "int")) == ()
+    assert [each.backward for each in compare_avro(doubled(20, "int"), doubled(20, "long"))] == [GOOD] + 20 * [GOOD]
+    changes = compare_avro(doubled(8, "int"), doubled(8, "string"))
+    assert {each.backward for each in changes} == {BAD}
+    assert len(changes) == 9, "where it is, and where its record is used again"
+    assert compare_avro(doubled(26, "int"), doubled(26, "string"))[0].backward is UNSURE
+    sizes = [{"type": "fixed", "name": "F", "size": size} for size in (10**12, 10**12 + 1)]
+    assert [each.rule for each in compare_avro(*sizes)] == ["size-changed"]

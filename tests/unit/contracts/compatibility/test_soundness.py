@@ -168,3 +168,24 @@ def test_a_reference_with_something_beside_it_is_a_question_of_its_own():
     )
     changes = compare(old, new)
     assert [change.rule for change in changes if change.backward is Verdict.BREAKING] == ["max-length-added"]
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        lambda below: {"allOf": [below, below]},
+        lambda below: {"type": "object", "required": ["a", "b"], "properties": {"a": below, "b": below}},
+    ],
+)
+def test_references_that_double_thirty_times_are_no_milliard(twice):
+    old, new = (
+        {"$defs": {f"d{at}": twice({"$ref": f"#/$defs/d{at + 1}"}) for at in range(30)} | {"d30": {"type": kind}}}
+        | {"$ref": "#/$defs/d0"}
+        for kind in ("string", "integer")
+    )
+    assert any(change.backward is not GOOD for change in compare(old, new))
+
+
+def test_a_bound_that_no_float_reaches_is_a_bound():
+    old, new = (a(WHOLE | {"maximum": 10**size, "multipleOf": 10**350}) for size in (4000, 3999))
+    assert [change.backward is GOOD for change in compare(old, new)] == [False]
