@@ -14,6 +14,8 @@ from headrace.cli.output import Output
 from headrace.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headrace.runtime.exporting import Export
 
 run = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
@@ -27,21 +29,36 @@ Target = Annotated[
 ]
 
 
-@run.command("jsonschema")
-def jsonschema(
-    source: SourceName,
-    dataset: DatasetName = None,
-    output: Target = None,
-    project: ProjectDir = None,
-    env: EnvName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Export a contract as the JSON Schema that events are held against, key and event time required.
+_PLAIN = {
+    "jsonschema": """Export a contract as the JSON Schema that events are held against, key and event time required.
 
     What the form cannot say is named on stderr. With --json: {"source", "dataset", "form", "text", "dropped": [text],
     "file"}; that is the shape of every export.
-    """
-    _export("jsonschema", source, dataset, output, project, env, as_json=as_json)
+    """,
+    "odcs": """Export a contract as an Open Data Contract (v3.1.0), with key and owner; --json as of
+    `export jsonschema`.
+    """,
+    "bigquery": "Export the columns of a contract as a BigQuery table schema; --json as of `export jsonschema`.",
+}
+"""The forms that take no option of their own, and what their verbs say of themselves."""
+
+
+def _plain(form: str) -> Callable[..., None]:
+    def verb(
+        source: SourceName,
+        dataset: DatasetName = None,
+        output: Target = None,
+        project: ProjectDir = None,
+        env: EnvName = None,
+        as_json: AsJson = False,
+    ) -> None:
+        _export(form, source, dataset, output, project, env, as_json=as_json)
+
+    return verb
+
+
+for _form, _said in _PLAIN.items():
+    run.command(_form, help=_said)(_plain(_form))
 
 
 @run.command("avro")
@@ -70,32 +87,6 @@ def protobuf(
 ) -> None:
     """Export a contract as a message of proto3; --json as of `export jsonschema`."""
     _export("protobuf", source, dataset, output, project, env, as_json=as_json, namespace=package)
-
-
-@run.command("odcs")
-def odcs(
-    source: SourceName,
-    dataset: DatasetName = None,
-    output: Target = None,
-    project: ProjectDir = None,
-    env: EnvName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Export a contract as an Open Data Contract (v3.1.0), with key and owner; --json as of `export jsonschema`."""
-    _export("odcs", source, dataset, output, project, env, as_json=as_json)
-
-
-@run.command("bigquery")
-def bigquery(
-    source: SourceName,
-    dataset: DatasetName = None,
-    output: Target = None,
-    project: ProjectDir = None,
-    env: EnvName = None,
-    as_json: AsJson = False,
-) -> None:
-    """Export the columns of a contract as a BigQuery table schema; --json as of `export jsonschema`."""
-    _export("bigquery", source, dataset, output, project, env, as_json=as_json)
 
 
 @run.command("iglu")

@@ -5,8 +5,13 @@ Services, options and extensions are read over.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from headrace.contracts.formats.protobuf_model import MAX_NUMBER, Enum, Field, Label, Message, json_name_of
 from headrace.contracts.formats.protobuf_tokens import Tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MAX_DEPTH = 64
 
@@ -158,7 +163,10 @@ class Reader:
             self.messages[name] = found
 
     def _oneof(self, message: str, name: str, depth: int) -> list[Field]:
-        found: list[Field] = []
+        return [self._field(message, name, self._words.now.comment, depth) for _ in self._statements()]
+
+    def _statements(self) -> Iterator[None]:
+        """Read a block, and yield where each statement of it begins that is neither empty nor an option."""
         self._words.take("{")
         while not self._words.at("}"):
             if self._words.at(";"):
@@ -166,9 +174,8 @@ class Reader:
             elif self._words.at("option"):
                 self._option_line()
             else:
-                found.append(self._field(message, name, self._words.now.comment, depth))
+                yield
         self._words.take("}")
-        return found
 
     def _field(self, message: str, oneof: str, comment: str, depth: int) -> Field:
         line = self._words.now.line
@@ -223,13 +230,8 @@ class Reader:
         values: dict[str, int] = {}
         reserved: list[tuple[int, int]] = []
         names: set[str] = set()
-        self._words.take("{")
-        while not self._words.at("}"):
-            if self._words.at(";"):
-                self._words.take()
-            elif self._words.at("option"):
-                self._option_line()
-            elif self._words.at("reserved"):
+        for _ in self._statements():
+            if self._words.at("reserved"):
                 reserved += self._ranges(names)
             else:
                 value = self._words.take(kind="word")
@@ -239,7 +241,6 @@ class Reader:
                 values[value] = self._words.number()
                 self._options()
                 self._words.take(";")
-        self._words.take("}")
         if not values:
             raise self._words.fault(f"the enum {full} has no values", "give it one", line)
         closed = self.syntax == "proto2"
