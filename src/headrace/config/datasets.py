@@ -126,7 +126,8 @@ class Datasets:
             self.faults.append(self._origin.error(key, message, "leave one out, or make it a source of its own"))
             return None
         usual = f"schemas/{name}.json"
-        if table.schema_file is None and not (self._layers.root / usual).is_file():
+        root = self._layers.root
+        if table.schema_file is None and not (root / usual).is_file() and not version_files(root, usual):
             self._bronze_only(key, usual, f"the table '{table.name}'")
             return None
         return self._dataset(name, table.schema_file or usual, None, key, table)

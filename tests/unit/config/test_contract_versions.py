@@ -171,6 +171,14 @@ serving:
 """
 
 
+def test_the_newest_of_a_tables_folder_stands_for_its_schema(shop):
+    shop.source("source_id: shop\ningestion:\n  pattern: database_cdc\n  tables:\n    - name: orders\n", "shop")
+    for version in ("v1", "v2"):
+        shop.write(f"schemas/shop__orders/{version}.json", schema("id"))
+    (orders,) = load_project(shop.root, environ={}).source("shop").datasets
+    assert [each.name for each in orders.versions] == ["v1", "v2"]
+
+
 def test_each_of_several_tables_has_versions_of_its_own(shop):
     shop.source(TABLES, "shop")
     for table, old, new in (("orders", "id", "order_id"), ("visits", "visitor", "who")):
