@@ -155,7 +155,7 @@ class Sampler:
     def array(self, facts: Facts, forced: dict[int, Any], count: int, depth: int) -> Any:
         """Return an array of at least so many items, some of them given; NONE where none is found."""
         made: list[Any] = []
-        if self._budget.spent:
+        if self._budget.spent or max(count, sum(least for _, least in facts.contains)) > _LONGEST:
             return NONE
         contained = [part for part, least in facts.contains for _ in range(least)]
         free = [at for at in range(max(count, len(contained), *(at + 1 for at in forced), 0)) if at not in forced]

@@ -86,10 +86,16 @@ class Tokens:
 
     def text(self) -> str:
         """Return a text in quotes, its escapes meant; several in a row are one."""
-        parts = [_unquoted(self.take(kind="string"))]
+        parts = [self._meant(self.take(kind="string"))]
         while self.now.kind == "string":
-            parts.append(_unquoted(self.take()))
+            parts.append(self._meant(self.take()))
         return "".join(parts)
+
+    def _meant(self, word: str) -> str:
+        try:
+            return _unquoted(word)
+        except (ValueError, OverflowError):
+            raise self.fault(f"{word} has an escape of no character", "write one up to \\U0010FFFF") from None
 
     def number(self) -> int:
         """Return a whole number."""

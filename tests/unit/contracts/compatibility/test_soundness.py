@@ -186,6 +186,14 @@ def test_references_that_double_thirty_times_are_no_milliard(twice):
     assert any(change.backward is not GOOD for change in compare(old, new))
 
 
+@pytest.mark.parametrize("word", ["minItems", "minContains"])
+def test_no_array_of_milliards_is_made_for_an_example(word):
+    draft = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+    many = {"type": "array", "contains": {"type": ["string", "integer"]}, word: 10**12}
+    old, new = (draft | a(many | {"items": {"type": kind}}) for kind in ("string", "integer"))
+    assert any(change.backward is not GOOD for change in compare(old, new))
+
+
 def test_a_bound_that_no_float_reaches_is_a_bound():
     old, new = (a(WHOLE | {"maximum": 10**size, "multipleOf": 10**350}) for size in (4000, 3999))
     assert [change.backward is GOOD for change in compare(old, new)] == [False]

@@ -95,6 +95,8 @@ def test_imports_that_are_given():
     ("text", "said"),
     [
         ("message A {", "the end of the text"),
+        ('message A { int32 a = 1 [json_name = "\\UFFFFFFFF"]; }', "an escape of no character"),
+        ('message A { int32 a = 1 [json_name = "\\U00110000"]; }', "an escape of no character"),
         ("message A { int32 a = 1; int32 b = 1; }", "number 1 of a"),
         ("message A { int32 a = 0; }", "number 0"),
         ("message A { int32 a = 1; int32 a = 2; }", "two fields named a"),
