@@ -112,7 +112,8 @@ class KeyIndex:
             each.let_go()
         entries = Entries.together(parts)
         if len(self._gone):
-            entries = entries.take(np.isin(entries.seqs, self._gone, invert=True))
+            # What lost to a row that is gone is a new event, if it comes again.
+            entries = entries.take(~(np.isin(entries.seqs, self._gone) | self._lost.holds(entries.seqs)))
             hit = np.isin(asked.hashes, entries.hashes)
         stored = np.zeros(len(order), dtype=bool)
         stored[order] = hit[np.cumsum(first) - 1]
