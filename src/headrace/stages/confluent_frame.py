@@ -19,7 +19,6 @@ MAX_ID = 2**31 - 1
 
 _NOT_JSON = np.array([not 32 <= code < 127 and chr(code) not in "\t\n\r" for code in range(256)])
 _NOT_JSON[0xEF] = False  # a byte order mark
-_NOTHING = np.zeros(0, np.int64), pa.array([], pa.binary()), np.zeros(0, bool)
 
 
 def unframed(payload: bytes) -> bytes:
@@ -50,7 +49,7 @@ class ConfluentFrame:
             return opened(messages, payload, pa.nulls(len(messages), pa.string()), ())
         whole = pc.and_(framed, pc.greater_equal(pc.binary_length(payload), BYTES))
         rows = np.flatnonzero(whole.to_numpy(zero_copy_only=False))
-        ids, inside, binary = _parted(payload.filter(whole)) if len(rows) else _NOTHING
+        ids, inside, binary = _parted(payload.filter(whole)) if len(rows) else _nothing()
         payload = pc.replace_with_mask(payload, whole, inside)
         kinds, which = np.unique(ids, return_inverse=True)
         names = np.array([self._names.get(int(each)) for each in kinds] + [None], dtype=object)
@@ -81,6 +80,11 @@ class ConfluentFrame:
             reason=self._unknown,
             value=_texts(ids),
         )
+
+
+def _nothing() -> tuple[np.ndarray, pa.Array, np.ndarray]:
+    # Not a constant: Arrow's first array looks for pandas, which where it is installed is long to import.
+    return np.zeros(0, np.int64), pa.array([], pa.binary()), np.zeros(0, bool)
 
 
 def _parted(messages: pa.Array) -> tuple[np.ndarray, pa.Array, np.ndarray]:
