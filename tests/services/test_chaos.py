@@ -10,7 +10,7 @@ import pytest
 
 import headrace
 from headrace.chaos import campaign
-from headrace.chaos.schedule import Possible, draw
+from headrace.chaos.schedule import Possible, doers, draw
 from headrace.chaos.supply import Sent
 from headrace.cli.demo import settled
 from headrace.demo.opening import BY_FILE, Plan
@@ -48,8 +48,8 @@ def test_fifty_schedules(shop):
     assert not report.stuck
     assert not report.surprises
     assert report.struck > len(SCHEDULES)
-    unreached = set(POINTS) - report.passed
-    assert len(unreached) <= 4, unreached  # upkeep has no time for all it does on a busy machine
+    unreached = {point for point in POINTS if doers(point)} - report.passed
+    assert len(unreached) <= 2, unreached  # upkeep has no time for all it does on a busy machine
 
 
 def strikes_at(life, does, point, passings):
