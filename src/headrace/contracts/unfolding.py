@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MOST_WITHIN = 2_000
 """How many schemas within its columns a contract unfolds at most."""
+MOST_LISTS = 8
+"""How many arrays may be within one another: DuckDB plans SQL over nested lists in time that doubles with each."""
 _MOST_CHOICES = 64
 _INT64 = range(-(2**63), 2**63)
 _STRINGS = {"datetime": DATETIME, "time": TIME, "bytes": pa.binary()}
@@ -88,6 +90,7 @@ class _Unfolding:
 
     def __init__(self, root: Mapping[str, Any], levels: int, most: int) -> None:
         self._root, self._levels, self._left = root, levels, most
+        self._lists = 0
 
     def of(self, schema: object) -> Typed:
         """Return the type of a value. Raises `_BeyondError` where there is more within than may be."""
@@ -138,7 +141,11 @@ class _Unfolding:
         if level >= self._levels:
             return JSON_TEXT
         if kind == "array" and isinstance(flat.get("items"), dict) and "prefixItems" not in flat:
+            if self._lists == MOST_LISTS:
+                return JSON_TEXT
+            self._lists += 1
             item = self._typed(flat["items"], seen, level + 1)
+            self._lists -= 1
             return Typed(pa.list_(pa.field("item", item.type, metadata=dict(JSON_MARK) if item.json else None)))
         if kind == "object" and flat.get("properties"):
             names = list(flat["properties"])

@@ -16,7 +16,8 @@ import pyarrow as pa
 from pydantic import Field, ValidationError
 
 from headrace import words
-from headrace.config.files import parse_yaml, read_text
+from headrace.config.files import read_text
+from headrace.config.json_lines import lines_of
 from headrace.errors import ConfigError, EnrichError
 from headrace.runtime.pipeline import Decided, Pipeline
 from headrace.spec import Spec
@@ -102,17 +103,19 @@ def read_cases(root: Path, source_id: str) -> list[tuple[CaseSpec, str]]:
         document = read(text, 200)
     except Unreadable as fault:
         raise ConfigError(f"not valid JSON: {fault.reason}", at=f"{file}:1", fix="correct it") from fault
-    lines = parse_yaml(text, file)
     try:
         spec = CasesSpec.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
+        pointer = "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in first["loc"])
         raise ConfigError(
             f"{'.'.join(map(str, first['loc']))}: {first['msg']}",
-            at=f"{file}:{lines.line(tuple(first['loc']))}",
+            at=f"{file}:{lines_of(text, [pointer])[pointer]}",
             fix=f"see {_DOCS}",
         ) from error
-    return [(case, f"{file}:{lines.line(('cases', index))}") for index, case in enumerate(spec.cases)]
+    pointers = [f"/cases/{index}" for index in range(len(spec.cases))]
+    lines = lines_of(text, pointers)
+    return [(case, f"{file}:{lines[pointer]}") for case, pointer in zip(spec.cases, pointers, strict=True)]
 
 
 _DOCS = "docs/howto/add-a-source.md"

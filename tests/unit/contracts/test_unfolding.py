@@ -5,7 +5,7 @@ import pytest
 
 from headrace.contracts.contract import JSON_MARK
 from headrace.contracts.types import duckdb_type
-from headrace.contracts.unfolding import JSON_TEXT, MOST_WITHIN, Typed, arrow_of, arrow_of_all
+from headrace.contracts.unfolding import JSON_TEXT, MOST_LISTS, MOST_WITHIN, Typed, arrow_of, arrow_of_all
 
 INT, TEXT = pa.int64(), pa.string()
 
@@ -59,6 +59,16 @@ def test_recursion_ends_in_json_text() -> None:
     found = arrow_of({"$ref": "#/$defs/n"}, root)
     assert found.type == pa.struct([("v", INT), ("next", TEXT)])
     assert found.type.field("next").metadata == JSON_MARK
+
+
+def test_arrays_within_arrays_end_in_json_text() -> None:
+    schema: dict = {"type": "integer"}
+    for level in range(MOST_LISTS + 4):
+        schema = {"type": "array", "items": {"type": "object", "properties": {"a": schema}} if level % 2 else schema}
+    beside = {"type": "array", "items": {"type": "integer"}}
+    deep, flat = arrow_of_all([schema, beside], {})
+    assert str(deep.type).count("list<") == MOST_LISTS
+    assert flat == arrow_of(beside)
 
 
 def _chain(length: int, link: dict) -> dict:

@@ -26,6 +26,7 @@ FIELDS = 250
 _TAKEN = {name.lower() for name in (*words.ENVELOPE, words.EXTRA, words.EVENT_DATE, words.ROW, words.KEY_HASH)}
 _EPOCHS = tuple((10**power * 631_152_000, 10**power * 4_102_444_800) for power in (0, 3, 6, 9))
 """Bounds of numbers that count from 1970, in seconds and finer, from 1990 to 2100."""
+_COUNTS = ("integer", "number")
 _KEY_ROWS = 2
 """Of a single row every field is unique, which says nothing."""
 _TRIMMED = "cells have blanks around them, and are numbers or times only without these: csv.trim cuts them"
@@ -218,7 +219,7 @@ def _event_time(sure: Sequence[str], members: dict[str, Profile], properties: di
         if form in TIMES:
             coarse = {"date-time": 0, "datetime": 0, "date": 1}[form]
             ranked.append(((coarse, rank, name), name, f"{form} in every row"))
-        elif part.get("type") == "integer" and names.is_time(name) and (unit := _epoch(profile)) is not None:
+        elif part.get("type") in _COUNTS and names.is_time(name) and (unit := _epoch(profile)) is not None:
             ranked.append(((0, rank + 1, name), name, f"counts {unit} since 1970, by its size and name; in every row"))
     ranked = [each for each in ranked if "." not in each[1] and names.personal_kind(each[1]) != "birth"]
     ranked.sort()
@@ -228,11 +229,10 @@ def _event_time(sure: Sequence[str], members: dict[str, Profile], properties: di
 
 
 def _epoch(profile: Profile) -> str | None:
-    if profile.low is None or profile.high is None:
-        return None
+    bounds = [each for each in (profile.low, profile.high, profile.least, profile.most) if each is not None]
     units = ("seconds", "milliseconds", "microseconds", "nanoseconds")
     for unit, (first, last) in zip(units, _EPOCHS, strict=True):
-        if first <= profile.low and profile.high <= last:
+        if bounds and first <= min(bounds) and max(bounds) <= last:
             return unit
     return None
 

@@ -26,6 +26,8 @@ _TIMES = (
     "date_time", "created_at", "created", "created_time", "creation_date", "date",
 )  # fmt: skip
 _OF_TIME = {"time", "timestamp", "ts", "datetime", "at", "dt", "date", "day", "on", "epoch", "millis", "created"}
+_UNITS = {"s", "sec", "secs", "seconds", "ms", "millis", "us", "micros", "ns", "nanos", "utc", "gmt"}
+"""What a name of a time may end in, to say how it counts or of which zone it is: `ts_ms`, `created_at_utc`."""
 _LATER = {"updated", "modified", "changed", "deleted", "ended", "end", "closed", "expires", "expiry", "valid",
           "until", "arrival", "received", "ingested", "loaded", "exported", "processed", "birth", "due",
           "scheduled"}  # fmt: skip
@@ -79,12 +81,13 @@ def is_open(name: str) -> bool:
 def is_time(name: str) -> bool:
     """Say whether a name is one of points in time."""
     words = parts(name)
-    return bool(words) and (words[-1] in _OF_TIME or words[0] in {"timestamp", "date", "time"})
+    last = {*words[-1:], *_without_unit(words)[-1:]}
+    return bool(last & _OF_TIME) or words[:1] in (["timestamp"], ["date"], ["time"])
 
 
 def event_time_rank(name: str) -> int:
     """Return how likely a time of this name is when the event happened; the least is the likeliest."""
-    words = parts(name)
+    words = _without_unit(parts(name))
     plain = "_".join(words)
     if plain in _TIMES:
         return _TIMES.index(plain)
@@ -93,9 +96,13 @@ def event_time_rank(name: str) -> int:
     return 30 if is_time(name) else 60
 
 
+def _without_unit(words: list[str]) -> list[str]:
+    return words[:-1] if len(words) > 1 and words[-1] in _UNITS else words
+
+
 def version_rank(name: str) -> int | None:
     """Return how likely values of this name order the versions of a thing; None where they hardly do."""
-    plain = "_".join(parts(name))
+    plain = "_".join(_without_unit(parts(name)))
     return _VERSIONS.index(plain) if plain in _VERSIONS else None
 
 

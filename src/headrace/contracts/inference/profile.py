@@ -15,7 +15,7 @@ import numpy as np
 from headrace.contracts.inference.texts import FORMS, common_forms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 LIMIT = 1_000
 MEMBERS = 2_000
@@ -37,6 +37,9 @@ class Profile:
         """How often each text or whole number came; None: there were more than LIMIT."""
         self.low: int | None = None
         self.high: int | None = None
+        self.least: Decimal | None = None
+        self.most: Decimal | None = None
+        """Bounds of the numbers with a fraction or an exponent, as `low` and `high` are those of whole numbers."""
         self.scale = 0
         self.digits = 0
         self.significant = 0
@@ -125,6 +128,8 @@ class Profile:
             if not isinstance(exponent, int) or (number and abs(number.adjusted()) > _DOUBLE):
                 self.wild = True
                 continue
+            self.least = number if self.least is None else min(self.least, number)
+            self.most = number if self.most is None else max(self.most, number)
             self.exponents |= exponent > 0
             if len(digits) > self.significant:
                 self.significant = max(self.significant, len("".join(map(str, digits)).strip("0")))
@@ -202,8 +207,8 @@ class Profile:
                 self.values = None
             else:
                 self._count(other.values)
-        self.low = other.low if self.low is None else self.low if other.low is None else min(self.low, other.low)
-        self.high = other.high if self.high is None else self.high if other.high is None else max(self.high, other.high)
+        self.low, self.high = _outer(min, self.low, other.low), _outer(max, self.high, other.high)
+        self.least, self.most = _outer(min, self.least, other.least), _outer(max, self.most, other.most)
         self.scale, self.digits = max(self.scale, other.scale), max(self.digits, other.digits)
         self.significant = max(self.significant, other.significant)
         self.wild |= other.wild
@@ -238,6 +243,11 @@ class Top(Profile):
 
     def __init__(self) -> None:
         super().__init__(track=True)
+
+
+def _outer(bound: Callable[[Iterable[Any]], Any], *known: Any) -> Any:
+    """Return one of two bounds that may be unknown."""
+    return bound([each for each in known if each is not None] or [None])
 
 
 def merged(profiles: Iterable[Profile]) -> Profile:

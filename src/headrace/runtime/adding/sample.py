@@ -33,6 +33,9 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _FIXES = {
     "invalid_utf8": "iconv -f latin1 -t UTF-8 {file} > utf8-{name}",
     "duplicate_key": "name each field once where the events are written: decode cannot know which of two is meant",
+    "not_an_object": "an event is an object; where the file is one array of events, or many: --format json",
+    "ragged_row": "the first line is read as the header: cut off what stands before it, as by tail -n +2 {file}, "
+    "and give the file as it is then",
     "lone_surrogate": "escape a character as a whole pair where the events are written, or write it as it is",
 }
 """By the code of what cannot be read: what to do where that is every row."""

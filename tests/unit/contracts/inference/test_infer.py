@@ -207,6 +207,11 @@ def test_the_event_time_is_the_likeliest_time_that_is_always_there():
     assert infer([{"ts": 1767323045, "n": 1767323045}]).event_time.field == "ts"
     assert "milliseconds" in infer([{"ts": 1767323045000}]).event_time.why
     assert infer([{"ts": 12}]).event_time is None
+    assert "milliseconds" in infer([{"ts_ms": 1767323045000, "tsUpdated": 1}]).event_time.why
+    assert infer([{"updated_at_utc": T, "created_at_utc": T}]).event_time.field == "created_at_utc"
+    fractions = [{"time": 1767323045 + n / 4} for n in range(8)]
+    assert "counts seconds since 1970" in infer(fractions).event_time.why
+    assert infer([*fractions, {"time": 12.5}]).event_time is None
     assert infer([{"birth_date": "1970-01-01"}]).event_time is None
 
 

@@ -205,6 +205,22 @@ def test_what_cannot_be_learned_from_is_said(root, tmp_path):
     (tmp_path / "a.csv").write_text("a,a\n1,2\n")
     with pytest.raises(InputError, match="'a' twice"):
         add(root, tmp_path / "a.csv")
+    for name, text, fix in (
+        ("b.csv", "Sales of March\nid,v\n1,2\n3,4\n", "tail -n +2"),
+        ("b.jsonl", json.dumps(ROWS), "--format json"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match="none of the") as error:
+            add(root, tmp_path / name)
+        assert fix in error.value.fix
+
+
+def test_rows_that_nest_deep_make_cases_that_can_be_read(root, tmp_path):
+    objects, arrays = 1, 1
+    for level in range(90):
+        objects, arrays = {f"k{level}": objects}, [arrays]
+    (tmp_path / "deep.jsonl").write_bytes(lines([{"id": n, "o": objects, "a": arrays, "x" * 3000: 1} for n in range(3)]))
+    assert kept(root, add(root, tmp_path / "deep.jsonl")) == 3
 
 
 def test_only_the_first_rows_are_read_where_that_is_asked(root, tmp_path):
