@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import csv
+import io
 import json
 import re
 from collections import Counter
@@ -179,7 +180,7 @@ def _quotes(text: str, delimiter: str, said: Said) -> list[tuple[str, str | None
 def _parsed(text: str, delimiter: str, quote: str, escape: str | None, *, cut: bool) -> list[list[str]]:
     rows: list[list[str]] = []
     reader = csv.reader(
-        text.splitlines(keepends=True),
+        io.StringIO(text, newline=""),
         delimiter=delimiter,
         quotechar=quote or None,
         quoting=csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import json
 import re
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 OF_COLUMNS = ("ragged_row", "missing_header")
 """Codes of records that other columns may fit: those of another version of the contract, say."""
 
+csv.field_size_limit(1 << 30)  # Python's own is 128 KiB, and a message may be larger
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 
 
@@ -163,7 +165,7 @@ class CsvReader:
         try:
             rows = list(
                 csv.reader(
-                    record.splitlines(keepends=True),
+                    io.StringIO(record, newline=""),  # not splitlines: a form feed, say, ends no record
                     delimiter=dialect.delimiter,
                     quotechar=dialect.quote or None,
                     quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,

@@ -170,6 +170,13 @@ def test_csv_options() -> None:
     assert csv_doc('say "hi",1,,,', quote="") == '{"id":"say \\"hi\\"","n":1}'
 
 
+def test_a_record_ends_at_the_end_of_its_line_and_a_cell_may_be_long() -> None:
+    odd = "a\u2028b\u2029c\x85d\x0be\x0cf\x1cg"
+    assert json.loads(csv_doc(f"{odd},1,,,"))["id"] == odd
+    assert json.loads(csv_doc(f'"{odd}\r\nh",1,,,'))["id"] == f"{odd}\r\nh"
+    assert len(json.loads(csv_doc("x" * 200_000 + ",1,,,"))["id"]) == 200_000
+
+
 def test_what_is_true_and_false_in_csv_is_the_source_s_to_say() -> None:
     meant = {"true_values": ("t", "Yes"), "false_values": ("F", "0")}
     found = [csv_doc(f"a,,,{cell},", **meant) for cell in ("T", "yes", "f", "0", "true")]
