@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from headrace.contracts.types import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import pyarrow as pa
 
@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 def column_sql(*names: str) -> str:
     """Return the SQL of a column, or of a field inside a struct column, from its names from the outside in."""
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
+
+
+def concatenated(texts: Sequence[str]) -> str:
+    """Return the SQL of texts one after the other, of which none is null.
+
+    Many are joined in groups: DuckDB goes a thousand expressions deep, and each `||` is one deeper than the last.
+    """
+    while len(texts) > _SIDE_BY_SIDE:
+        groups = (texts[start : start + _SIDE_BY_SIDE] for start in range(0, len(texts), _SIDE_BY_SIDE))
+        texts = [f"({' || '.join(group)})" for group in groups]
+    return " || ".join(texts) or "''"
+
+
+_SIDE_BY_SIDE = 200
 
 
 def canonical_sql(fields: Iterable[pa.Field], alias: str) -> str:
@@ -32,7 +46,7 @@ def _members(parts: Iterable[tuple[pa.Field, str]]) -> str:
         f"coalesce({literal(json.dumps(field.name) + ':')} || {_text(field.type, value)} || ',', '')"
         for field, value in parts
     ]
-    return " || ".join(texts) or "''"
+    return concatenated(texts)
 
 
 def _text(kind: pa.DataType, value: str, depth: int = 0) -> str:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from headrace.contracts.contract import is_json
 from headrace.contracts.types import literal
-from headrace.stages.canonical import column_sql
+from headrace.stages.canonical import column_sql, concatenated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Set
@@ -34,7 +34,7 @@ def _object(parts: Iterable[tuple[pa.Field, str, bool]]) -> str:
         for field, value, required in parts
     ]
     # Every member ends in a comma: the last one is taken off.
-    return f"'{{' || rtrim({' || '.join(members)}, ',') || '}}'" if members else "'{}'"
+    return f"'{{' || rtrim({concatenated(members)}, ',') || '}}'" if members else "'{}'"
 
 
 def _text(field: pa.Field, value: str, depth: int = 0) -> str:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headrace.contracts.contract import JSON_MARK
+from headrace.stages.canonical import canonical_sql
 from headrace.stages.event_json import event_json_sql
 from headrace.stages.sql import SqlKernel
 
@@ -124,3 +125,16 @@ names = st.text(min_size=1, max_size=5)
 def test_any_text_comes_back(rows):
     schema = pa.schema([(name, pa.string()) for name in ("a", "b,", "c")])
     assert [json.loads(text) for text in texts(rows, schema)] == rows
+
+
+def test_more_columns_than_duckdb_goes_expressions_deep():
+    names = [f"c{number}" for number in range(1500)]
+    schema = pa.schema(
+        [*((name, pa.int64()) for name in names), ("all", pa.struct([(name, pa.int64()) for name in names]))]
+    )
+    row = {**dict.fromkeys(names, 1), "all": dict.fromkeys(names, 2)}
+    (text,) = texts([row], schema)
+    assert json.loads(text) == row
+    sql = f"SELECT {canonical_sql(schema, 'r')} AS text FROM rows r"
+    (text,) = SqlKernel().run(sql, rows=pa.Table.from_pylist([row], schema=schema))["text"].to_pylist()
+    assert text.count(":1,") == text.count(":2,") == len(names)
