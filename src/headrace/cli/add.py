@@ -92,11 +92,13 @@ def _document(found: Addition, steps: list[str], *, written: bool) -> dict[str, 
         "notes": list(found.notes),
         "next": steps,
     }
-    if inferred is None or proof is None:
-        return document
-    guesses = {name: getattr(inferred, name) for name in ("key", "version_by", "event_time")}
+    guesses = dict(zip(("key", "event_time"), found.said, strict=True))
+    if inferred is not None:
+        guesses = {name: getattr(inferred, name) for name in ("key", "version_by", "event_time")}
     document |= {name: {"field": each.field, "why": each.why, "others": list(each.others)} if each else None
                  for name, each in guesses.items()}  # fmt: skip
+    if inferred is None or proof is None:
+        return document
     document["rows"] = {
         "read": found.read,
         "more": found.more,

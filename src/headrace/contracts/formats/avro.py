@@ -108,7 +108,9 @@ class _Reader:
             return dict(_LOGICAL[kind["logicalType"]])
         match what:
             case "record" | "error":
-                return self._record(kind, space, depth)
+                record, full = self._record(kind, space, depth), self.full(kind, space)
+                # One that holds itself is read by its name at once, as it is within itself.
+                return {"$ref": f"#/$defs/{full}"} if self._open and full in self.wanted else record
             case "enum":
                 self._declare(kind, space)
                 return {"type": "string", "enum": list(kind.get("symbols", ()))} | _said(kind)
@@ -206,11 +208,7 @@ class _Writer:
     ) -> dict[str, Any]:
         from headrace.contracts.unfolding import arrow_of
 
-        unique, number = name, 1
-        while unique in self._names:
-            number += 1
-            unique = f"{name}_{number}"
-        self._names.add(unique)
+        unique = self._unique(name)
         own = {each: unique for each in known_as if each and each not in self._open}
         self._open |= own
         taken: set[str] = set()
@@ -244,6 +242,15 @@ class _Writer:
             del self._open[each]
         doc = {"doc": schema["description"]} if schema.get("description") else {}
         return {"type": "record", "name": unique, **doc, "fields": parts}
+
+    def _unique(self, name: str) -> str:
+        """Return the name that a record or enum called so gets: of one schema, each has its own."""
+        unique, number = name, 1
+        while unique in self._names:
+            number += 1
+            unique = f"{name}_{number}"
+        self._names.add(unique)
+        return unique
 
     def _type(self, part: Mapping[str, Any], name: str, at: str) -> Any:
         import pyarrow as pa
@@ -300,7 +307,7 @@ class _Writer:
             return {"type": "string", "logicalType": "uuid"}
         values = [value for value in flat.get("enum", ()) if value is not None]
         if values and all(isinstance(value, str) and _NAME.fullmatch(value) for value in values):
-            return {"type": "enum", "name": name, "symbols": values}
+            return {"type": "enum", "name": self._unique(name), "symbols": values}
         for word in ("enum", "pattern", "format"):
             if word in flat:
                 self._found.drop(at, word)

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Imported:
-    """A foreign schema as JSON Schema. `key` and `owner` where it says them; `notes` are what it said in vain."""
+    """A foreign schema as JSON Schema. `key`, `owner` and `event_time` where it says them.
+
+    `notes` are what it said in vain.
+    """
 
     schema: dict[str, Any]
     key: tuple[str, ...] = ()
     owner: str | None = None
     notes: tuple[str, ...] = ()
+    event_time: str | None = None
 
 
 @dataclass

@@ -57,6 +57,7 @@ def write(schema: Mapping[str, Any], name: str, vendor: str, version: str = "1-0
 
 def _older(part: dict[str, Any], at: str, found: Exported) -> None:
     """Say in draft 4 what later drafts say otherwise."""
+    part.pop("$schema", None)
     if "const" in part:
         part["enum"] = [part.pop("const")]
     for word, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):

@@ -71,7 +71,10 @@ def read_protobuf(text: str, choice: str | None, place: str, imports: dict[str, 
     """Return what a .proto text says."""
     from headrace.contracts.formats import protobuf_schema
 
-    return Read("protobuf", protobuf_schema.read(text, choice, place, imports))
+    try:
+        return Read("protobuf", protobuf_schema.read(text, choice, place, imports))
+    except ContractError as error:
+        raise ContractError(error.message, at=error.at or place, fix=error.fix) from error
 
 
 def as_text(document: Any) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from headrace.contracts.formats.bundle import Loader
 
 VERSION = "v3.1.0"
+_EVENT_TIME = "eventTime"
+"""A property of our own: the standard has no word for the field that says when an event happened."""
 _DECIMAL = re.compile(r"(?:decimal|numeric|number)\s*\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)", re.IGNORECASE)
 _LIMITS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 _OF_STRINGS = ("minLength", "maxLength", "pattern")
@@ -43,7 +45,10 @@ def read(document: Mapping[str, Any], choice: str | None, place: str, load: Load
     if whole.get("quality"):
         notes.append("quality rules of the contract are not taken over: write them as data_quality")
     schema = {"$schema": DRAFTS["draft/2020-12"], **found}
-    return Imported(schema, tuple(str(each["name"]) for each in keys), owner, tuple(notes))
+    own = {each.get("property"): each.get("value") for each in whole.get("customProperties") or ()}
+    time = own.get(_EVENT_TIME)
+    time = time if isinstance(time, str) and time in found.get("properties", {}) else None
+    return Imported(schema, tuple(str(each["name"]) for each in keys), owner, tuple(notes), time)
 
 
 def _object(part: Mapping[str, Any], at: str, notes: list[str]) -> dict[str, Any]:
@@ -134,7 +139,7 @@ def write(
     if owner:
         document["team"] = {"name": owner}
     if event_time:
-        whole["customProperties"] = [{"property": "eventTime", "value": event_time}]
+        whole["customProperties"] = [{"property": _EVENT_TIME, "value": event_time}]
     found.document = {**document, "schema": [whole]}
     return found
 

@@ -98,4 +98,4 @@ class Schema:
 
 def json_name_of(name: str) -> str:
     """Return what a field is called in JSON unless it says otherwise: lowerCamelCase, as protoc makes it."""
-    return re.sub(r"_(.?)", lambda found: found[1].upper(), name)
+    return re.sub(r"_+([^_]?)", lambda found: found[1].upper(), name)

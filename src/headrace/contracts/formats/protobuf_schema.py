@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts import fields
-from headrace.contracts.flat import flattened
+from headrace.contracts.flat import flattened, words_of
 from headrace.contracts.formats.form import Exported, Imported, chosen, unwrapped
 from headrace.contracts.formats.protobuf import Schema, json_name_of, parse
+from headrace.contracts.formats.protobuf_names import Scope, are_values, camel
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.pii import WORD
 from headrace.contracts.unfolding import arrow_of
@@ -50,7 +50,6 @@ _KNOWN: dict[str, dict[str, Any]] = {
                           ("String", _SCALARS["string"]), ("Bytes", _SCALARS["bytes"]))},
 }  # fmt: skip
 _LONG = {"int64", "uint64", "sint64", "fixed64", "sfixed64"}
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SAID = {"enum", "format", "x-type", NUMBER, "minimum", "maximum", WORD}
 
 
@@ -72,7 +71,9 @@ def read(text: str, choice: str | None, place: str, imports: Mapping[str, str] |
 
 
 def _used(schema: Schema, name: str) -> bool:
-    return any(each.type == name for message in schema.messages.values() for each in message.fields)
+    """Say whether another message has a field of this one; it may hold itself."""
+    others = (each for each in schema.messages.values() if not f"{each.name}.".startswith(f"{name}."))
+    return any(each.type == name for message in others for each in message.fields)
 
 
 class _Reader:
@@ -138,7 +139,7 @@ def write(schema: Mapping[str, Any], name: str, package: str = "") -> Exported:
     """Return a contract as a proto3 text. Fields keep the numbers that they have; others get free ones."""
     found = Exported()
     writer = _Writer(schema, found)
-    body = writer.message(flattened(schema, schema) or dict(schema), _camel(name), "#", 0, ("#", schema.get("$ref")))
+    body = writer.message(flattened(schema, schema) or dict(schema), camel(name), "#", 0, ("#", schema.get("$ref")))
     lines = ['syntax = "proto3";', ""]
     if package:
         lines += [f"package {package};", ""]
@@ -148,22 +149,10 @@ def write(schema: Mapping[str, Any], name: str, package: str = "") -> Exported:
     return found
 
 
-def _camel(name: str) -> str:
-    words = re.findall(r"[A-Za-z0-9]+", name)
-    text = "".join(word[:1].upper() + word[1:] for word in words) or "Message"
-    return text if text[0].isalpha() else f"M{text}"
-
-
-def _snake(name: str) -> str:
-    text = re.sub(r"[^A-Za-z0-9_]", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name)).lower() or "_"
-    return text if _NAME.fullmatch(text) else f"f{text}" if text[0].isdigit() else f"_{text}"
-
-
 class _Writer:
     def __init__(self, root: Mapping[str, Any], found: Exported) -> None:
         self._root = root
         self._found = found
-        self._values: set[str] = set()
         self._open: dict[Any, str] = {}
         self.imports: set[str] = set()
 
@@ -180,15 +169,12 @@ class _Writer:
         free = iter(
             number for number in range(1, 2**29) if number not in numbers.values() and not 19000 <= number < 20000
         )
-        taken: set[str] = set()
+        scope = Scope(properties)
         for each, part in properties.items():
             here = f"{at}/properties/{each}"
             own = part if isinstance(part, dict) else {}
-            said = _snake(each)
-            while said in taken:
-                said += "_"
-            taken.add(said)
-            type_, nested, label = self._type(own, _camel(each), here, depth)
+            said = scope.fields[each]
+            type_, nested, label = self._type(own, camel(each), here, depth, scope)
             inner += nested
             required = each in schema.get("required", ())
             if required:
@@ -206,7 +192,9 @@ class _Writer:
         start, end = f"{'  ' * depth}message {name} {{", f"{'  ' * depth}}}"
         return [*doc, start, *lines, *inner, end]
 
-    def _type(self, part: Mapping[str, Any], name: str, at: str, depth: int) -> tuple[str, list[str], str]:
+    def _type(
+        self, part: Mapping[str, Any], name: str, at: str, depth: int, scope: Scope
+    ) -> tuple[str, list[str], str]:
         import pyarrow as pa
 
         typed = arrow_of(part, self._root)
@@ -217,24 +205,32 @@ class _Writer:
         self._found.drop_words(flat, at, _SAID)
         if typed.json:
             inner = flat.get("additionalProperties")
-            if "object" in str(flat.get("type")) and isinstance(inner, dict):
-                type_, nested, label = self._type(inner, name, f"{at}/additionalProperties", depth)
-                if label != "repeated ":
+            kinds = set(words_of(flat["type"])) - {"null"} if "type" in flat else set()
+            if kinds == {"object"} and isinstance(inner, dict):
+                type_, nested, label = self._type(inner, name, f"{at}/additionalProperties", depth, scope)
+                if label != "repeated " and not type_.startswith("map<"):
                     return f"map<string, {type_}>", nested, ""
+                self._found.drop(at, "what a map holds that is itself a map or a list: google.protobuf.Value")
             self.imports.add("struct")
-            return "google.protobuf.Value", [], ""
+            if isinstance(inner, dict) and kinds == {"object"}:
+                return "map<string, google.protobuf.Value>", [], ""
+            whole = {("object",): "Struct", ("array",): "ListValue"}.get(tuple(kinds), "Value")
+            return f"google.protobuf.{whole}", [], ""
         if pa.types.is_struct(typed.type):
-            return name, self.message(flat, name, at, depth + 1, (part.get("$ref"),)), ""
+            own = scope.declared(name)
+            return own, self.message(flat, own, at, depth + 1, (part.get("$ref"),)), ""
         if pa.types.is_list(typed.type):
-            type_, nested, label = self._type(flat.get("items", {}), name, f"{at}/items", depth)
+            type_, nested, label = self._type(flat.get("items", {}), name, f"{at}/items", depth, scope)
             if label == "repeated " or type_.startswith("map<"):
                 self._found.drop(at, "lists within lists: google.protobuf.ListValue")
                 self.imports.add("struct")
                 return "google.protobuf.ListValue", [], "repeated "
             return type_, nested, "repeated "
-        return self._scalar(typed.type, flat, name, at, depth)
+        if typed.type == pa.string() and (values := _values(flat)):
+            return *_enum(values, name, depth, scope), "optional "
+        return self._scalar(typed.type, flat, at)
 
-    def _scalar(self, kind: Any, flat: Mapping[str, Any], name: str, at: str, depth: int) -> tuple[str, list[str], str]:
+    def _scalar(self, kind: Any, flat: Mapping[str, Any], at: str) -> tuple[str, list[str], str]:
         import pyarrow as pa
 
         optional = "optional "
@@ -247,6 +243,8 @@ class _Writer:
                     return type_, [], optional
             for word in {"minimum", "maximum", "enum"} & flat.keys():
                 self._found.drop(at, word)
+            if pa.types.is_decimal(kind):
+                self._found.drop(at, "integers beyond 64 bits")
             return "int64", [], optional
         if pa.types.is_decimal(kind):
             self._found.drop(at, f"decimal({kind.precision},{kind.scale}): a string")
@@ -259,19 +257,33 @@ class _Writer:
             return "bool", [], optional
         if pa.types.is_binary(kind):
             return "bytes", [], optional
-        values = [value for value in flat.get("enum", ()) if value is not None]
-        # The values of enums share the scope around these: the same word in two of them is no Protobuf.
-        apart = not self._values & set(map(str, values))
-        if values and apart and all(isinstance(value, str) and _NAME.fullmatch(value) for value in values):
-            self._values |= set(values)
-            pad = "  " * (depth + 1)
-            # The first value of an enum is 0, and what a reader sees where a field is absent.
-            lines = [f"{pad}  {value} = {number};" for number, value in enumerate(values)]
-            return f"{name}Enum", [f"{pad}enum {name}Enum {{", *lines, f"{pad}}}"], optional
         for word in ("enum", "format", "x-type"):
             if word in flat:
                 self._found.drop(at, f"{word}: a string")
         return "string", [], optional
+
+
+def _values(flat: Mapping[str, Any]) -> list[str]:
+    """Return what can be the values of an enum; none where it can be none."""
+    values = [value for value in flat.get("enum", ()) if value is not None]
+    return values if are_values(values) else []
+
+
+def _enum(values: list[str], name: str, depth: int, scope: Scope) -> tuple[str, list[str]]:
+    """Return the type of an enum, and its lines: within a message of its own where others have the names of values."""
+    alone = not scope.takes(values)
+    outer = scope.declared(f"{name}Enum")
+    inner = outer if not alone else "Value" if "Value" not in values else "Value_"
+    pad = "  " * (depth + 1 + alone)
+    # The first value of an enum is 0, and what a reader sees where a field is absent.
+    lines = [
+        f"{pad}enum {inner} {{",
+        *(f"{pad}  {value} = {number};" for number, value in enumerate(values)),
+        f"{pad}}}",
+    ]
+    if not alone:
+        return outer, lines
+    return f"{outer}.{inner}", [f"{pad[2:]}message {outer} {{", *lines, f"{pad[2:]}}}"]
 
 
 def _escaped(name: str) -> str:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from headrace.contracts.inference.infer import Inferred
+    from headrace.contracts.inference.infer import Guess, Inferred
     from headrace.runtime.adding.sample import Sample
 
 
@@ -31,7 +31,7 @@ class Addition:
     """A source that is ready to be written: its files by their paths in the project, and what speaks for it.
 
     `form` is what it came from. Of a sample, `read` rows were looked at, and there are `more` of them; `unreadable`
-    counts those that decode would refuse.
+    counts those that decode would refuse. `said` has the key, where it is one field, and the event time of a schema.
     """
 
     source: str
@@ -44,6 +44,7 @@ class Addition:
     read: int = 0
     more: bool = False
     unreadable: Mapping[str, int] = field(default_factory=dict)
+    said: tuple[Guess | None, Guess | None] = (None, None)
 
 
 def places(source: str) -> tuple[str, str, str]:
@@ -152,6 +153,8 @@ def _zone_note(inferred: Inferred, name: str) -> str:
         return "Times with a zone are kept as UTC, and those without are read as UTC, so `timezone` is to stay out."
     if part.get("x-type") == "datetime" or part.get("format") == "date":
         return "It has no zone, and is read as UTC; `timezone: Europe/Berlin`, say, reads it as there."
+    if part.get("type") == "string" and "format" not in part:
+        return "Where it has no zone, it is read as UTC; `timezone: Europe/Berlin`, say, reads it as there."
     return ""
 
 

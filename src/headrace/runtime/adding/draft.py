@@ -26,12 +26,15 @@ def source_text(
     event_time: Guess | None = None,
     zone_note: str = "",
     key: Guess | None = None,
+    more_of_the_key: Sequence[str] = (),
+    guessed: bool = True,
     version_by: Guess | None = None,
     dialect: Dialect | None = None,
     owner: str | None = None,
     editor: bool = False,
 ) -> str:
-    """Return the text of `connectors/<source>.yaml`."""
+    """Return the text of `connectors/<source>.yaml`; `guessed`: key and event time are so, and not known."""
+    guess = "A guess: " if guessed else ""
     lines = ["# yaml-language-server: $schema=source.schema.json"] if editor else []
     lines += [f"# {each}" for each in _wrapped(f"Added from {_writable(came_from)}.")]
     lines += [
@@ -62,7 +65,7 @@ def source_text(
         )
     lines += [f"  validation: {validation}", ""]
     if event_time:
-        lines += [f"# {each}" for each in _wrapped(f"A guess: {event_time.why}.{_others(event_time)}")]
+        lines += [f"# {each}" for each in _wrapped(f"{guess}{event_time.why}.{_others(event_time)}")]
         if zone_note:
             lines.append(f"# {zone_note}")
         lines.append(f"event_time: {_name(event_time.field)}")
@@ -70,8 +73,8 @@ def source_text(
         lines.append("# No event_time is known, so an event happens when it arrives. To say it: `event_time: <field>`.")
     if key:
         lines += ["", "processing:", "  bronze_to_silver:"]
-        lines += [f"    # {each}" for each in _wrapped(f"A guess: {key.why}.{_others(key)}")]
-        lines += ["    - deduplication:", f"        key: [{_name(key.field)}]"]
+        lines += [f"    # {each}" for each in _wrapped(f"{guess}{key.why}.{_others(key)}")]
+        lines += ["    - deduplication:", f"        key: [{', '.join(map(_name, (key.field, *more_of_the_key)))}]"]
         if version_by:
             lines.append(f"        version_by: {_name(version_by.field)}")
     else:

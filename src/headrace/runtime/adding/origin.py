@@ -128,18 +128,18 @@ def _of_schema(root: Path, source: str, place: str, read: Read, environment: str
             fix=_parts(schema, place),
         )
     properties = schema.get("properties", {})
-    why = f"{read.form} says that it is the key"
-    key = Guess(found.key[0], why) if len(found.key) == 1 and found.key[0] in properties else None
+    keys = found.key if all(each in properties for each in found.key) else ()
+    key = Guess(keys[0], f"{read.form} says that it is the key") if keys else None
+    time = Guess(found.event_time, f"{read.form} says that it is the event time") if found.event_time else None
     notes = list(found.notes)
-    if len(found.key) > 1:
-        notes.append(f"the key has several columns: write deduplication: {{key: [{', '.join(found.key)}]}}")
     name = place.rpartition("/")[2]
     times = _event_times(schema)
-    if times:
+    if times and time is None:
         notes.append(f"event time: none is taken without rows to look at; it could be {', '.join(times[:4])}")
     files = {
         connector: source_text(
-            source, f"{name} ({read.form})", message_format="json", validation="strict", key=key, owner=found.owner,
+            source, f"{name} ({read.form})", message_format="json", validation="strict", event_time=time, key=key,
+            more_of_the_key=keys[1:], owner=found.owner, guessed=False,
             editor=(root / "connectors/source.schema.json").exists(),
         ),
         schema_file: text,
@@ -150,7 +150,7 @@ def _of_schema(root: Path, source: str, place: str, read: Read, environment: str
                             fix=_parts(schema, place))  # fmt: skip
     columns = len(made.datasets[0].contract.columns)
     notes.insert(0, f"{source}: {read.form}, {columns} columns; {made.datasets[0].contract.version} is its version")
-    return Addition(source, files, notes=tuple(notes), form=read.form)
+    return Addition(source, files, notes=tuple(notes), form=read.form, said=(key if len(keys) == 1 else None, time))
 
 
 def _event_times(schema: dict[str, Any]) -> list[str]:

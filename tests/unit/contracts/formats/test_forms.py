@@ -8,6 +8,7 @@ import pytest
 
 from headrace.contracts.formats import avro, bigquery, iglu, odcs, protobuf_schema
 from headrace.contracts.formats.known import FORMS, as_text, form_of, read_document, read_protobuf
+from headrace.contracts.formats.protobuf import json_name_of, parse
 from headrace.contracts.load import compiled, load_contract
 from headrace.errors import ContractError
 
@@ -87,6 +88,16 @@ def test_what_avro_cannot_say_is_named():
     assert list(schema(found.document)["properties"]) == ["a b", "any", "n"]
 
 
+def _named(part):
+    """Yield the records and enums of an Avro schema."""
+    if isinstance(part, dict):
+        if part.get("type") in ("record", "enum"):
+            yield part
+        part = list(part.values())
+    for each in part if isinstance(part, list) else ():
+        yield from _named(each)
+
+
 def test_avro_records_that_hold_themselves_and_unions():
     tree = {"type": "record", "name": "Node", "namespace": "a", "fields": [
         {"name": "left", "type": ["null", "Node"], "default": None},
@@ -98,6 +109,12 @@ def test_avro_records_that_hold_themselves_and_unions():
     ]}  # fmt: skip
     found = schema(tree)
     assert found["properties"]["left"] == {"anyOf": [{"$ref": "#"}, {"type": "null"}]}
+    held = {"type": "record", "name": "Holder", "namespace": "a", "fields": [{"name": "node", "type": tree}]}
+    assert schema(held)["properties"]["node"] == {"$ref": "#/$defs/a.Node"}  # as where it holds itself
+    clash = {"a_b": {"enum": ["x"]}, "a": {"type": "object", "properties": {"b": {"enum": ["y"]}}}}
+    written = avro.write({"type": "object", "properties": clash}, "o").document
+    names = [each["name"] for each in _named(written)]
+    assert len(set(names)) == len(names) == 4
     assert found["required"] == ["value", "kind", "again", "price", "at"]
     assert found["properties"]["again"] == {"type": "string", "enum": ["A", "B"]}
     assert avro.write(read(tree).found.schema, "Node").document["fields"][0]["type"] == ["null", "Node"]
@@ -123,6 +140,64 @@ def test_protobuf_says_what_a_contract_says_but_for_what_it_cannot():
     assert properties["items"]["items"] == {"$ref": "#/$defs/shop.v1.Orders.Items"}
     twice = protobuf_schema.write(again, "orders", "shop.v1")
     assert read_protobuf(twice.document, None, "", {}).found.schema["properties"]["gift"][protobuf_schema.NUMBER] == 5
+
+
+def test_names_in_protobuf_are_apart_as_protoc_asks():
+    text, number = {"type": "string"}, {"type": "integer"}
+    inner = {"type": "object", "properties": {"n": number}}
+    numbers = {"type": "object", "additionalProperties": number}
+    properties = {
+        "open": number,
+        "status": {**text, "enum": ["open", "Value"]},
+        "kind": {**text, "enum": ["x", "y"]},
+        "other": {**text, "enum": ["y", "z"]},
+        "cased": {**text, "enum": ["Up", "UP"]},
+        "word": {**text, "enum": ["option", "reserved"]},
+        "foo_bar": inner,
+        "fooBar": inner,
+        "a b": number,
+        "a.b": number,
+        "a__b": number,
+        "名": number,
+        "é": number,
+        "maps": {"type": "object", "additionalProperties": numbers},
+        "any": {"type": "object"},
+        "list": {"type": "array"},
+    }
+    found = protobuf_schema.write({"type": "object", "properties": properties}, "orders")
+    lines = [line.strip() for line in found.document.splitlines()]
+    usual = [json_name_of(each.name) for each in parse(found.document).messages["Orders"].fields]
+    assert len(set(usual)) == len(usual)
+    assert all(usual)
+    for line in (
+        "optional StatusEnum.Value_ status = 2;",
+        "message StatusEnum {",
+        "enum Value_ {",
+        "optional KindEnum kind = 3;",
+        "optional OtherEnum.Value other = 4;",
+        "optional string cased = 5;",
+        "optional string word = 6;",
+        'FooBar foo_bar = 7 [json_name = "foo_bar"];',
+        'FooBar2 foo_bar2 = 8 [json_name = "fooBar"];',
+        "map<string, google.protobuf.Value> maps = 14;",
+        "google.protobuf.Struct any = 15;",
+        "google.protobuf.ListValue list = 16;",
+    ):
+        assert line in lines, line
+    again = read_protobuf(found.document, None, "orders.proto", {}).found.schema
+    assert again["properties"].keys() == properties.keys()
+    for name in ("open", "status", "kind", "other", "any", "list"):
+        assert {word: said for word, said in again["properties"][name].items() if word != protobuf_schema.NUMBER} == (
+            properties[name]
+        )
+
+
+def test_a_message_that_holds_itself_is_the_one_that_is_meant():
+    text = 'syntax = "proto3"; message A { B b = 1; message B { A up = 1; } }'
+    assert read_protobuf(text, None, "a.proto", {}).found.schema["properties"].keys() == {"b"}
+    with pytest.raises(ContractError, match="none is chosen") as error:
+        read_protobuf("message A {} message B {}", None, "a.proto", {})
+    assert error.value.at == "a.proto"
 
 
 def test_protobuf_numbers_stay():
@@ -154,6 +229,10 @@ def test_odcs_says_what_a_contract_says_but_for_what_it_cannot():
     )
     again = read(json.loads(as_text(found.document)))
     assert (again.form, again.found.key, again.found.owner) == ("odcs", ("order_id",), "shop")
+    assert again.found.event_time is None
+    whole = odcs.write(CONTRACT, "orders", version="1", identifier="i", key=["uid", "order_id"], event_time="placed_at")
+    again = read(whole.document)
+    assert (again.found.key, again.found.event_time) == (("uid", "order_id"), "placed_at")
     for name in ("order_id", "amount", "count", "small", "gift", "ratio", "placed_at", "day", "uid", "tags", "items"):
         assert again.found.schema["properties"][name] == CONTRACT["properties"][name], name
     assert "email" not in again.found.schema["required"]
@@ -218,6 +297,23 @@ def test_bigquery_has_the_columns_of_silver():
         {"name": "amount", "mode": "REQUIRED", "type": "NUMERIC", "precision": "18", "scale": "2"},
     ]
     assert next(each for each in found.document if each["name"] == "items")["mode"] == "REPEATED"
+    number = {"type": "integer"}
+    names = {
+        "a b": number,
+        "a.b": number,
+        "A_B": number,
+        "1st": number,
+        "_Partition_x": number,
+        "名前": number,
+        "-": number,
+    }
+    schema = {"type": "object", "properties": {**names, "o": {"type": "object", "properties": names}}}
+    found = bigquery.write(load_contract("orders", schema))
+    *top, record = found.document
+    for fields in (top, record["fields"]):
+        written = ["a_b_2", "a_b_3", "A_B", "x1st", "x_Partition_x", "名前", "_"]
+        assert [each["name"] for each in fields] == written
+    assert len([line for line in found.dropped if "its name" in line]) == 10
 
 
 PATHS = {"/orders": {"post": {"requestBody": {"content": {"application/json": {
