@@ -150,7 +150,8 @@ def _csv(
         raise InputError(
             "the first line of the CSV file is a row, not a header",
             at=f"{stream.name}:1",
-            fix="name the cells: `csv: {columns: [...]}` under `ingestion:`, or say `header: true` there",
+            fix="write the names of the cells into a first line; or name them in the source's file: `csv: {columns: "
+            "[...]}` under `ingestion:`, or say `header: true` there where this line names them",
         )
     if dialect.encoding != "utf-8":
         note(f"{stream.name}: read as {dialect.encoding}, since it is not UTF-8")

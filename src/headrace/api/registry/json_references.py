@@ -65,7 +65,7 @@ def _moved(part: Any, places: _Places) -> Any:
         return [_moved(each, places) for each in part]
     if not isinstance(part, dict):
         return part
-    found = {}
+    found: dict[str, Any] = {}
     for word, value in part.items():
         if word in _REFERENCES and isinstance(value, str):
             found[word] = _target(value, places)

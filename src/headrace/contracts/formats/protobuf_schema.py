@@ -214,7 +214,7 @@ class _Writer:
             self.imports.add("struct")
             if isinstance(inner, dict) and kinds == {"object"}:
                 return "map<string, google.protobuf.Value>", [], ""
-            whole = {("object",): "Struct", ("array",): "ListValue"}.get(tuple(kinds), "Value")
+            whole = "Struct" if kinds == {"object"} else "ListValue" if kinds == {"array"} else "Value"
             return f"google.protobuf.{whole}", [], ""
         if pa.types.is_struct(typed.type):
             own = scope.declared(name)

@@ -11,7 +11,7 @@ from headrace.contracts.inference import names
 from headrace.contracts.inference.cells import Dialect, Table
 from headrace.contracts.inference.profile import Top
 from headrace.contracts.inference.schema import TOO_MANY, Field, depth_for, evidence, ordered, schema_of
-from headrace.contracts.inference.texts import TIMES, TYPE_WORD
+from headrace.contracts.inference.texts import MINUTE, TIMES, TYPE_WORD
 from headrace.contracts.load import DRAFTS
 from headrace.errors import InputError
 
@@ -26,6 +26,8 @@ FIELDS = 250
 _TAKEN = {name.lower() for name in (*words.ENVELOPE, words.EXTRA, words.EVENT_DATE, words.ROW, words.KEY_HASH)}
 _EPOCHS = tuple((10**power * 631_152_000, 10**power * 4_102_444_800) for power in (0, 3, 6, 9))
 """Bounds of numbers that count from 1970, in seconds and finer, from 1990 to 2100."""
+_NAMED = {0, 1, 2}
+"""The ranks of names by which a field is the key: `order_id`, `id`, `event_id`."""
 _COUNTS = ("integer", "number")
 _KEY_ROWS = 2
 """Of a single row every field is unique, which says nothing."""
@@ -127,7 +129,7 @@ class Inference:
             times,
             dialect,
             left_out,
-            (*([_TRIMMED] if dialect.trim else []), *_notes(top, properties, source)),
+            (*([_TRIMMED] if dialect.trim else []), *_notes(top, properties, source, keyed=key is not None)),
         )
 
     def _whole(self) -> tuple[Top, Dialect]:
@@ -219,6 +221,8 @@ def _event_time(sure: Sequence[str], members: dict[str, Profile], properties: di
         if form in TIMES:
             coarse = {"date-time": 0, "datetime": 0, "date": 1}[form]
             ranked.append(((coarse, rank, name), name, f"{form} in every row"))
+        elif profile.forms[:1] == (MINUTE,) and profile.kinds["string"] == profile.seen:
+            ranked.append(((0, rank, name), name, "a time to the minute in every row"))
         elif part.get("type") in _COUNTS and names.is_time(name) and (unit := _epoch(profile)) is not None:
             ranked.append(((0, rank + 1, name), name, f"counts {unit} since 1970, by its size and name; in every row"))
     ranked = [each for each in ranked if "." not in each[1] and names.personal_kind(each[1]) != "birth"]
@@ -237,7 +241,7 @@ def _epoch(profile: Profile) -> str | None:
     return None
 
 
-def _notes(top: Top, properties: dict[str, Any], source: str) -> list[str]:
+def _notes(top: Top, properties: dict[str, Any], source: str, *, keyed: bool) -> list[str]:
     rare = [name for name in properties if 2 * top.members[name].seen < top.seen]
     kinds: Counter[str] = Counter(
         name for name in properties if "enum" in properties[name] and names.parts(name)[-1:] in (["type"], ["event"])
@@ -245,11 +249,18 @@ def _notes(top: Top, properties: dict[str, Any], source: str) -> list[str]:
     found = []
     for name, profile in top.members.items():
         there = profile.seen - profile.nulls
-        if names.key_rank(name, source) in {0, 1} and 0.9 * top.seen <= there < top.seen:
+        named = names.key_rank(name, source) in _NAMED
+        different, looked = profile.different() if named and name in properties else (0, 0)
+        if not keyed and there == top.seen and 0.9 * looked <= different < looked:
+            found.append(
+                f"{name} is named as the key, and {looked - different:,} of {looked:,} rows have the {name} of "
+                "another: if these are events that were sent twice, write it as the key"
+            )
+        if named and 0.9 * top.seen <= there < top.seen:
             found.append(
                 f"{name} is named as the key, and {top.seen - there:,} rows have none: it is not taken as the key"
             )
-        if names.key_rank(name, source) in {0, 1} and top.seen < _KEY_ROWS and there:
+        if named and top.seen < _KEY_ROWS and there:
             found.append(f"{name} is named as the key, and one row cannot bear that out: give more rows")
         alone = len(top.members) == 1 and not there > 1
         if alone and profile.items is not None and profile.items.kinds["object"] == profile.items.seen > 1:

@@ -25,18 +25,34 @@ _TIMES = (
     "event_time", "event_timestamp", "occurred_at", "event_date", "timestamp", "ts", "time", "datetime", "dt",
     "date_time", "created_at", "created", "created_time", "creation_date", "date",
 )  # fmt: skip
-_OF_TIME = {"time", "timestamp", "ts", "datetime", "at", "dt", "date", "day", "on", "epoch", "millis", "created"}
+_OF_TIME = {
+    "time",
+    "timestamp",
+    "tstamp",
+    "ts",
+    "datetime",
+    "at",
+    "dt",
+    "date",
+    "day",
+    "on",
+    "epoch",
+    "millis",
+    "created",
+}
 _UNITS = {"s", "sec", "secs", "seconds", "ms", "millis", "us", "micros", "ns", "nanos", "utc", "gmt"}
 """What a name of a time may end in, to say how it counts or of which zone it is: `ts_ms`, `created_at_utc`."""
 _LATER = {"updated", "modified", "changed", "deleted", "ended", "end", "closed", "expires", "expiry", "valid",
-          "until", "arrival", "received", "ingested", "loaded", "exported", "processed", "birth", "due",
-          "scheduled"}  # fmt: skip
+          "until", "arrival", "received", "birth", "due", "scheduled"}  # fmt: skip
+_CARRIED = {"ingested", "ingestion", "load", "loaded", "exported", "extracted", "etl", "processed", "synced",
+            "imported", "inserted", "fivetran", "airbyte"}  # fmt: skip
+"""Times of what carries the events, and not of what they are about."""
 _VERSIONS = (
     "updated_at", "modified_at", "last_modified", "last_updated", "changed_at", "updated", "modified", "lsn",
     "version", "revision", "sequence", "seq", "updated_on", "last_modified_at", "modification_date",
 )  # fmt: skip
 _PERSONAL = {
-    "email": {"email", "mail"}, "phone": {"phone", "telephone", "mobile", "fax", "msisdn"},
+    "email": {"email", "mail"}, "phone": {"phone", "telephone", "tel", "mobile", "fax", "msisdn"},
     "name": {"firstname", "lastname", "fullname", "surname", "forename", "givenname", "familyname", "middlename"},
     "address": {"street", "postcode", "zipcode", "postalcode"},
     "birth": {"birthday", "birthdate", "dob", "dateofbirth"},
@@ -91,6 +107,8 @@ def event_time_rank(name: str) -> int:
     plain = "_".join(words)
     if plain in _TIMES:
         return _TIMES.index(plain)
+    if _CARRIED & set(words):
+        return 95
     if _LATER & set(words):
         return 90
     return 30 if is_time(name) else 60
@@ -133,14 +151,14 @@ def singulars(word: str) -> list[str]:
     return found
 
 
-def personal_kind(name: str) -> str | None:
-    """Return which kind of personal data a name says, or None."""
+def personal_kind(name: str, within: str = "") -> str | None:
+    """Return which kind of personal data a name says, or None; `within` is the name of the object around it."""
     words = parts(name)
     joined = {"".join(pair) for pair in pairwise(words)} | {"".join(words)}
     for kind, known in _PERSONAL.items():
         if known & (set(words) | joined):
             return kind
-    people = _PEOPLE & set(words)
+    people = _PEOPLE & {*words, *(parts(within) if len(words) == 1 else ())}
     if people and words[-1] in {"name", "address"}:
         return words[-1]
     return None

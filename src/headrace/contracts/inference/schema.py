@@ -54,13 +54,18 @@ class Field:
 
 @dataclass
 class Said:
-    """What was found out of one place, in the order of the schema."""
+    """What was found out of one place, in the order of the schema.
+
+    `personal` is the kind of personal data that its values are, or its elements. `hides`: the schema says nothing of
+    objects that are within, so that a tag for what is personal there can only stand here.
+    """
 
     schema: dict[str, Any]
     type: str
     fields: list[Field]
     notes: list[str]
     personal: str | None = None
+    hides: bool = False
 
 
 def schema_of(profile: Profile, name: str, path: str, depth: int = DEPTH) -> Said:
@@ -68,10 +73,11 @@ def schema_of(profile: Profile, name: str, path: str, depth: int = DEPTH) -> Sai
     kinds = {kind for kind, count in profile.kinds.items() if count}
     if "integer" in kinds and "number" in kinds:
         kinds.discard("integer")
+    scalar = not {"object", "array"} & kinds
     if not kinds:
         what = "always null" if profile.nulls else "never there"
-        return Said({}, "JSON text", [], [f"{what}: no type can be told"])
-    if len(kinds) > 1:
+        found = Said({}, "JSON text", [], [f"{what}: no type can be told"])
+    elif len(kinds) > 1:
         found = _mixed(profile, kinds)
     else:
         kind = kinds.pop()
@@ -79,11 +85,32 @@ def schema_of(profile: Profile, name: str, path: str, depth: int = DEPTH) -> Sai
         found = makers.get(kind, _number)(profile, name, path, depth)
     if profile.nulls and found.schema:
         found.schema = _nullable(found.schema)
-    scalar = not {"object", "array"} & {kind for kind, count in profile.kinds.items() if count}
-    if scalar and (personal := found.personal or names.personal_kind(name)):
-        found.personal = personal
-        found.schema[WORD] = personal
+    if scalar:
+        found.personal = found.personal or _kind_by_name(name, path, found.type)
+    if found.personal and (scalar or found.hides):
+        found.schema[WORD] = found.personal
     return found
+
+
+def _kind_by_name(name: str, path: str, shown: str) -> str | None:
+    """Return which personal data values are by their name, `customer.name` as `customer_name`.
+
+    `email_verified` and `email_sent_at` are no addresses.
+    """
+    kind = names.personal_kind(name, path.removesuffix(name).rstrip(".").rpartition(".")[2])
+    is_about = shown == "boolean" or (shown in texts.TIMES and kind != "birth")
+    return None if is_about else kind
+
+
+def _personal_within(profile: Profile) -> str | None:
+    """Return the kind of the first personal data within objects and arrays, by name or form; None: there is none."""
+    below = list(ordered(profile)) + [("", each) for each in (profile.items, profile.entries) if each is not None]
+    for name, each in below:
+        is_text = each.kinds["string"] and not each.empty_texts
+        form = _PERSONAL_FORMS.get(each.forms[0]) if is_text and each.forms else None
+        if kind := form or names.personal_kind(name) or _personal_within(each):
+            return kind
+    return None
 
 
 def _nullable(schema: dict[str, Any]) -> dict[str, Any]:
@@ -102,7 +129,7 @@ def _mixed(profile: Profile, kinds: set[str]) -> Said:
     rest = sum(profile.kinds[kind] for kind in types) - many
     if many >= _NEARLY_ALL * rest:
         note += f'; if the {rest:,} are mistakes, write "type": "{kind}", and such rows are quarantined'
-    return Said({"type": types}, "JSON text", [], [note])
+    return Said({"type": types}, "JSON text", [], [note], _personal_within(profile), hides=True)
 
 
 _NEARLY_ALL = 20
@@ -149,9 +176,13 @@ _EXACT_DIGITS = 17
 """No double needs more digits than these to be told from its neighbours."""
 
 
+_PERSONAL_FORMS = {"email": "email", "ipv4": "ip", "ipv6": "ip"}
 _COMMA = re.compile(r"[+-]?(\d+|\d{1,3}([. ]\d{3})+),\d+")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
+_DIGITS = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 _ZONES = {
     "datetime": "no zone",
+    texts.MINUTE: "a time to the minute: kept as text, and read as a time where it is the event_time",
     "zoned": "a zone, though not as date-time writes it: kept as UTC",
     "partly-zoned": "some rows have no zone, and are read as UTC; the others are kept as UTC",
 }
@@ -163,17 +194,18 @@ def _string(profile: Profile, name: str, path: str, depth: int) -> Said:  # noqa
         return Said({"type": "string"}, "string", [], ["always empty"])
     if profile.forms and profile.kinds["string"]:
         form = profile.forms[0]
-        personal = {"email": "email", "ipv4": "ip", "ipv6": "ip"}.get(form)
         if form in _ZONES:
             notes.append(_ZONES[form])
-        return Said(texts.schema_of(form), texts.shown(form), [], notes, personal)
+        return Said(texts.schema_of(form), texts.shown(form), [], notes, _PERSONAL_FORMS.get(form))
     if (values := enum_of(profile, name)) is not None:
         return Said({"type": "string", "enum": values}, f"enum ({len(values)})", [], [])
     examples = [each for each in profile.examples if isinstance(each, str)]
     if examples and all(map(texts.looks_like_time, examples)):
         notes.append("looks like a time, in a form that is not read as one: kept as text")
-    elif examples and all(map(_COMMA.fullmatch, examples)):
+    elif examples and all(map(_COMMA.fullmatch, examples)) and not all(map(_THOUSANDS.fullmatch, examples)):
         notes.append("numbers with a decimal comma, as they look: kept as text, for a number is read with a point")
+    elif examples and not names.is_open(name) and not names.is_label(name) and all(map(_DIGITS.fullmatch, examples)):
+        notes.append("numbers, as they look, that are written as texts: kept as text, as they come")
     elif examples and profile.empty_texts and texts.common_forms(examples):
         form = texts.shown(texts.common_forms(examples)[0])
         notes.append(f"{form}, but {profile.empty_texts:,} are empty: kept as text")
@@ -205,7 +237,7 @@ def _array(profile: Profile, name: str, path: str, depth: int) -> Said:
     schema: dict[str, Any] = {"type": "array"}
     if found.schema:
         schema["items"] = found.schema
-    return Said(schema, f"array of {found.type}", found.fields, found.notes)
+    return Said(schema, f"array of {found.type}", found.fields, found.notes, found.personal)
 
 
 def is_map(profile: Profile) -> bool:
@@ -228,12 +260,13 @@ def _object(profile: Profile, name: str, path: str, depth: int) -> Said:
         found = schema_of(whole, names.singulars(name)[-1], f"{path}.*", depth - 1)
         some = f"{len(profile.members):,}" if profile.members else "very many"
         note = f"{some} different names, which look like data: kept as a map, JSON text"
-        return Said({"type": "object", "additionalProperties": found.schema or True}, "map", found.fields, [note])
+        whole_map = {"type": "object", "additionalProperties": found.schema or True}
+        return Said(whole_map, "map", found.fields, [note], found.personal)
     if not profile.members:
         return Said({"type": "object"}, "object", [], ["always empty: kept as JSON text"])
     if depth <= 0:
         note = f"{len(profile.members):,} fields within, {TOO_MANY}"
-        return Said({"type": "object"}, "object", [], [note])
+        return Said({"type": "object"}, "object", [], [note], _personal_within(profile), hides=True)
     schema: dict[str, Any] = {"type": "object", "properties": {}}
     fields: list[Field] = []
     for member, below in ordered(profile):

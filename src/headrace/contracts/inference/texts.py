@@ -15,18 +15,24 @@ if TYPE_CHECKING:
 ZONED = ("zoned", "partly-zoned")
 """Times of which all have a zone, but not as `date-time` writes it; and times of which some have one."""
 _NAIVE: Mapping[str, Mapping[str, Any]] = {"datetime": fields.TYPES["DATETIME"], "time-of-day": fields.TYPES["TIME"]}
-_READ: Mapping[str, Mapping[str, Any]] = {form: {"type": "string", TYPE_WORD: "datetime"} for form in ZONED}
+_READ: Mapping[str, Mapping[str, Any]] = {
+    **{form: {"type": "string", TYPE_WORD: "datetime"} for form in ZONED},
+    "minute": {"type": "string"},
+}
 """What the columns read, and JSON Schema has no format for."""
-FORMS = ("date-time", "datetime", *ZONED, "date", "time-of-day", "uuid", "email", "ipv4", "ipv6", "uri")
+MINUTE = "minute"
+"""Times that end with the minute: texts to columns and to JSON Schema, and times to the stage of event times."""
+FORMS = ("date-time", "datetime", *ZONED, "date", MINUTE, "time-of-day", "uuid", "email", "ipv4", "ipv6", "uri")
 """The forms, the one that says most first."""
 
 TIMES = frozenset({"date-time", "datetime", "date"})
 _CLOCK = r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,12})?"
 _ZONE = r"( ?([Zz]|[+-]([01]\d|2[0-3]):?[0-5]\d))"
-_SHOWN = {"time-of-day": "time", "zoned": "datetime", "partly-zoned": "datetime"}
+_SHOWN = {MINUTE: "string", "time-of-day": "time", "zoned": "datetime", "partly-zoned": "datetime"}
 _HINTS = {
     "zoned": _CLOCK + _ZONE,
     "partly-zoned": _CLOCK + _ZONE + "?",
+    MINUTE: rf"\d{{4}}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):[0-5]\d{_ZONE}?",
     "date-time": r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)",
     "date": r"\d{4}-\d\d-\d\d",
     "uuid": r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}",
@@ -46,7 +52,7 @@ def matcher(form: str) -> Callable[[str], bool]:
     """Return what says whether a text has a form: as the columns can take it, and as the validator asserts it."""
     if form in _NAIVE:
         return _calendar(re.compile(_NAIVE[form]["pattern"]), date=form == "datetime")
-    if form in ZONED:
+    if form in ZONED or form == MINUTE:
         return _calendar(re.compile(_HINTS[form], re.ASCII), date=True)
     import jsonschema_rs
 
@@ -99,4 +105,15 @@ def schema_of(form: str) -> dict[str, Any]:
     return {"type": "string", "format": form}
 
 
-__all__ = ["FORMS", "TIMES", "TYPE_WORD", "ZONED", "common_forms", "looks_like_time", "matcher", "schema_of", "shown"]
+__all__ = [
+    "FORMS",
+    "MINUTE",
+    "TIMES",
+    "TYPE_WORD",
+    "ZONED",
+    "common_forms",
+    "looks_like_time",
+    "matcher",
+    "schema_of",
+    "shown",
+]

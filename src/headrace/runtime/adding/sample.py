@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 import re
@@ -10,7 +11,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from headrace.connectors.csv_dialect import DIALECT_ATTRIBUTE
+from headrace.connectors.byte_stream import ByteStream
+from headrace.connectors.csv_dialect import DIALECT_ATTRIBUTE, UTF8, encoding_of
 from headrace.connectors.files import format_of, read_messages
 from headrace.contracts.inference.infer import Inference
 from headrace.errors import InputError
@@ -29,13 +31,17 @@ ROWS = 200_000
 _PIECE_ROWS, _PIECE_BYTES = 10_000, 8 << 20
 _FEW = 32
 MAX_DEPTH = 100
+_LOOK_BYTES = 128 << 10
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_USUAL = "cp1252"
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _FIXES = {
-    "invalid_utf8": "iconv -f latin1 -t UTF-8 {file} > utf8-{name}",
+    "invalid_utf8": "iconv -f {encoding} -t UTF-8 {file} > utf8-{name}",
     "duplicate_key": "name each field once where the events are written: decode cannot know which of two is meant",
     "not_an_object": "an event is an object; where the file is one array of events, or many: --format json",
     "ragged_row": "the first line is read as the header: cut off what stands before it, as by tail -n +2 {file}, "
     "and give the file as it is then",
+    "nan_or_infinity": "write null where there is no number: JSON has no NaN and no Infinity",
     "lone_surrogate": "escape a character as a whole pair where the events are written, or write it as it is",
 }
 """By the code of what cannot be read: what to do where that is every row."""
@@ -95,13 +101,21 @@ class Sample:
                 f"none of the {self.read:,} rows can be read: {self.first}",
                 at=str(self.path),
                 fix=_FIXES.get(code, "see that --format is what the file holds").format(
-                    file=self.path, name=self.path.name
+                    file=self.path, name=self.path.name, encoding=self._encoding()
                 ),
             )
         try:
             return inference.finish(source)
         except InputError as error:
             raise InputError(error.message, at=str(self.path), fix=error.fix) from error
+
+    def _encoding(self) -> str:
+        """Return what the file's text is most likely written in, where it is not UTF-8."""
+        first = next(iter(ByteStream(self.path).blocks()), b"")[:_LOOK_BYTES]
+        if b"\0" in first and not first.startswith(_MARKS):
+            return "utf-16le" if first[1:2] == b"\0" else "utf-16be"
+        found = encoding_of(first)
+        return _USUAL if found == UTF8 else found
 
     def _infer(self, piece: pa.RecordBatch, inference: Inference) -> None:
         payloads = piece.column("payload").to_pylist()
@@ -147,6 +161,19 @@ class Sample:
     def _records(self, payloads: Sequence[bytes], attributes: dict[str, str], inference: Inference) -> None:
         dialect = json.loads(attributes.get(DIALECT_ATTRIBUTE) or '{"delimiter": ",", "quote": "\\""}')
         header = [name.strip() for name in _cells([attributes["csv-header"]], dialect)[0]]
+        if len(header) <= 2 and header[0].lower().startswith("sep="):
+            raise InputError(
+                "the first line only says how the cells are parted, and is read as the header",
+                at=f"{self.path}:1",
+                fix=f"cut it off: tail -n +2 {self.path} > {self.path.stem}-table{self.path.suffix}",
+            )
+        if header.count("") > 1:
+            raise InputError(
+                f"{header.count('')} of the {len(header)} cells of the header are empty, so that nothing tells their "
+                "columns apart",
+                at=f"{self.path}:1",
+                fix="name them in that line, or cut the columns off",
+            )
         if twice := [name for name in header if header.count(name) > 1]:
             raise InputError(
                 f"the header names {twice[0]!r} twice", at=f"{self.path}:1", fix="rename one of the two columns"

@@ -110,6 +110,8 @@ def test_what_the_columns_cannot_read_as_a_time_stays_text(value):
         (["x"] * 60 + [1, 2], "JSON text", 'if the 2 are mistakes, write "type": "string"'),
         ([Decimal("1234567890.123456789012"), 0.5], "number", "up to 22 digits, and a double keeps 17"),
         (["1.000,5", "0,50", "-12345,6"], "string", "a decimal comma"),
+        (["1.50", "-2", "10"], "string", "numbers, as they look, that are written as texts"),
+        (["2026-01-02 10:30", "2026-01-02T10:30Z"], "string", "a time to the minute"),
     ],
 )
 def test_what_a_column_cannot_say_is_hinted_at(values, kind, note):
@@ -207,8 +209,10 @@ def test_the_event_time_is_the_likeliest_time_that_is_always_there():
     assert infer([{"ts": 1767323045, "n": 1767323045}]).event_time.field == "ts"
     assert "milliseconds" in infer([{"ts": 1767323045000}]).event_time.why
     assert infer([{"ts": 12}]).event_time is None
+    assert infer([{"at": "2026-01-02 10:30", "day": "2026-01-02"}] * 2).event_time.field == "at"
     assert "milliseconds" in infer([{"ts_ms": 1767323045000, "tsUpdated": 1}]).event_time.why
     assert infer([{"updated_at_utc": T, "created_at_utc": T}]).event_time.field == "created_at_utc"
+    assert infer([{"_fivetran_synced": T, "updated": T, "etl_tstamp": T}]).event_time.field == "updated"
     fractions = [{"time": 1767323045 + n / 4} for n in range(8)]
     assert "counts seconds since 1970" in infer(fractions).event_time.why
     assert infer([*fractions, {"time": 12.5}]).event_time is None
@@ -218,9 +222,23 @@ def test_the_event_time_is_the_likeliest_time_that_is_always_there():
 def test_personal_data_is_tagged_and_not_shown():
     found = infer([{"email": "a@b.example", "first_name": "Ada", "customer": {"phone": "1", "name": "A"}, "name": "x"}])
     assert {each.path: each.personal for each in found.fields if each.personal} == {
-        "email": "email", "first_name": "name", "customer.phone": "phone"}  # fmt: skip
+        "email": "email", "first_name": "name", "customer.phone": "phone", "customer.name": "name"}  # fmt: skip
     assert next(each for each in found.fields if each.path == "email").examples == ("***",)
     load_contract("orders", found.schema)
+
+
+def test_what_is_about_personal_data_is_none_and_what_hides_some_is():
+    rows = [
+        {"email_verified": True, "email_sent_at": T, "birth_date": "1990-01-01", "phones": ["1"], "ssn": None,
+         "who": {"email": "a@b.example", "id": n}, "what": {"size": 1}} | ({"who": "a", "what": "b"} if n % 2 else {})
+        for n in range(8)
+    ]  # fmt: skip
+    found = infer(rows)
+    assert {each.path: each.personal for each in found.fields if each.personal} == {
+        "birth_date": "birth", "phones": "phone", "ssn": "government_id", "who": "email"}  # fmt: skip
+    load_contract("orders", found.schema)
+    cut = infer([{"who": {f"a{n}": {f"b{m}": {"email": ["a@b.example"]} for m in range(9)} for n in range(40)}}])
+    assert next((each.path, each.personal) for each in cut.fields if each.personal) == ("who.a0", "email")
 
 
 def test_names_that_cannot_be_columns_are_left_to_extra():
@@ -324,5 +342,8 @@ def test_what_is_nearly_a_key_or_not_yet_events_is_said():
     found = infer([*rows, {"amount": 1}])
     assert found.key is None
     assert "order_id is named as the key, and 1 rows have none: it is not taken as the key" in found.notes
+    (note,) = infer([*rows, rows[3]]).notes
+    assert note.startswith("order_id is named as the key, and 1 of 21 rows have the order_id of another")
+    assert infer(rows * 2).notes == ()
     (note,) = infer([{"Records": [{"a": 1}, {"a": 2}]}]).notes
     assert "jq -c '.Records[]'" in note

@@ -195,7 +195,12 @@ def test_a_sample_in_latin_1(root, tmp_path):
     (tmp_path / "a.jsonl").write_bytes('{"name": "Café"}\n'.encode("latin-1"))
     with pytest.raises(InputError, match="not UTF-8 at byte 13") as error:
         add(root, tmp_path / "a.jsonl")
-    assert "iconv -f latin1" in error.value.fix
+    assert "iconv -f cp1252" in error.value.fix
+    for encoding, text in (("utf-16", '{"a": 1}'), ("utf-16le", '{"a": "ä"}'), ("cp1251", '{"name": "Москва и Тула"}')):
+        (tmp_path / "a.jsonl").write_bytes(f"{text}\n".encode(encoding) * 20)
+        with pytest.raises(InputError) as error:
+            add(root, tmp_path / "a.jsonl")
+        assert f"iconv -f {encoding} " in error.value.fix
 
 
 def test_what_cannot_be_learned_from_is_said(root, tmp_path):
@@ -205,9 +210,17 @@ def test_what_cannot_be_learned_from_is_said(root, tmp_path):
     (tmp_path / "a.csv").write_text("a,a\n1,2\n")
     with pytest.raises(InputError, match="'a' twice"):
         add(root, tmp_path / "a.csv")
+    (tmp_path / "a.csv").write_text("sep=;\nid;v\n1;2\n")
+    with pytest.raises(InputError, match="only says how the cells are parted") as error:
+        add(root, tmp_path / "a.csv")
+    assert "tail -n +2" in error.value.fix
+    (tmp_path / "a.csv").write_text("a,,\n1,,\n")
+    with pytest.raises(InputError, match="2 of the 3 cells of the header are empty"):
+        add(root, tmp_path / "a.csv")
     for name, text, fix in (
         ("b.csv", "Sales of March\nid,v\n1,2\n3,4\n", "tail -n +2"),
         ("b.jsonl", json.dumps(ROWS), "--format json"),
+        ("c.jsonl", '{"a": NaN}\n', "write null"),
     ):
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match="none of the") as error:
@@ -219,7 +232,9 @@ def test_rows_that_nest_deep_make_cases_that_can_be_read(root, tmp_path):
     objects, arrays = 1, 1
     for level in range(90):
         objects, arrays = {f"k{level}": objects}, [arrays]
-    (tmp_path / "deep.jsonl").write_bytes(lines([{"id": n, "o": objects, "a": arrays, "x" * 3000: 1} for n in range(3)]))
+    (tmp_path / "deep.jsonl").write_bytes(
+        lines([{"id": n, "o": objects, "a": arrays, "x" * 3000: 1} for n in range(3)])
+    )
     assert kept(root, add(root, tmp_path / "deep.jsonl")) == 3
 
 
