@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _REVISION = re.compile(r"[^\s\x00-\x1f~^:?*\[\\-][^\s\x00-\x1f:?*\[\\]{0,250}")
 _TIMEOUT_SECS = 60
 _FILES = ("100644", "100755")
+_ELSEWHERE = ("GIT_DIR", "GIT_WORK_TREE", "GIT_COMMON_DIR", "GIT_INDEX_FILE", "GIT_PREFIX")
+"""What git tells a hook of its own place: the project's folder says which repository is meant."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,12 @@ class Revision:
         at = 0
         for file in wanted:
             end = out.index(b"\n", at)
-            size = int(out[at:end].split()[-1])
+            said = out[at:end].split()[-1]
+            if said == b"missing":
+                raise ConfigError(
+                    f"git lacks what {file} was at {self.name}", at=str(self.root), fix="git fsck; or clone it anew"
+                )
+            size = int(said)
             if size <= MAX_FILE_BYTES:
                 yield file, out[end + 1 : end + 1 + size]
             at = end + 1 + size + 1
@@ -67,19 +74,43 @@ class Revision:
 def revision(root: Path, name: str) -> Revision:
     """Return what a git revision (a branch, a tag, a commit) holds of the project in a folder.
 
+    A branch that is not here is the one of that name of the only remote that has it, as for `git switch`: CI checks out
+    a commit, and fetches branches as `origin/main`.
+
     Raises:
         ConfigError: git is not installed, the folder is in no repository, or it has no such revision.
     """
     if not _REVISION.fullmatch(name) or ".." in name or "@{" in name:
         raise ConfigError(f"{name!r} cannot be a git revision", at="--against", fix="name a branch, a tag or a commit")
-    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", wanted=name)
-    sha = commit.decode().strip()
+    sha = _commit(root, name) or _of_remote(root, name)
+    if not sha:
+        shallow = _git(root, "rev-parse", "--is-shallow-repository").strip() == b"true"
+        plain = not set(name) & set("~^")
+        more = f"git fetch --depth 1 origin {name}, or " if plain else "git fetch --unshallow, or "
+        fix = f"{more if shallow else ''}name a branch, a tag or a commit: git branch -a"
+        raise ConfigError(
+            f"git knows no revision {name!r}{' in this shallow clone' if shallow else ''}", at="--against", fix=fix
+        )
     blobs: dict[str, str] = {}
     for row in _git(root, "ls-tree", "-r", "-z", sha).split(b"\0"):
         fields, _, path = row.partition(b"\t")
         if path and fields.split()[0].decode() in _FILES:
             blobs[path.decode("utf-8", "surrogateescape")] = fields.split()[2].decode()
     return Revision(root, name, sha, blobs)
+
+
+def _commit(root: Path, name: str) -> str:
+    """Return the commit that a name stands for; nothing where git does not know it."""
+    found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}", may_lack=True)
+    return found.decode().strip()
+
+
+def _of_remote(root: Path, name: str) -> str:
+    """Return the commit of the branch of that name at the only remote that has one."""
+    if set(name) & set("~^"):
+        return ""
+    refs = _git(root, "for-each-ref", "--format=%(refname)", f"refs/remotes/*/{name}").decode().split()
+    return _commit(root, refs[0]) if len(refs) == 1 else ""
 
 
 class Restored:
@@ -116,11 +147,13 @@ def _blob(content: bytes, digits: int) -> str:
     return hashlib.sha256(whole).hexdigest() if digits == 64 else hashlib.sha1(whole, usedforsecurity=False).hexdigest()
 
 
-def _git(root: Path, *arguments: str, input_: bytes = b"", wanted: str = "") -> bytes:
+def _git(root: Path, *arguments: str, input_: bytes = b"", may_lack: bool = False) -> bytes:
+    """Return what git says; nothing where it fails without a word, and `may_lack` says that it may."""
     program = shutil.which("git")
     if program is None:
         raise ConfigError("git is not installed, and --against asks it", at="--against", fix="install git")
-    environ = {**os.environ, "LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    environ = {name: value for name, value in os.environ.items() if name not in _ELSEWHERE}
+    environ |= {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
     command = [program, "--no-replace-objects", "-c", "core.fsmonitor=false", "-C", str(root), *arguments]
     try:
         done = subprocess.run(  # noqa: S603 - a fixed program, and arguments that no shell reads
@@ -137,8 +170,12 @@ def _git(root: Path, *arguments: str, input_: bytes = b"", wanted: str = "") -> 
             at=str(root),
             fix="git init, or --against v1 for a version file of the contract",
         )
-    if wanted and not said:
+    if may_lack and not said:
+        return b""
+    if any("dubious ownership" in line for line in said):
         raise ConfigError(
-            f"git knows no revision {wanted!r}", at="--against", fix="name a branch, a tag or a commit: git branch -a"
+            "git does not read the repository: it belongs to another user",
+            at=str(root),
+            fix=next((line.strip() for line in said if "safe.directory" in line), "git config: safe.directory"),
         )
     raise ConfigError(f"git: {said[0] if said else 'failed'}", at=str(root), fix="try the same git command by hand")

@@ -190,6 +190,47 @@ def test_what_git_cannot_do_is_told(kept, tmp_path, monkeypatch):
         revision(kept.root, "main")
 
 
+def test_a_branch_that_only_a_remote_has_is_meant(kept, tmp_path):
+    changed(kept, amount={"type": "integer"})
+    commit(kept)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", kept.root.parent.as_uri(), str(clone))
+    git(clone, "checkout", "-q", "--detach", "HEAD~1")
+    git(clone, "branch", "-qD", "main")
+    root = clone / kept.root.name
+    assert revision(root, "main").commit == revision(kept.root, "main").commit
+    git(clone, "remote", "add", "other", kept.root.parent.as_uri())
+    git(clone, "fetch", "-q", "other")
+    with pytest.raises(ConfigError, match="git knows no revision 'main'"):
+        revision(root, "main")
+
+
+@pytest.mark.parametrize(("name", "fix"), [("next", "git fetch --depth 1 origin next"), ("HEAD~1", "--unshallow")])
+def test_a_shallow_clone_says_what_to_fetch(kept, tmp_path, name, fix):
+    commit_nothing = ["commit", "-qm", "two", "--allow-empty"]
+    git(kept.root.parent, *commit_nothing)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", "--depth", "1", kept.root.parent.as_uri(), str(clone))
+    with pytest.raises(ConfigError, match="in this shallow clone") as told:
+        revision(clone / kept.root.name, name)
+    assert fix in told.value.fix
+
+
+def test_the_place_that_git_tells_a_hook_is_not_the_projects(kept, monkeypatch):
+    monkeypatch.setenv("GIT_DIR", str(kept.root.parent / ".git"))
+    assert "connectors/orders.yaml" in revision(kept.root, "main").blobs
+    monkeypatch.setenv("GIT_DIR", ".git")
+    assert "connectors/orders.yaml" in revision(kept.root, "main").blobs
+
+
+def test_a_file_that_git_has_lost_is_told(kept):
+    there = revision(kept.root, "main")
+    blob = there.blobs["schemas/orders.json"]
+    (kept.root.parent / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    with pytest.raises(ConfigError, match=r"git lacks what schemas/orders.json was at main"):
+        dict(there.read(["schemas/orders.json"]))
+
+
 def test_a_project_that_the_revision_does_not_have_is_all_new(kept, orders):
     git(kept.root.parent, "rm", "-rq", "--cached", "shop")
     git(kept.root.parent, "commit", "-qm", "none")

@@ -183,7 +183,7 @@ class _Reader:
             if "default" in field and not _is_of(field["default"], kind):
                 raise ContractError(
                     f"{where}: the default {field['default']!r} is no value of the field's type",
-                    fix="give it one of that type: of a union, of its first branch",
+                    fix="give it one of that type",
                 )
             fields[name] = dict(field) | {"type": kind}
         return list(fields.values())
@@ -208,9 +208,9 @@ def _check_symbols(schema: dict[str, Any], at: str) -> None:
 
 
 def _is_of(value: Any, schema: Any) -> bool:
-    """Whether a default is a value of a type, as JSON writes it; of a union it is of the first branch."""
+    """Whether a default is a value of a type, as JSON writes it; of a union any branch will do, since Avro 1.12."""
     if isinstance(schema, list):
-        return bool(schema) and _is_of(value, schema[0])
+        return any(_is_of(value, branch) for branch in schema)
     kind = schema["type"]
     if kind in _RANGES:
         return type(value) is int and -_RANGES[kind] <= value < _RANGES[kind]
@@ -265,11 +265,13 @@ class _Resolution:
             return
         seen = (*seen, (id(writer), id(reader)))
         if isinstance(writer, list):
+            small = any(branch["type"] == "int" for branch in writer)
             for branch in writer:
-                found = list(self.problems(branch, reader, at, seen))
-                yield from (
-                    each._replace(rule="union-branch") if each.rule == "type-changed" else each for each in found
-                )
+                for each in self.problems(branch, reader, at, seen):
+                    rule = "union-branch" if each.rule == "type-changed" else each.rule
+                    # A small number would be written as the int that stands beside the long.
+                    value = _RANGES["int"] if small and branch["type"] == "long" else each.value
+                    yield each._replace(rule=rule, value=value)
             return
         if isinstance(reader, list):
             tried = [list(self.problems(writer, branch, at, seen)) for branch in reader]
@@ -277,7 +279,9 @@ class _Resolution:
                 near = [found for found in tried if all(each.rule not in _OTHER for each in found)]
                 what, fix = f"{_word(writer)} is in no branch of the union", f"put {_word(writer)} back into the union"
                 sure = all(any(each.sure for each in found) for found in tried)
-                own = [Problem(at, "union-branch", what, fix, self._least(writer), sure=sure)]
+                # An empty array has no item that is refused: what shows an array's is a value of the branch for arrays.
+                inner = (each.value for found in tried for each in found if each.sure and each.at != at)
+                own = [Problem(at, "union-branch", what, fix, next(inner, self._least(writer)), sure=sure)]
                 yield from min(near, key=len) if near else own
             return
         yield from self._plain(writer, reader, at, seen)

@@ -53,6 +53,9 @@ PAIRS = [
     ("an alias", record({"name": "old", "type": "int"}), record({"name": "new", "aliases": ["old"], "type": "int"}), GOOD, BAD),  # noqa: E501
     ("items", record({"type": {"type": "array", "items": "int"}}), record({"type": {"type": "array", "items": "string"}}), BAD, BAD),  # noqa: E501
     ("values", record({"type": {"type": "map", "values": "int"}}), record({"type": {"type": "map", "values": "long"}}), GOOD, BAD),  # noqa: E501
+    ("items within a union", record({"type": ["null", {"type": "array", "items": "int"}]}), record({"type": ["null", {"type": "array", "items": "string"}]}), BAD, BAD),  # noqa: E501
+    ("a long beside an int", record({"type": ["int", "long"]}), record({"type": ["int", "string"]}), BAD, BAD),
+    ("a default of a later branch", record({"type": "int"}), record({"type": "int"}, {"type": ["string", "null"], "default": None}), GOOD, GOOD),  # noqa: E501
     ("fixed", record({"type": {"type": "fixed", "name": "x", "size": 2}}), record({"type": {"type": "fixed", "name": "x", "size": 3}}), BAD, BAD),  # noqa: E501
     ("another name", record({"type": "int"}, name="a"), record({"type": "int"}, name="b"), BAD, BAD),
     ("a record that holds itself", TREE, WIDE, GOOD, BAD),
@@ -133,7 +136,7 @@ def test_what_is_not_told_is_undecided(old: Any, new: Any):
         record({"type": "nope"}),
         3,
         record({"type": "int", "default": "x"}),
-        record({"type": ["string", "null"], "default": None}),
+        record({"type": ["string", "null"], "default": 3}),
         record({"type": "int", "default": True}),
         record({"type": {"type": "array", "items": "long"}, "default": [2**63]}),
         record(enum("A", default="Z")),
