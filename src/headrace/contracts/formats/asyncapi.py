@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.formats import avro
-from headrace.contracts.formats.bundle import bundled
+from headrace.contracts.formats.bundle import Part, bundled, meant
 from headrace.contracts.formats.form import Imported, chosen
-from headrace.contracts.refs import followed
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from headrace.contracts.formats.bundle import Loader
 
@@ -23,44 +22,56 @@ def is_one(document: Any) -> bool:
 
 def read(document: Mapping[str, Any], choice: str | None, place: str, load: Loader) -> Imported:
     """Return the schema of the payload of the message `choice`, or of the only one."""
-    named: dict[str, str] = {}
-    for name, pointer in _messages(document):
-        named.setdefault(name, pointer)
+    pointers = list(_named(document))
+    if any(name == choice for name, _ in pointers):
+        pointers = [each for each in pointers if each[0] == choice]
+    named: dict[str, Part] = {}
+    for name, message in _messages(pointers, document, place, load):
+        named.setdefault(name, message)
     name = chosen(named, choice, "message")
-    pointer = named[name]
-    message = followed(document, pointer)
-    kind = str(message.get("schemaFormat", ""))
-    payload = message["payload"]
-    inner = "/payload"
-    if isinstance(payload, dict) and {"schemaFormat", "schema"} <= payload.keys():  # AsyncAPI 3
-        kind, payload, inner = str(payload["schemaFormat"]), payload["schema"], "/payload/schema"
+    message = named[name]
+    kind = str(message.value.get("schemaFormat", ""))
+    payload = message._replace(pointer=f"{message.pointer}/payload")
+    if isinstance(payload.value, dict) and {"schemaFormat", "schema"} <= payload.value.keys():  # AsyncAPI 3
+        kind = str(payload.value["schemaFormat"])
+        payload = payload._replace(pointer=f"{payload.pointer}/schema")
     if "avro" in kind:
-        return avro.read(payload, None, place, load)
+        written = meant(payload, load)
+        return avro.read(written.value, None, written.place, load)
     if kind and not any(word in kind for word in ("json", "asyncapi", "openapi")):
         raise ContractError(
             f"the payload of {name} is {kind}, which is not read", fix="give its schema in a file of its own"
         )
-    return Imported(bundled(document, pointer + inner, place, load, draft="draft-07"))
+    return Imported(bundled(payload.document, payload.pointer, payload.place, load, draft="draft-07"))
 
 
-def _messages(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    components = document.get("components") or {}
-    for name, message in (components.get("messages") or {}).items():
-        if isinstance(message, dict) and "payload" in message:
-            yield name, f"/components/messages/{_escaped(name)}"
+def _messages(
+    pointers: Iterable[tuple[str, str]], document: Mapping[str, Any], place: str, load: Loader
+) -> Iterator[tuple[str, Part]]:
+    """Yield the messages that have a payload, by their names; one that is used in several places comes once."""
+    found: set[tuple[str, str]] = set()
+    for name, pointer in pointers:
+        message = meant(Part(document, place, pointer), load)
+        value = message.value
+        if not isinstance(value, dict) or "payload" not in value or (message.place, message.pointer) in found:
+            continue
+        found.add((message.place, message.pointer))
+        yield name, message
+
+
+def _named(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield where messages may be, those of the components first; one without a name is called as its channel is."""
+    for name in (document.get("components") or {}).get("messages") or {}:
+        yield name, f"/components/messages/{_escaped(name)}"
     for channel, item in (document.get("channels") or {}).items():
         at = f"/channels/{_escaped(channel)}"
-        for name, message in (item.get("messages") or {}).items():  # AsyncAPI 3
-            if isinstance(message, dict) and "payload" in message:
-                yield name, f"{at}/messages/{_escaped(name)}"
+        for name in item.get("messages") or {}:  # AsyncAPI 3
+            yield name, f"{at}/messages/{_escaped(name)}"
         for operation in ("publish", "subscribe"):
             message = (item.get(operation) or {}).get("message") or {}
-            if "payload" in message:
-                yield str(message.get("name") or channel), f"{at}/{operation}/message"
+            yield str(message.get("name") or channel), f"{at}/{operation}/message"
             for index, each in enumerate(message.get("oneOf", ())):
-                if "payload" in each:
-                    name = str(each.get("name") or f"{channel}[{index}]")
-                    yield name, f"{at}/{operation}/message/oneOf/{index}"
+                yield str(each.get("name") or f"{channel}[{index}]"), f"{at}/{operation}/message/oneOf/{index}"
 
 
 def _escaped(name: str) -> str:

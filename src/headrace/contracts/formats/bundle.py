@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import re
-from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urljoin
 
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.refs import followed, subschemas
@@ -17,6 +17,41 @@ if TYPE_CHECKING:
     Loader = Callable[[str, str], tuple[Any, str]]
 
 MAX_SCHEMAS = 20_000
+_MAX_STEPS = 16
+
+
+class Part(NamedTuple):
+    """A part of a document: the document, where it lies, and the pointer of the part."""
+
+    document: Any
+    place: str
+    pointer: str
+
+    @property
+    def value(self) -> Any:
+        """What is there; None where nothing is."""
+        try:
+            return followed(self.document, self.pointer)
+        except LookupError:
+            return None
+
+
+def meant(part: Part, load: Loader) -> Part:
+    """Return the part that a reference stands for, however many references lead there; other parts are themselves.
+
+    For what is no schema: messages, bodies, parameters. `bundled` follows those of schemas.
+    """
+    at = part
+    for _ in range(_MAX_STEPS):
+        value = at.value
+        if not isinstance(value, dict) or not isinstance(value.get("$ref"), str):
+            return at
+        file, _, fragment = value["$ref"].partition("#")
+        document, place = load(at.place, file) if file else (at.document, at.place)
+        at = Part(document, place, unquote(fragment))
+        if at.value is None:
+            raise ContractError(f"$ref {value['$ref']!r} leads nowhere", at=part.place, fix="check its spelling")
+    raise ContractError(f"the references at #{part.pointer} go round in circles", at=part.place, fix="break the circle")
 
 
 def bundled(
@@ -42,6 +77,7 @@ class _Bundle:
         self._mend = mend
         self._draft = draft or draft_of(document)
         self._names: dict[tuple[str, str], str] = {}
+        self._addresses: dict[str, dict[str, str]] = {}
         self._found: dict[str, Any] = {}
         self._waiting: list[tuple[str, str, str]] = []
 
@@ -85,9 +121,13 @@ class _Bundle:
         file, _, fragment = reference.partition("#")
         document = self._documents[place]
         base = document.get("$id") or document.get("id") if isinstance(document, dict) else None
-        if file and isinstance(base, str) and file == base.partition("#")[0]:
+        base = base.partition("#")[0] if isinstance(base, str) else ""
+        if file and urljoin(base, file) == base:
             file = ""
-        if file:
+        within = self._addressed(place, base).get(urljoin(base, file), "") if file else ""
+        if within:
+            fragment = fragment if fragment and not fragment.startswith("/") else within + fragment
+        elif file:
             document, found = self._load(place, file)
             if isinstance(document, dict) and "$schema" in document and draft_of(document) != self._draft:
                 raise ContractError(
@@ -110,6 +150,16 @@ class _Bundle:
             self._waiting.append((place, pointer, name))
         name = self._names[place, pointer]
         return f"#/{defs}/{name}" if name else "#"
+
+    def _addressed(self, place: str, base: str) -> dict[str, str]:
+        """Return the pointers of the schemas of a document that have an address of their own."""
+        if place not in self._addresses:
+            self._addresses[place] = {
+                urljoin(base, part["$id"]): at[1:]
+                for at, part in subschemas(self._documents[place])
+                if at != "#" and isinstance(part.get("$id"), str) and not part["$id"].startswith("#")
+            }
+        return self._addresses[place]
 
     def _anchor(self, place: str, name: str) -> str:
         for at, part in subschemas(self._documents[place]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.formats.bundle import bundled
+from headrace.contracts.formats.bundle import Part, bundled, meant
 from headrace.contracts.formats.form import Imported, chosen, nullable
 
 if TYPE_CHECKING:
@@ -27,34 +27,48 @@ def read(document: Mapping[str, Any], choice: str | None, place: str, load: Load
     components = document.get("definitions", {}) if old else (document.get("components") or {}).get("schemas", {})
     base = "/definitions/" if old else "/components/schemas/"
     named = {base + _escaped(name): name for name in components}
-    bodies = dict(_bodies(document))
-    if choice and choice.startswith("/") and choice not in bodies.values():
-        pointer = choice
+    every = {name: Part(document, place, at) for at, name in named.items()}
+    if choice and choice.startswith("/"):
+        part = Part(document, place, choice)
+    elif choice in every:
+        part = every[choice]
     else:
-        every = {name: at for at, name in named.items()} | bodies
+        bodies = dict(_bodies(document, place, load))
         likely = next(iter(bodies)) if len(bodies) == 1 else None
-        pointer = every[chosen(every, choice, "schema", likely=likely)]
-    modern = str(document.get("openapi", "")).startswith("3.1")
-    found = bundled(document, pointer, place, load, draft="draft/2020-12", mend=_quiet if modern else _modern)
-    return Imported(found)
+        every |= bodies
+        part = every[chosen(every, choice, "schema", likely=likely)]
+    modern = not old and not str(document.get("openapi", "")).startswith("3.0")
+    mend = _quiet if modern else _modern
+    return Imported(bundled(part.document, part.pointer, part.place, load, draft="draft/2020-12", mend=mend))
 
 
-def _bodies(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what may be posted: `POST /orders`, with the pointer of its schema."""
-    for path, item in (document.get("paths") or {}).items():
-        for method in _METHODS if isinstance(item, dict) else ():
-            operation = item.get(method)
-            if not isinstance(operation, dict):
-                continue
-            at = f"/paths/{_escaped(path)}/{method}"
-            content = (operation.get("requestBody") or {}).get("content", {})
-            for kind, body in content.items():
-                if "json" in kind and isinstance(body, dict) and "schema" in body:
-                    yield f"{method.upper()} {path}", f"{at}/requestBody/content/{_escaped(kind)}/schema"
-                    break
-            for index, parameter in enumerate(operation.get("parameters", ())):
-                if isinstance(parameter, dict) and parameter.get("in") == "body" and "schema" in parameter:
-                    yield f"{method.upper()} {path}", f"{at}/parameters/{index}/schema"
+def _bodies(document: Mapping[str, Any], place: str, load: Loader) -> Iterator[tuple[str, Part]]:
+    """Yield what may be posted, to this API or by its webhooks: `POST /orders`, `POST newOrder`, with its schema."""
+    for word in ("paths", "webhooks"):
+        for path in document.get(word) or {}:
+            item = meant(Part(document, place, f"/{word}/{_escaped(path)}"), load)
+            for method in _METHODS:
+                schema = _posted(item._replace(pointer=f"{item.pointer}/{method}"), load)
+                if schema is not None:
+                    yield f"{method.upper()} {path}", schema
+
+
+def _posted(operation: Part, load: Loader) -> Part | None:
+    """Return the schema of what an operation takes; None where it takes no JSON, or is not there."""
+    said = operation.value
+    if not isinstance(said, dict):
+        return None
+    body = meant(operation._replace(pointer=f"{operation.pointer}/requestBody"), load)
+    content = body.value.get("content") if isinstance(body.value, dict) else None
+    for kind, each in (content or {}).items():
+        if "json" in kind and isinstance(each, dict) and "schema" in each:
+            return body._replace(pointer=f"{body.pointer}/content/{_escaped(kind)}/schema")
+    for index in range(len(said.get("parameters") or ())):
+        parameter = meant(operation._replace(pointer=f"{operation.pointer}/parameters/{index}"), load)
+        value = parameter.value
+        if isinstance(value, dict) and value.get("in") == "body" and "schema" in value:
+            return parameter._replace(pointer=f"{parameter.pointer}/schema")
+    return None
 
 
 def _escaped(name: str) -> str:

@@ -360,11 +360,28 @@ def test_openapi_gives_what_is_posted_or_what_is_chosen():
         read(OPENAPI, "Ordr")
     with pytest.raises(ContractError, match="not read here"):
         read(OPENAPI, "Unused")
+    # What is posted is found where it is only referred to, among webhooks too.
+    body = {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Customer"}}}}
+    parts = {**OPENAPI["components"], "requestBodies": {"B": body}, "pathItems": {"I": {"post": {"requestBody": {
+        "$ref": "#/components/requestBodies/B"}}}}}  # fmt: skip
+    for word in ("paths", "webhooks"):
+        told = {**OPENAPI, "openapi": "3.1.0", "paths": {}, "components": parts}
+        assert schema(told | {word: {"newOrder": {"$ref": "#/components/pathItems/I"}}})["$ref"] == "#/$defs/Customer"
+    away = {**OPENAPI, "paths": {"/x": {"$ref": "https://example.com/x.json"}}}
+    assert schema(away, "Customer")
+    with pytest.raises(ContractError, match="not read here"):
+        read(away)
+    with pytest.raises(ContractError, match="round in circles"):
+        read({**OPENAPI, "paths": {"/x": {"$ref": "#/paths/~1x"}}})
 
 
 def test_swagger_too():
     old = {"swagger": "2.0", "definitions": {"A": {"type": "object", "properties": {"a": {"type": "file"}}}}}
     assert schema(old)["properties"]["a"] == {"type": "string"}
+    parameters = {"P": {"in": "body", "name": "b", "schema": {"$ref": "#/definitions/A"}}}
+    posted = {"/a": {"post": {"parameters": [{"$ref": "#/parameters/P"}]}}}
+    more = {**old["definitions"], "B": {"type": "string"}}
+    assert schema({**old, "definitions": more, "parameters": parameters, "paths": posted})["$ref"] == "#/$defs/A"
 
 
 @pytest.mark.parametrize("version", [2, 3])
@@ -386,6 +403,32 @@ def test_asyncapi_gives_the_payload_of_a_message(version):
     if version == 3:
         document["components"]["messages"] = {"A": {"payload": {"schemaFormat": kind, "schema": record}}}
     assert schema(document)["properties"] == {"a": {"type": "integer"}}
+    avro_message = document["components"]["messages"]["A"]
+    document["components"]["messages"] = {"Far": {"$ref": "https://example.com/m.json"}}
+    document["components"]["x-own"] = {"A": avro_message}
+    near = {"$ref": "#/components/x-own/A"}
+    document["channels"] = (
+        {"c": {"messages": {"Near": near}}} if version == 3 else {"Near": {"publish": {"message": near}}}
+    )
+    assert schema(document, "Near")["properties"] == {"a": {"type": "integer"}}
+    with pytest.raises(ContractError, match="not read here"):
+        read(document)
+
+
+def test_a_schema_within_may_have_an_address_of_its_own():
+    inner = {"$id": "inner.json", "type": "object", "properties": {"n": {"type": "integer"}}}
+    for reference in ("inner.json", "http://x/inner.json", "inner.json#", "http://x/o.json#/$defs/i"):
+        whole = {
+            "$id": "http://x/o.json",
+            "type": "object",
+            "properties": {"a": {"$ref": reference}},
+            "$defs": {"i": inner},
+        }
+        validator = compiled(read(whole).found.schema)
+        assert validator.is_valid({"a": {"n": 1}})
+        assert not validator.is_valid({"a": {"n": "x"}})
+    part = {**whole, "properties": {"a": {"$ref": "inner.json#/properties/n"}}}
+    assert not compiled(read(part).found.schema).is_valid({"a": "x"})
 
 
 def test_json_schemas_of_all_drafts_and_their_parts():
