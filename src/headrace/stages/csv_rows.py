@@ -15,7 +15,7 @@ from headrace.spec import Spec
 from headrace.stages.json_text import Unreadable, cut, quote, read
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     import pyarrow as pa
 
@@ -165,7 +165,7 @@ class CsvReader:
         try:
             rows = list(
                 csv.reader(
-                    io.StringIO(record, newline=""),  # not splitlines: a form feed, say, ends no record
+                    _lines(record),
                     delimiter=dialect.delimiter,
                     quotechar=dialect.quote or None,
                     quoting=csv.QUOTE_MINIMAL if dialect.quote else csv.QUOTE_NONE,
@@ -194,6 +194,11 @@ class CsvReader:
         if column is None:
             return quote(cell) if cell else None
         return _cell(cell, column, self._booleans)
+
+
+def _lines(record: str) -> Iterable[str]:
+    """Return the lines of a record; unlike those of `splitlines`, they end where CSV's do, and not at a form feed."""
+    return io.StringIO(record, newline="") if "\n" in record or "\r" in record else (record,)
 
 
 def _cell(cell: str, column: Column, booleans: Mapping[str, str]) -> str | None:
