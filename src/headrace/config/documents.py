@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os.path
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -129,7 +130,9 @@ def _target(place: str, reference: str) -> str:
         raise ContractError(f"$ref {reference!r} names no file", at=place, fix="copy what it names into '$defs'")
     if is_url(place):
         return urljoin(place, reference)
-    return str(Path(place).parent / reference)
+    return os.path.normpath(
+        Path(place).parent / reference
+    )  # one name a file, or files that refer to one another never end
 
 
 def proto_imports(text: str, origin: str, *, fetch: bool) -> dict[str, str]:

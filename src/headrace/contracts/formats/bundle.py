@@ -97,16 +97,25 @@ class _Bundle:
                 raise ContractError(f"the schema refers to more than {MAX_SCHEMAS:,} others", fix="choose a part of it")
             self._found[name] = part
             if isinstance(part, dict):
+                within = inner if _has_address(part) else ""
                 for word in ("$id", "id", "$schema", "$anchor"):
                     if isinstance(part.get(word), str):
                         part.pop(word)
-                self._rewrite(part, place, defs)
+                self._rewrite(part, place, defs, within, inner)
         del own  # what no reference leads to says nothing about events
         found = {"$schema": DRAFTS[self._draft], **root}
         return found | ({defs: dict(sorted(self._found.items()))} if self._found else {})
 
-    def _rewrite(self, schema: dict[str, Any], place: str, defs: str) -> None:
+    def _rewrite(self, schema: dict[str, Any], place: str, defs: str, within: str = "", pointer: str = "") -> None:
+        """Lead the references of a schema, which stands at a pointer of a document, to where the whole has them.
+
+        `within` is the pointer of the schema around it that has an address: what begins with # is reckoned from there.
+        """
+        around = {"#": within}
         for at, part in subschemas(schema):
+            if part is not schema and _has_address(part):
+                around[at] = pointer + at[1:]
+                part.pop("$id")
             if part is not schema and isinstance(part.get("$schema"), str) and draft_of(part) != self._draft:
                 raise ContractError(
                     f"{at} is of {draft_of(part)}, and the schema of {self._draft}: drafts are mixed",
@@ -115,9 +124,10 @@ class _Bundle:
             self._mend(part)
             reference = part.get("$ref")
             if isinstance(reference, str):
-                part["$ref"] = self._reference(reference, place, defs)
+                nearest = max((each for each in around if f"{at}/".startswith(f"{each}/")), key=len)
+                part["$ref"] = self._reference(reference, place, defs, around[nearest])
 
-    def _reference(self, reference: str, place: str, defs: str) -> str:
+    def _reference(self, reference: str, place: str, defs: str, around: str = "") -> str:
         file, _, fragment = reference.partition("#")
         document = self._documents[place]
         base = document.get("$id") or document.get("id") if isinstance(document, dict) else None
@@ -139,6 +149,12 @@ class _Bundle:
         pointer = unquote(fragment)
         if pointer and not pointer.startswith("/"):
             pointer = self._anchor(place, pointer)
+        elif (
+            around
+            and not reference.partition("#")[0]
+            and Part(self._documents[place], place, around + pointer).value is not None
+        ):
+            pointer = around + pointer
         self._at(place, pointer)
         if (place, pointer) not in self._names:
             wanted = re.sub(r"[^A-Za-z0-9_.-]", "_", pointer.rpartition("/")[2] or place.rpartition("/")[2]) or "schema"
@@ -157,7 +173,7 @@ class _Bundle:
             self._addresses[place] = {
                 urljoin(base, part["$id"]): at[1:]
                 for at, part in subschemas(self._documents[place])
-                if at != "#" and isinstance(part.get("$id"), str) and not part["$id"].startswith("#")
+                if at != "#" and _has_address(part)
             }
         return self._addresses[place]
 
@@ -172,6 +188,10 @@ class _Bundle:
             return followed(self._documents[place], pointer)
         except LookupError:
             raise ContractError(f"#{pointer} leads nowhere", at=place, fix="check its spelling") from None
+
+
+def _has_address(part: Mapping[str, Any]) -> bool:
+    return isinstance(part.get("$id"), str) and not part["$id"].startswith("#")
 
 
 def draft_of(document: Any) -> str:

@@ -429,6 +429,17 @@ def test_a_schema_within_may_have_an_address_of_its_own():
         assert not validator.is_valid({"a": {"n": "x"}})
     part = {**whole, "properties": {"a": {"$ref": "inner.json#/properties/n"}}}
     assert not compiled(read(part).found.schema).is_valid({"a": "x"})
+    own = {
+        "$id": "own",
+        "type": "object",
+        "properties": {"n": {"$ref": "#/$defs/n"}},
+        "$defs": {"n": {"type": "integer"}},
+    }
+    for properties in ({"a": own}, {"a": {"$ref": "#/$defs/own"}}, {"a": {"$ref": "own"}}):
+        schema_ = {"type": "object", "properties": properties, "$defs": {"own": own, "n": {"type": "string"}}}
+        validator = compiled(read(schema_).found.schema)
+        assert validator.is_valid({"a": {"n": 1}})
+        assert not validator.is_valid({"a": {"n": "x"}})
 
 
 def test_json_schemas_of_all_drafts_and_their_parts():

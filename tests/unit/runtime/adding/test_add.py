@@ -298,6 +298,22 @@ def test_a_schema_of_each_form_makes_a_source(root, tmp_path):
     assert (project.source("s4").owner, project.source("s4").datasets[0].key) == ("shop", ("id",))
 
 
+def test_files_that_refer_to_one_another(root, tmp_path):
+    (tmp_path / "parts").mkdir()
+    money = {"type": "object", "required": ["amount"], "properties": {"amount": {"type": "number"}, "of": {
+        "$ref": "../api.json#/components/schemas/Order"}}}  # fmt: skip
+    order = {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}, "total": {
+        "$ref": "parts/types.json#/components/schemas/Money"}}}  # fmt: skip
+    for name, part in (("api.json", {"Order": order}), ("parts/types.json", {"Money": money})):
+        (tmp_path / name).write_text(json.dumps({"openapi": "3.0.3", "components": {"schemas": part}}))
+    found = add(root, f"{tmp_path}/parts/../api.json#Order")
+    write(root, found.files)
+    (column,) = (each for each in load_project(root, environ={}).source("orders").datasets[0].contract.columns
+                 if each.name == "total")  # fmt: skip
+    assert [field.name for field in column.type] == ["amount", "of"]
+    assert len(json.loads(found.files["schemas/orders.json"])["$defs"]) == 2
+
+
 def test_what_is_no_schema_says_why(root, tmp_path):
     def refused(name, text, said, **options):
         (tmp_path / name.partition("#")[0]).write_text(text)
