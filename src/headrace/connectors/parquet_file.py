@@ -156,6 +156,8 @@ def read_parquet(
         # Without a buffer, or with one for all, each column of a row group would be held as a whole.
         with pq.ParquetFile(source, read_dictionary=texts, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
             for number, group in enumerate(found):
+                if not group.rows:
+                    continue
                 for batch in file.iter_batches(batch_size=_fitting(group), row_groups=[number]):
                     for piece in _pieces(batch, name):
                         payload = rows.texts(piece).cast(pa.binary())

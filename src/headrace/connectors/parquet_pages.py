@@ -43,6 +43,9 @@ class Group(NamedTuple):
     texts: frozenset[str]
 
 
+_EMPTY = Group(0, 0.0, 0.0, frozenset())
+
+
 class _Leaf(NamedTuple):
     path: str
     width: int
@@ -71,7 +74,8 @@ def groups(file: BinaryIO, name: str) -> list[Group]:
         file.seek(end - _FOOTER_BYTES - size)
         footer, _ = struct_at(file.read(size), 0)
         leaves = _leaves(footer[2])
-        return [_group(file, group, leaves, end, name) for group in footer.get(4, [])]
+        # A group without rows has no pages, and says no place of any.
+        return [_group(file, group, leaves, end, name) if group[3] else _EMPTY for group in footer.get(4, [])]
     except (IndexError, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise InputError(
             f"the Parquet file cannot be read: {error or 'its metadata is damaged'}",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.contracts.inference.names import is_label, parts
 from headrace.contracts.inference.profile import Profile, Top
-from headrace.contracts.inference.texts import FORMS, ZONED, common_forms
+from headrace.contracts.inference.texts import FINE, FORMS, ZONED, common_forms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ NULL_WORDS = ("NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "\\N", "NaN", 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _PAIRS = (("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("1", "0"))
 _FLAGS = {"is", "has", "was", "can", "flag"}
-_COLUMN_FORMS = frozenset({"date-time", "datetime", *ZONED, "date", "time-of-day"})
+_COLUMN_FORMS = frozenset({"date-time", "datetime", FINE, *ZONED, "date", "time-of-day"})
 _DIGITS = 38
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from headrace.connectors.byte_stream import ByteStream
+from headrace.connectors.byte_stream import COMPRESSIONS, ByteStream
 from headrace.connectors.csv_dialect import DIALECT_ATTRIBUTE, UTF8, encoding_of
 from headrace.connectors.files import format_of, read_messages
 from headrace.contracts.inference.infer import Inference
 from headrace.errors import InputError
+from headrace.runtime.adding.declared import decimals_of, with_decimals
 from headrace.stages.csv_rows import CsvReader, CsvSpec
 from headrace.stages.json_text import Unreadable, read
 
@@ -105,9 +106,14 @@ class Sample:
                 ),
             )
         try:
-            return inference.finish(source)
+            found = inference.finish(source)
+            return with_decimals(found, decimals_of(self.path, self.kind)) if self._is_plain() else found
         except InputError as error:
             raise InputError(error.message, at=str(self.path), fix=error.fix) from error
+
+    def _is_plain(self) -> bool:
+        """Say whether the file is no archive, and not compressed as a whole."""
+        return self.path.suffix.lower() not in COMPRESSIONS and self.path.is_file()
 
     def _encoding(self) -> str:
         """Return what the file's text is most likely written in, where it is not UTF-8."""

@@ -75,6 +75,8 @@ def test_what_values_are(values, expected):
 
 
 def test_naive_times_have_a_column_of_their_own_type():
+    fine = infer([{"x": "2026-01-02T03:04:05.123456789"}, {"x": "2026-01-02 03:04:05"}])
+    assert (column(fine, "x"), fine.fields[0].notes) == ("TIMESTAMP", ("no zone",))
     found = infer([{"x": "2026-01-02 03:04:05", "y": "03:04:05"}])
     assert (column(found, "x"), column(found, "y")) == ("TIMESTAMP", "TIME")
 

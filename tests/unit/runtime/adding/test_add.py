@@ -5,6 +5,7 @@ import gzip
 import json
 import threading
 from collections import Counter
+from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -113,6 +114,39 @@ def test_an_avro_sample(root, tmp_path):
     with (tmp_path / "a.avro").open("wb") as file:
         fastavro.writer(file, schema, [{name: row[name] for name in names} for row in ROWS])
     assert kept(root, add(root, tmp_path / "a.avro")) == 3
+
+
+def test_decimals_that_a_file_declares(root, tmp_path):
+    fastavro = pytest.importorskip("fastavro")
+    price = pa.array([Decimal("0.5"), None] * 5, pa.decimal128(12, 3))
+    element = pa.struct([("of", pa.decimal128(5, 1)), ("n", pa.int32())])
+    inner = pa.array([[{"of": Decimal(1), "n": 1}]] * 10, pa.list_(element))
+    pq.write_table(pa.table({"price": price, "rate": pa.array([0.5] * 10), "inner": inner}), tmp_path / "a.parquet")
+    number = {"type": "bytes", "logicalType": "decimal", "precision": 12, "scale": 3}
+    of = {"name": "of", "type": {**number, "precision": 5, "scale": 1}}
+    again = {"name": "again", "type": ["null", "P"], "default": None}
+    part = {"type": "record", "name": "P", "fields": [of, again]}
+    avro = {"type": "record", "name": "R", "namespace": "x", "fields": [
+        {"name": "price", "type": ["null", number]}, {"name": "rate", "type": "double"},
+        {"name": "inner", "type": {"type": "array", "items": part}}]}  # fmt: skip
+    rows = [{"price": each, "rate": 0.5, "inner": [{"of": Decimal(1)}]} for each in price.to_pylist()]
+    with (tmp_path / "a.avro").open("wb") as file:
+        fastavro.writer(file, avro, rows)
+    for name in ("a.parquet", "a.avro"):
+        found = add(root, tmp_path / name, name.replace(".", "_"))
+        assert kept(root, found) == 3
+        properties = found.inferred.schema["properties"]
+        assert properties["price"] == {"type": ["number", "null"], "format": "decimal", "precision": 12, "scale": 3}
+        assert properties["rate"] == {"type": "number"}
+        assert properties["inner"]["items"]["properties"]["of"]["precision"] == 5
+        types = {each.path: each.type for each in found.inferred.fields}
+        assert (types["price"], types["inner[].of"]) == ("decimal(12,3)", "decimal(5,1)")
+
+
+def test_a_parquet_file_without_rows_is_no_damaged_one(root, tmp_path):
+    pq.write_table(pa.table({"id": pa.array([], pa.string())}), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="the sample has no rows"):
+        add(root, tmp_path / "a.parquet")
 
 
 def test_the_same_sample_gives_the_same_bytes_and_its_order_does_not_matter(root, tmp_path):
