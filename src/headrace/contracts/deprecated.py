@@ -1,59 +1,167 @@
-"""Which fields of a contract are deprecated: those that its schema marks with `deprecated: true`, at any depth."""
+"""Which fields of a contract are deprecated: those that its schema marks with `deprecated: true`, wherever it does.
+
+A schema speaks of a field in several places: by its name, by a pattern, in a branch. All that speak of one value are
+looked at together, and once for each column and member that silver has. What silver keeps as JSON text is looked
+through schema by schema, so it takes no longer where definitions refer to one another in many ways.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headrace.contracts.refs import subschemas, target
+from headrace import words
+from headrace.contracts.contract import is_json
+from headrace.contracts.pii import may_match
+from headrace.contracts.refs import schemas_in, target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+
+    import pyarrow as pa
+
+    from headrace.contracts.contract import Contract
 
 WORD = "deprecated"
 
-_WHOLE = ("allOf",)
-_SOME = ("anyOf", "oneOf")
+_SOMETIMES = ("anyOf", "oneOf")
+_ON_CONDITION = ("then", "else")
+_NAMED_CONDITIONS = ("dependentSchemas", "dependencies")
+_OTHERS = ("additionalProperties", "unevaluatedProperties")
+_REST = ("additionalItems", "unevaluatedItems")
+
+Spoken = tuple[Any, bool]
+"""A schema that speaks of a value, and whether it does so always: a branch or a condition may not hold."""
+Whole = list[tuple["Mapping[str, Any]", bool]]
+"""All schemas that speak of one value."""
 
 
-def deprecated_fields(schema: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the paths of the deprecated fields (`country`, `customer.phone`), in the order of the schema.
+class Deprecated(NamedTuple):
+    """A deprecated field: `column` is what silver has of it, and `within` where in that it lies if it is JSON text."""
 
-    Elements of an array have the array's path. A field below a deprecated one is not named once more; one of which only
-    some forms are deprecated (a branch of `anyOf`) is not.
+    column: str
+    within: str = ""
+
+    @property
+    def path(self) -> str:
+        """What people call it: `country`, `customer.phone`, `tags.*`, `point[1].label`."""
+        return (self.column + self.within).lstrip(".")
+
+
+def deprecated_fields(contract: Contract) -> tuple[Deprecated, ...]:
+    """Return the deprecated fields, in the order of the columns.
+
+    Elements of an array have the array's path. A field below a deprecated one is not named once more; nor is one of
+    which only some forms are deprecated: a branch of `anyOf`, or what `then` says of a field that is declared without.
     """
-    if not any(part.get(WORD) is True for _, part in subschemas(schema)):
+    root = contract.schema
+    if not any(_is_marked(part) for part in schemas_in(root)):
         return ()
-    return tuple(dict.fromkeys(_below(schema, schema, "", frozenset())))
+    whole = _all([(root, True)], root)
+    columns = {field.name: field for field in contract.arrow_schema()}
+    found = [each for name, field in columns.items() for each in _below(_member(whole, name), field, name, root)]
+    if contract.validation == "lenient":
+        others = (each for each in _inside(whole, root) if each.split(".")[1] not in columns)
+        found += [Deprecated(words.EXTRA, each) for each in others]
+    return tuple(found)
 
 
-def _below(part: Any, root: Mapping[str, Any], path: str, seen: frozenset[int]) -> Iterator[str]:
-    """Yield the deprecated fields of a value; `seen` are the schemas whose members it lies in."""
-    if not isinstance(part, dict):
+def _below(declared: list[Spoken], field: pa.Field, path: str, root: Mapping[str, Any]) -> Iterator[Deprecated]:
+    """Yield what is deprecated of a column or a member of it, which these schemas declare."""
+    import pyarrow as pa
+
+    if _is_deprecated(declared, root):
+        yield Deprecated(path)
         return
-    if path and any(each.get(WORD) is True for each in _same(part, root, _WHOLE)):
-        yield path
-        return
-    for each in _same(part, root, (*_WHOLE, *_SOME)):
-        if id(each) in seen:  # it goes round in circles
-            continue
-        within = seen | {id(each)}
-        for name, field in each.get("properties", {}).items():
-            yield from _below(field, root, f"{path}.{name}" if path else name, within)
-        items = each.get("items")
-        for item in items if isinstance(items, list) else [items]:
-            yield from _below(item, root, path, within)
+    kind, whole = field.type, _all(declared, root)
+    if is_json(field):
+        yield from (Deprecated(path, within) for within in _inside(whole, root))
+    elif pa.types.is_list(kind):
+        yield from _below(_elements(whole), kind.value_field, path, root)
+    elif pa.types.is_struct(kind):
+        for each in kind:
+            yield from _below(_member(whole, each.name), each, f"{path}.{each.name}", root)
 
 
-def _same(part: Mapping[str, Any], root: Mapping[str, Any], words: tuple[str, ...]) -> Iterator[Mapping[str, Any]]:
-    """Yield a schema and those that speak of the same value: where it refers to, and what it is made of."""
-    found: set[int] = set()
-    waiting: list[Any] = [part]
+def _is_deprecated(declared: list[Spoken], root: Mapping[str, Any]) -> bool:
+    """Whether a schema that always speaks of a value marks it, or each that declares it does."""
+    if any(always and _is_marked(part) for part, always in _all(declared, root)):
+        return True
+    return bool(declared) and all(
+        any(always and _is_marked(each) for each, always in _all([(part, True)], root)) for part, _ in declared
+    )
+
+
+def _is_marked(part: Mapping[str, Any]) -> bool:
+    return part.get(WORD) is True
+
+
+def _all(declared: Iterable[Spoken], root: Mapping[str, Any]) -> Whole:
+    """Return schemas with those that speak of the same value: where they refer to, and what they are made of."""
+    found: dict[int, tuple[Mapping[str, Any], bool]] = {}
+    waiting = list(declared)
     while waiting:
-        each = waiting.pop()
-        if not isinstance(each, dict) or id(each) in found:
+        part, always = waiting.pop()
+        if not isinstance(part, dict) or (id(part) in found and found[id(part)][1] >= always):
             continue
-        found.add(id(each))
-        yield each
-        waiting += [branch for word in words for branch in each.get(word, ())]
-        if isinstance(each.get("$ref"), str):
-            waiting.append(target(each["$ref"], root))
+        found[id(part)] = (part, always)
+        waiting += [(each, always) for each in part.get("allOf", ())]
+        if isinstance(part.get("$ref"), str):
+            waiting.append((target(part["$ref"], root), always))
+        waiting += [(each, False) for each in _branches(part)]
+    return list(found.values())
+
+
+def _branches(part: Mapping[str, Any]) -> Iterator[Any]:
+    for word in _SOMETIMES:
+        yield from part.get(word, ())
+    for word in _ON_CONDITION:
+        yield part.get(word)
+    for word in _NAMED_CONDITIONS:
+        yield from part.get(word, {}).values()
+
+
+def _member(whole: Whole, name: str) -> list[Spoken]:
+    """Return the schemas that declare a member of a value: by its name, by a pattern, or as one of the others."""
+    found: list[Spoken] = []
+    for part, always in whole:
+        here = [part["properties"][name]] if name in part.get("properties", {}) else []
+        here += [said for pattern, said in part.get("patternProperties", {}).items() if may_match(pattern, name)]
+        here = here or [part[word] for word in _OTHERS if isinstance(part.get(word), dict)]
+        found += [(each, always) for each in here]
+    return found
+
+
+def _elements(whole: Whole) -> list[Spoken]:
+    """Return the schemas that declare the elements of an array."""
+    return [
+        (part["items"], always)
+        for part, always in whole
+        if isinstance(part.get("items"), dict) and "prefixItems" not in part
+    ]
+
+
+def _inside(whole: Whole, root: Mapping[str, Any]) -> Iterator[str]:
+    """Yield where marks are within a value, each by the shortest way to it: every schema is entered once."""
+    entered: set[int] = set()
+    waiting: deque[tuple[Any, str]] = deque((part, "") for part, _ in whole)
+    while waiting:
+        declared, path = waiting.popleft()
+        if path and _is_deprecated([(declared, True)], root):
+            yield path
+            continue
+        for part, _ in _all([(declared, True)], root):
+            if id(part) not in entered:
+                entered.add(id(part))
+                waiting += [(each, path + step) for each, step in _steps(part)]
+
+
+def _steps(part: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
+    """Yield the schemas of members and elements, each with what it adds to the path."""
+    yield from ((each, f".{name}") for name, each in part.get("properties", {}).items())
+    yield from ((each, ".*") for each in part.get("patternProperties", {}).values())
+    yield from ((part.get(word), ".*") for word in _OTHERS)
+    items = part.get("items")
+    first = part.get("prefixItems", items if isinstance(items, list) else ())
+    yield from ((each, f"[{place}]") for place, each in enumerate(first))
+    yield from ((each, "[]") for each in (items, *(part.get(word) for word in _REST)) if isinstance(each, dict))

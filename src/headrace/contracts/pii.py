@@ -157,13 +157,14 @@ def _same(part: Mapping[str, Any], root: Mapping[str, Any]) -> list[Any]:
 
 def _members(part: Mapping[str, Any], name: str) -> list[Any]:
     found = [part["properties"][name]] if name in part.get("properties", {}) else []
-    found += [each for pattern, each in part.get("patternProperties", {}).items() if _may_match(pattern, name)]
+    found += [each for pattern, each in part.get("patternProperties", {}).items() if may_match(pattern, name)]
     if not found:
         found = [part[word] for word in _OTHERS if isinstance(part.get(word), dict)]
     return found
 
 
-def _may_match(pattern: str, name: str) -> bool:
+def may_match(pattern: str, name: str) -> bool:
+    """Return whether a pattern of `patternProperties` matches a name; one that Python cannot read may."""
     try:
         return re.search(pattern, name) is not None
     except re.error:

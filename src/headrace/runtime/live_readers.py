@@ -1,4 +1,4 @@
-"""Who still reads what is deprecated: models and lookups of a deprecated field, producers of a version past its day.
+"""Who still reads what is deprecated: of a field models, lookups, rules; of a version past its day its producers.
 
 Lineage is read only where a contract marks a field, and the ledger only where a version's day is over.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from headrace.config.deprecated_uses import use_faults
 from headrace.config.faults import Fault
 from headrace.config.said_versions import said_of
 from headrace.contracts.deprecated import deprecated_fields
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from headrace.config.project import Assembled, Project
     from headrace.config.validation import Origin
+    from headrace.contracts.deprecated import Deprecated
     from headrace.contracts.versions import Version
     from headrace.governance.lineage import Graph
     from headrace.lake.reader import LakeReader
@@ -38,7 +40,12 @@ class _Field(NamedTuple):
 
     source: str
     dataset: str
-    path: str
+    at: Deprecated
+
+    @property
+    def path(self) -> str:
+        """What people call it."""
+        return self.at.path
 
 
 def live_readers(assembled: Assembled, today: dt.date | None = None) -> list[Fault]:
@@ -54,12 +61,13 @@ def live_readers(assembled: Assembled, today: dt.date | None = None) -> list[Fau
 
 
 def _of_fields(project: Project, origins: Mapping[str, Origin]) -> list[Fault]:
-    fields = [
-        _Field(source.id, dataset.name, path)
-        for source in project.sources.values()
-        for dataset in source.datasets
-        for path in deprecated_fields(dataset.contract.schema)
-    ]
+    fields: list[_Field] = []
+    faults: list[Fault] = []
+    for source in project.sources.values():
+        for dataset in source.datasets:
+            if marked := deprecated_fields(dataset.contract):
+                fields += [_Field(source.id, dataset.name, each) for each in marked]
+                faults += use_faults(source, origins[source.id], dataset, marked)
     if not fields:
         return []
     try:
@@ -67,13 +75,12 @@ def _of_fields(project: Project, origins: Mapping[str, Origin]) -> list[Fault]:
         graph = lineage(project, found, below={f"silver.{field.dataset}" for field in fields})
     except BuildError as error:
         message = f"who reads the deprecated field {fields[0].dataset}.{fields[0].path} cannot be told: {error.message}"
-        return [origins[fields[0].source].warning(("schema",), message, error.fix)]
+        return [*faults, origins[fields[0].source].warning(("schema",), message, error.fix)]
     by_table = {model.table: model for model in found}
     owners = {f"silver.{dataset.name}": source.id for source in project.sources.values() for dataset in source.datasets}
-    faults = []
     for field in fields:
         readers: dict[str, Ref] = {}  # each model once: at one of its columns, where there is one
-        for made in _first_readers(graph, Ref(f"silver.{field.dataset}", field.path.lower()), by_table):
+        for made in _first_readers(graph, Ref(f"silver.{field.dataset}", field.at.column.lower()), by_table):
             if readers.get(made.table, made).column in {
                 ALL,
                 made.column,
@@ -118,18 +125,26 @@ def _fault(
     table, model = graph.tables[made.table], by_table.get(made.table)
     fix = f"read what takes its place; or take `deprecated` off {field.path} while it is read"
     said = f"{field.dataset}.{field.path}, which its contract says is deprecated"
+    severity: Literal["error", "warning"] = "error"
+    if field.at.within:  # what a column of JSON text is asked for, lineage does not see
+        severity, said, fix = (
+            "warning",
+            f"{field.dataset}.{field.at.column}, and may read {said}",
+            "see that it does not",
+        )
     if model is None:  # silver of another source, which looks this one up
-        origin = origins[owners[table.name]]
-        return origin.error(("processing", "bronze_to_silver"), f"{table.name} looks up {said}", fix)
+        place = origins[owners[table.name]].place(("processing", "bronze_to_silver"))
+        return Fault(severity, *place, f"{table.name} looks up {said}", fix)
     if _is_generated(model):
         source = model.file.rpartition("/")[2].removesuffix(".yaml")
-        return origins[source].error(("processing", "silver_to_gold"), f"{table.name} reads {said}", fix)
-    leaf = field.path.rpartition(".")[2]
+        place = origins[source].place(("processing", "silver_to_gold"))
+        return Fault(severity, *place, f"{table.name} reads {said}", fix)
+    leaf = field.at.column.rpartition(".")[2]
     line = written_lines(uncommented(model.text), [leaf]).get(leaf) or table.lines.get(made.column.partition(".")[0], 1)
     if table.problem:
         message = f"{table.name} may read {said}: {table.problem}"
         return Fault("warning", model.file, line, message, "see that it does not")
-    return Fault("error", model.file, line, f"{table.name} reads {said}", fix)
+    return Fault(severity, model.file, line, f"{table.name} reads {said}", fix)
 
 
 def _still_sent(project: Project, origins: Mapping[str, Origin], today: dt.date) -> list[Fault]:

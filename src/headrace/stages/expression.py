@@ -114,6 +114,22 @@ def compile_expression(text: str, schema: pa.Schema, kernel: SqlKernel | None = 
     return _guarded(text, lambda: _compile(text, schema, kernel or SqlKernel(isolate_errors=True)), "amount <= total")
 
 
+def paths_in(text: str, schema: pa.Schema) -> list[paths.Path]:
+    """Return the places that an expression reads, by name: of `sum(items[].amount)` that of the elements' amounts.
+
+    Raises:
+        ConfigError: It is not one expression, or names a place that does not exist.
+    """
+    return _guarded(text, lambda: _paths(text, schema), "amount <= total")
+
+
+def _paths(text: str, schema: pa.Schema) -> list[paths.Path]:
+    parsed, lists = _parsed(text, schema)
+    rewriting = _Rewriting(schema, lists, SqlKernel())
+    columns = list(parsed.find_all(exp.Column))
+    return [rewriting.list_of(column) or rewriting.path_of(column)[0] for column in columns]
+
+
 def _guarded(text: str, compiling: Callable[[], Compiled], example: str) -> Compiled:
     _bound(text)
     try:
@@ -132,6 +148,14 @@ def _value(text: str, schema: pa.Schema, kernel: SqlKernel) -> Value:
 
 def _rewritten(text: str, schema: pa.Schema, kernel: SqlKernel) -> tuple[_Rewriting, exp.Expr]:
     """Return an expression parsed, checked and rewritten, with what did it: it knows columns, types and divisors."""
+    parsed, lists = _parsed(text, schema)
+    check_allowed(parsed)
+    rewriting = _Rewriting(schema, lists, kernel)
+    return rewriting, rewriting.apply(parsed)
+
+
+def _parsed(text: str, schema: pa.Schema) -> tuple[exp.Expr, tuple[paths.Path, ...]]:
+    """Return the one expression that a text is, in which columns stand in for paths through lists; and those paths."""
     lists: list[paths.Path] = []
 
     def stand_in(match: re.Match[str]) -> str:
@@ -143,9 +167,7 @@ def _rewritten(text: str, schema: pa.Schema, kernel: SqlKernel) -> tuple[_Rewrit
     parsed = sqlglot.parse(_LIST_PATH.sub(stand_in, text), dialect="duckdb")
     if len(parsed) != 1 or parsed[0] is None:
         raise ConfigError("write exactly one expression", fix="make each expression a rule of its own")
-    check_allowed(parsed[0])
-    rewriting = _Rewriting(schema, tuple(lists), kernel)
-    return rewriting, rewriting.apply(parsed[0])
+    return parsed[0], tuple(lists)
 
 
 def _zero(rewriting: _Rewriting) -> str:
@@ -223,9 +245,9 @@ class _Rewriting:
         name = node.key
         body = node.this
         columns = list(body.find_all(exp.Column))
-        elements = [column for column in columns if self._list_of(column) is not None]
+        elements = [column for column in columns if self.list_of(column) is not None]
         if not elements and isinstance(body, exp.Column):
-            path = self._path_of(body)[0]
+            path = self.path_of(body)[0]
             if paths.is_list(path.type):
                 return self._over_list(node, self._reference(path.column, path.steps))
         if not elements or body.find(*_AGGREGATES) or len(list(node.iter_expressions())) > 1:
@@ -233,7 +255,7 @@ class _Rewriting:
             raise ConfigError(f"{name} over rows is not allowed: a rule looks at one event", fix=fix)
         if body.find(*_DIVISIONS):  # its null would be lost among the elements
             raise ConfigError(f"a division within {name} is not allowed", fix="divide outside, or multiply")
-        found = [path for path in map(self._list_of, elements) if path is not None]
+        found = [path for path in map(self.list_of, elements) if path is not None]
         last = [len(path.steps) - 1 - path.steps[::-1].index(paths.ELEMENTS) for path in found]
         prefixes = {(path.column, path.steps[:end]) for path, end in zip(found, last, strict=True)}
         if len(prefixes) > 1:
@@ -261,14 +283,15 @@ class _Rewriting:
         empty = exp.Case(ifs=[exp.If(this=exp.Is(this=values.copy(), expression=exp.Null()).not_(), true="0")])
         return exp.Coalesce(this=call, expressions=[empty])
 
-    def _list_of(self, column: exp.Column) -> paths.Path | None:
+    def list_of(self, column: exp.Column) -> paths.Path | None:
+        """Return the path through a list that a column stands in for, if it does."""
         name = column.name
         if len(column.parts) == 1 and name.startswith(_STAND_IN) and name.removeprefix(_STAND_IN).isdecimal():
             number = int(name.removeprefix(_STAND_IN))
             return self._lists[number] if number < len(self._lists) else None
         return None
 
-    def _path_of(self, column: exp.Column) -> tuple[paths.Path, exp.Expr]:
+    def path_of(self, column: exp.Column) -> tuple[paths.Path, exp.Expr]:
         """Return the path that a column and the dots after it mean, and the outermost node that belongs to it."""
         steps = [part.name for part in column.parts]
         node: exp.Expr = column
@@ -278,8 +301,8 @@ class _Rewriting:
         return paths.walk(tuple(steps), self._schema), node
 
     def _resolve(self, column: exp.Column) -> None:
-        elements = self._list_of(column)
-        path, node = (elements, column) if elements else self._path_of(column)
+        elements = self.list_of(column)
+        path, node = (elements, column) if elements else self.path_of(column)
         node.replace(self._reference(path.column, path.steps))
 
     def _reference(self, column: str, steps: tuple[str, ...]) -> exp.Expr:

@@ -19,7 +19,8 @@ CUSTOMER = {"type": "object", "properties": {"phone": TEXT | {"deprecated": True
 SCHEMA = {
     **ORDERS,
     "properties": ORDERS["properties"]
-    | {"country": TEXT | {"deprecated": True}, "ship_to": TEXT, "customer": CUSTOMER},
+    | {"country": TEXT | {"deprecated": True}, "ship_to": TEXT, "customer": CUSTOMER}
+    | {"point": {"type": "array", "prefixItems": [TEXT, TEXT | {"deprecated": True}]}},
 }
 FILES = {
     "models/by_country.sql": "-- by country\nselect\n  id,\n  upper(o.country) as land\nfrom {{ ref('stg_orders') }} o",
@@ -27,6 +28,7 @@ FILES = {
     "models/rows.sql": "select id /* not\ncountry */\nfrom {{ source('silver', 'orders') }}\nwhere country = 'DE'",
     "models/phones.sql": "select customer.phone as p from {{ ref('stg_orders') }}",
     "models/mails.sql": "select customer.mail as m, ship_to from {{ ref('stg_orders') }}",
+    "models/points.sql": "select point as p from {{ ref('stg_orders') }}",
     "models/dark.sql": "select {{ dbt_utils.star(ref('stg_orders')) }} from {{ ref('stg_orders') }}",
     "dbt_project.yml": "name: lab\nversion: '1.0'\n",
 }
@@ -58,7 +60,9 @@ def test_a_model_that_reads_a_deprecated_field_is_an_error_where_it_does(shop):
         ("error", "models/phones.sql:1", f"gold.phones {said.format('customer.phone')}"),
         ("error", "models/rows.sql:4", f"gold.rows {said.format('country')}"),
     ]
-    assert {each[:2] for each in found if each[0] == "warning"} == {("warning", "models/dark.sql:1")}
+    warned = [each for each in found if each[0] == "warning"]
+    assert {each[1] for each in warned} == {"models/dark.sql:1", "models/points.sql:1"}
+    assert f"gold.points reads orders.point, and may {said.format('point[1]').replace('reads', 'read')}" in str(warned)
     assert "it uses dbt_utils" in str(found)
 
 
@@ -71,6 +75,91 @@ def test_a_lookup_and_a_gold_step_are_readers_too(tmp_path):
     assert [each[:2] for each in told(tmp_path)] == [
         ("error", f"connectors/orders.yaml:{1 + lines.index('  silver_to_gold:')}"),
         ("error", "connectors/parcels.yaml:5"),
+    ]
+
+
+def test_what_a_source_itself_reads_is_told_where_it_is_named(tmp_path):
+    numbers = {
+        "type": "array",
+        "items": {"type": "object", "properties": {"n": {"type": "integer", "deprecated": True}}},
+    }
+    marked = {name: {"type": "string", "deprecated": True} for name in ("id", "kind")} | {
+        "at": {"type": "string", "format": "date-time", "deprecated": True},
+        "version": {"type": "integer", "deprecated": True},
+        "lines": numbers,
+        "point": {"type": "array", "prefixItems": [TEXT, TEXT | {"deprecated": True}]},
+        "amount": {"type": "number"},
+        "customer": CUSTOMER,
+    }
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seeds/kinds.csv").write_text("kind,name\na,b\n")
+    write_source(tmp_path, "orders", schema={"type": "object", "properties": marked})
+    text = """\
+source_id: orders
+ingestion: {pattern: event_streaming, message_format: json}
+schema:
+  file: schemas/orders.json
+  version_from: {field: kind, default: v1}
+event_time: at
+processing:
+  bronze_to_silver:
+  - deduplication:
+      key: [id]
+      version_by: version
+  - enrich:
+      lookup: kinds
+      on: kind
+  - data_quality:
+      rules:
+      - {check: not_null, field: 'lines[].n'}
+      - {check: amount > 0, severity: warn}
+      - check: sum(lines[].n) > amount
+      - {check: not_null, field: customer.mail}
+      - check: customer.phone <> 'x' or customer.mail is null
+      - {check: not_null, field: point, severity: warn}
+serving:
+  push:
+  - {name: fine, topic: a, filter: {amount: 1}, where: amount > 1}
+  - name: kinds
+    topic: b
+    filter: {kind: a}
+    where: "'version' is null or kind = 'b'"
+  - {name: failed, topic: c, on: quarantined, filter: {source: orders}}
+"""
+    (tmp_path / "connectors/orders.yaml").write_text(text)
+    found = told(tmp_path)
+    assert {each[0] for each in found if "point" not in each[2]} == {"error"}
+    lines = ["", *text.splitlines()]
+    places = [(int(at.rpartition(":")[2]), said.partition(", which")[0]) for _, at, said in found]
+    assert [(lines[number].strip(" -"), said) for number, said in places] == [
+        ("version_from: {field: kind, default: v1}", "version_from of orders reads orders.kind"),
+        ("event_time: at", "the event time of orders reads orders.at"),
+        ("key: [id]", "the key of orders reads orders.id"),
+        ("version_by: version", "the version_by of orders reads orders.version"),
+        ("on: kind", "the lookup kinds of orders reads orders.kind"),
+        ("{check: not_null, field: 'lines[].n'}", "the rule not_null of orders reads orders.lines.n"),
+        ("check: sum(lines[].n) > amount", "the rule sum(lines[].n) > amount of orders reads orders.lines.n"),
+        ("check: customer.phone <> 'x' or customer.mail is null",
+         "the rule customer.phone <> 'x' or customer.mail is null of orders reads orders.customer.phone"),
+        ("{check: not_null, field: point, severity: warn}",
+         "the rule not_null of orders reads point, and may read orders.point[1]"),
+        ("filter: {kind: a}", "the push kinds of orders reads orders.kind"),
+        ("where: \"'version' is null or kind = 'b'\"", "the push kinds of orders reads orders.kind"),
+    ]  # fmt: skip
+
+
+def test_each_table_reads_its_own_fields(tmp_path):
+    old = {name: {"type": "string", "deprecated": True} for name in ("id", "at")}
+    for name in ("db__a", "db__b"):
+        write_source(tmp_path, name, schema={"type": "object", "properties": old})
+        (tmp_path / f"connectors/{name}.yaml").unlink()
+    (tmp_path / "connectors/db.yaml").write_text(
+        "source_id: db\ningestion:\n  pattern: database_cdc\n  tables:\n  - name: a\n    key: [id]\n  - name: b\n"
+        "processing:\n  bronze_to_silver:\n  - deduplication: {key: [at]}\n"
+    )
+    assert [each[1:] for each in told(tmp_path)] == [
+        ("connectors/db.yaml:6", "the key of db__a reads db__a.id, which its contract says is deprecated"),
+        ("connectors/db.yaml:10", "the key of db__b reads db__b.at, which its contract says is deprecated"),
     ]
 
 
