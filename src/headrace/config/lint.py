@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.config import references
 from headrace.config.contract_policy import policy_faults
 from headrace.config.contract_versions import overdue, unreached
+from headrace.config.csv_cells import cell_faults
 from headrace.config.project import Assembled, assemble
 from headrace.config.source_file import SourceFile
 from headrace.config.validation import Origin, dotted, models_in
@@ -49,6 +50,7 @@ def lint(
         source, origin = read.source, read.origin
         faults += overdue(source, origin, today or dt.datetime.now(dt.UTC).date())
         faults += unreached(source, origin)
+        faults += cell_faults(source, origin)
         written = source.spec.model_dump(by_alias=True, exclude_unset=True, mode="json")
         faults += _planned(SourceFile, written, origin)
         faults += references.unresolved_secrets(written, origin, root, environ)

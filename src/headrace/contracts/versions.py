@@ -10,14 +10,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from headrace.contracts import pii
 from headrace.contracts.refs import subschemas
 from headrace.spec import Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from headrace.contracts.contract import Contract
 
@@ -51,6 +51,13 @@ class VersionSpec(Spec):
         "`ingestion.csv.columns`).",
         examples=[["id", "amount"]],
     )
+
+    @field_validator("csv_columns")
+    @classmethod
+    def _named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{twice!r} is named twice: give each cell a name of its own")
+        return names
 
     @model_validator(mode="after")
     def _dated(self) -> Self:
@@ -86,6 +93,16 @@ def number_of(text: object) -> Number | None:
         return None
     match = _NUMBER.fullmatch(str(text).strip())
     return None if match is None else (int(match[1]), int(match[2] or 0), int(match[3] or 0))
+
+
+def same_version(names: Iterable[str]) -> tuple[str, str] | None:
+    """Return two names that mean one version (`v1` and `1.0.0`), where there are such."""
+    known: dict[Number, str] = {}
+    for name in names:
+        number = number_of(name)
+        if number is not None and known.setdefault(number, name) != name:
+            return known[number], name
+    return None
 
 
 def said_version(document: Mapping[str, Any]) -> Any:

@@ -82,6 +82,13 @@ class CsvSpec(Spec):
         meanings = (("true", self.true_values), ("false", self.false_values))
         return {cell.lower(): meaning for meaning, cells in meanings for cell in cells}
 
+    @field_validator("columns")
+    @classmethod
+    def _named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise ValueError(f"{twice!r} is named twice: give each cell a name of its own")
+        return names
+
     @field_validator("encoding")
     @classmethod
     def _known(cls, name: str | None) -> str | None:

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, model_validator
 
 from headrace import words
-from headrace.contracts.versions import number_of
+from headrace.contracts.versions import number_of, same_version
 from headrace.spec import Spec
 from headrace.stages.base import Outcome
 from headrace.stages.confluent_frame import MAX_ID, ConfluentFrame
@@ -86,6 +86,8 @@ class VersionFrom(Spec):
             raise ValueError("give one of `attribute`, `field` and `confluent`")
         if not given and self.default is None:
             raise ValueError("give `attribute`, `field` or `confluent`, or a `default`")
+        if same := same_version(self.confluent or ()):
+            raise ValueError(f"{same[0]!r} and {same[1]!r} are the same version: give all its ids to one of them")
         ids = [each for ids in (self.confluent or {}).values() for each in ids]
         if twice := next((each for each in ids if ids.count(each) > 1), None):
             raise ValueError(f"the schema id {twice} is given twice: a schema has one version")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Any
 
-from headrace.contracts.versions import VersionSpec
+from pydantic import Field, field_validator
+
+from headrace.contracts.versions import VersionSpec, same_version
 from headrace.spec import Spec
 from headrace.stages.upcast import UpcastStep
 from headrace.stages.versioned import VersionFrom
@@ -34,3 +36,10 @@ class VersioningSpec(Spec):
         "needed where `upcast` cannot be turned around.",
         examples=[{"v1": [{"set": {"amount": "cents / 100"}}]}],
     )
+
+    @field_validator("versions", "upcast", "downcast")
+    @classmethod
+    def _said_once(cls, said: dict[str, Any]) -> dict[str, Any]:
+        if same := same_version(said):
+            raise ValueError(f"{same[0]!r} and {same[1]!r} are the same version: write what is said of it once")
+        return said

@@ -260,6 +260,22 @@ WRONG = {
         change("  versions", "  version_from: {}\n  versions"),
         "connectors/orders.yaml", 5, "give `attribute`, `field` or `confluent`, or a `default`", "",
     ),
+    "two spellings in what is said of versions": (
+        change("  upcast", "    1.0.0: {status: draft}\n  upcast"),
+        "connectors/orders.yaml", 5, "'v1' and '1.0.0' are the same version", "write what is said of it once",
+    ),
+    "two spellings among ids": (
+        change("  versions", "  version_from: {confluent: {v1: [1], '1': [2], v2: [3]}}\n  versions"),
+        "connectors/orders.yaml", 5, "'v1' and '1' are the same version", "give all its ids to one of them",
+    ),
+    "cells of one name": (
+        change("until: 2027-03-01", "csv_columns: [id, at, id]"),
+        "connectors/orders.yaml", 6, "'id' is named twice", "give each cell a name of its own",
+    ),
+    "columns of one name": (
+        change("event_streaming", "event_streaming, message_format: csv, csv: {columns: [id, id]}"),
+        "connectors/orders.yaml", 2, "'id' is named twice", "give each cell a name of its own",
+    ),
     "a default that is no version": (
         change("  versions", "  version_from: {attribute: a, default: v3}\n  versions"),
         "connectors/orders.yaml", 5, "the contract has no version v3", "one of: v1, v2",
@@ -276,6 +292,29 @@ def test_what_does_not_fit_is_told_where_it_stands(versioned, name):
     assert errors[0][1:3] == (file, line), errors
     assert message in errors[0][3]
     assert fix in errors[0][4]
+
+
+def test_cells_that_their_version_has_no_field_for(versioned):
+    csv = "event_streaming, message_format: csv, csv: {columns: [order_id, at, nte]}"
+    text = ORDERS.replace("event_streaming", csv)
+    versioned.source(text.replace("until: 2027-03-01", "csv_columns: [ident, at, x_1]"))
+    versioned.write("schemas/orders/v1.json", schema("id", additionalProperties=False, patternProperties={"^x_": {}}))
+    versioned.write("schemas/orders.json", schema("order_id", "note"))
+    assert faults(versioned) == [
+        ("warning", "connectors/orders.yaml", 2, "v2 has no field 'nte': what is in this cell is not kept",
+         "did you mean 'note'?"),
+        ("error", "connectors/orders.yaml", 6, "v1 forbids a field 'ident': no record with this cell would be taken",
+         "one of: at, id"),
+    ]  # fmt: skip
+    load_project(versioned.root, environ={})  # records that name their own cells are taken all the same
+    lenient = text.replace("  versions:", "  validation: lenient\n  versions:")
+    versioned.source(lenient.replace("until: 2027-03-01", "csv_columns: [ident]"))
+    versioned.write("schemas/orders/v1.json", schema("id"))
+    assert faults(versioned) == [], "they are kept in _extra"
+    versioned.source(ORDERS.replace("until: 2027-03-01", "csv_columns: [id]"))
+    ((severity, _, line, message, _),) = faults(versioned)
+    assert (severity, line) == ("warning", 6)
+    assert "messages of this source are json" in message
 
 
 def test_a_deprecated_version_past_its_day_fails_the_check_and_nothing_else(versioned):
