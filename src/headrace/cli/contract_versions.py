@@ -14,6 +14,9 @@ from headrace.cli.options import AsJson, EnvName, ProjectDir, open_project, proj
 from headrace.cli.output import Output
 
 SourceId = Annotated[str, typer.Argument(metavar="SOURCE", help="The source whose contract it is.")]
+Table = Annotated[
+    str | None, typer.Option("--dataset", metavar="TABLE", help="The table, for a source that has several.")
+]
 
 
 def list_(project: ProjectDir = None, env: EnvName = None, as_json: AsJson = False) -> None:
@@ -37,6 +40,7 @@ def show(
     applied: Annotated[
         bool, typer.Option("--applied", help="Its schema as it was applied, not as its file is.")
     ] = False,
+    dataset: Table = None,
     project: ProjectDir = None,
     env: EnvName = None,
     as_json: AsJson = False,
@@ -49,9 +53,9 @@ def show(
     from headrace.runtime.views.contracts import as_applied, shown
 
     if applied:
-        document = as_applied(_state(project, env), source, version)
+        document = as_applied(_state(project, env), source, version, dataset)
     else:
-        document = shown(open_project(project, env), source, version)
+        document = shown(open_project(project, env), source, version, dataset)
     output = Output(as_json)
     output.show(document, lambda: typer.echo(json.dumps(document["document"], indent=2, ensure_ascii=False)))
     if not applied:
@@ -78,6 +82,7 @@ def deprecate(
     until: Annotated[
         str | None, typer.Option("--until", metavar="DATE", help="Its last day: after it, `check` fails.")
     ] = None,
+    dataset: Table = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would change, and change nothing.")] = False,
     project: ProjectDir = None,
     env: EnvName = None,
@@ -90,7 +95,8 @@ def deprecate(
     from headrace.config.deprecating import deprecate as deprecated
 
     day = _date(until)
-    document = deprecated(open_project(project, env).source(source), version, day, dry_run=dry_run)
+    found = open_project(project, env).source(source)
+    document = deprecated(found, version, day, table=dataset, dry_run=dry_run)
     output = Output(as_json)
     output.show(document, lambda: _deprecated(output, document))
 

@@ -13,6 +13,7 @@ from headrace.config.settings import Settings, layered, said_by_source
 from headrace.config.source_file import FLAT_SCHEMA, SourceFile, full_form, is_flat, without, written_key
 from headrace.config.validation import Origin, validated
 from headrace.connectors.ingestion import IngestionSpec
+from headrace.errors import ConfigError
 from headrace.words import IDENTIFIER
 
 if TYPE_CHECKING:
@@ -46,6 +47,22 @@ class Source:
     settings: Settings
     spec: SourceFile
     raw: Mapping[str, Any]
+
+    def dataset(self, table: str | None) -> Dataset:
+        """Return the dataset of a table, or its only one. Raises `ConfigError` where it cannot be told which."""
+        named = {dataset.name: dataset for dataset in self.datasets}
+        if not named:
+            raise ConfigError(f"the source {self.id!r} has no contract", at=self.file.name, fix="give it a schema")
+        short = {name.removeprefix(f"{self.id}__"): dataset for name, dataset in named.items()}
+        found = named.get(table or "") or short.get(table or "")
+        if found is None and table is None and len(named) == 1:
+            (found,) = named.values()
+        if found is None:
+            message = f"{self.id} has no table {table!r}"
+            if table is None:
+                message = f"{self.id} has {len(named)} tables, each with a contract"
+            raise ConfigError(message, at="--dataset", fix=f"one of: {', '.join(short)}")
+        return found
 
     @property
     def sla_minutes(self) -> int | None:

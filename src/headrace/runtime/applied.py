@@ -103,7 +103,7 @@ def missing(sources: Iterable[Source], recorded: Sequence[Row]) -> list[Notice]:
             for key, row in latest.items():
                 if key in fixed and key[0] == dataset.name and key[1] not in there and row["lifecycle"] != "retired":
                     name = f"v{key[1]}"
-                    back = f"headrace contract show {source.id} {name} --applied > schemas/{dataset.name}/{name}.json"
+                    back = f"{_show(source, dataset, name)} > schemas/{dataset.name}/{name}.json"
                     found.append(
                         Notice(
                             source.id,
@@ -179,7 +179,7 @@ def _refusal(source: Source, dataset: Dataset, version: Version, row: Row) -> Re
         f"{version.name} of {dataset.name} was applied on {row['applied_at']:%Y-%m-%d}, and its content differs now"
         f"{': ' + told if told else ''}"
     )
-    before = f"headrace contract show {source.id} {version.name} --applied"
+    before = _show(source, dataset, version.name)
     if version is not newest:
         return Refusal(source.id, dataset.name, version, message, f"put it back: {before} > {version.file}")
     following = next_major(version.number, version.name)
@@ -197,6 +197,12 @@ def _refusal(source: Source, dataset: Dataset, version: Version, row: Row) -> Re
     return Refusal(source.id, dataset.name, version, message, fix)
 
 
+def _show(source: Source, dataset: Dataset, version: str) -> str:
+    """Return the command that prints what a version was when it was applied."""
+    table = f" --dataset {dataset.name.removeprefix(f'{source.id}__')}" if source.spec.ingestion.tables else ""
+    return f"headrace contract show {source.id} {version}{table} --applied"
+
+
 def _unnumbered(source: Source, dataset: Dataset, version: Version, row: Row) -> Refusal:
     """Return why a schema that nobody numbers any more cannot take the place of the version with its number."""
     told = changed(json.loads(row["document"]), version.document)
@@ -205,7 +211,7 @@ def _unnumbered(source: Source, dataset: Dataset, version: Version, row: Row) ->
         f"{row['applied_at']:%Y-%m-%d} with other content{': ' + told if told else ''}"
     )
     kept = f"schemas/{dataset.name}/{version.name}.json"
-    fix = f"keep that one: headrace contract show {source.id} {version.name} --applied > {kept}"
+    fix = f"keep that one: {_show(source, dataset, version.name)} > {kept}"
     return Refusal(source.id, dataset.name, version, message, fix)
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from headrace.contracts.formats import avro, bigquery, iglu, odcs, protobuf_schema
 from headrace.contracts.formats.form import Exported
 from headrace.contracts.formats.known import as_text
-from headrace.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,18 +77,6 @@ def exported(source: Source, table: str | None, form: str, *, namespace: str = "
 
     Raises `ConfigError` where the source has no contract, or several and none is named.
     """
-    named = {dataset.name: dataset for dataset in source.datasets}
-    if not named:
-        raise ConfigError(f"the source {source.id!r} has no contract", at=str(source.file.name), fix="give it a schema")
-    short = {name.removeprefix(f"{source.id}__"): dataset for name, dataset in named.items()}
-    if table is None and len(named) > 1:
-        raise ConfigError(
-            f"{source.id} has {len(named)} tables, each with a contract",
-            at="--dataset",
-            fix=f"one of: {', '.join(short)}",
-        )
-    dataset = next(iter(named.values())) if table is None else named.get(table) or short.get(table)
-    if dataset is None:
-        raise ConfigError(f"{source.id} has no table {table!r}", at="--dataset", fix=f"one of: {', '.join(short)}")
+    dataset = source.dataset(table)
     found = FORMS[form](source, dataset, namespace, version)
     return Export(dataset.name, as_text(found.document), tuple(found.dropped))

@@ -8,7 +8,7 @@ from headrace.cli.contract_versions import deprecate, history, list_, show
 from headrace.config.deprecating import deprecated
 from headrace.config.files import parse_yaml
 from headrace.config.project import load_project
-from headrace.errors import ConfigError
+from headrace.errors import ConfigError, ContractError
 from headrace.runtime import building
 from living import lived, messages, sqlite_bus
 
@@ -163,3 +163,75 @@ def test_a_flat_file_gets_a_schema_section(shop, capsys):
     capsys.readouterr()
     (listed,) = told(capsys, list_, project=shop)["versions"]
     assert (listed["lifecycle"], listed["until"]) == ("deprecated", None)
+
+
+TABLES = """\
+source_id: db
+ingestion:
+  pattern: database_cdc
+  tables:
+    - orders   # by its name alone
+    # the visits
+    - name: visits
+      key: [id]   # its key
+
+    - {name: parcels, key: [id]}
+owner: shop
+"""
+
+
+@pytest.fixture
+def tables(tmp_path):
+    for name in ("orders", "visits", "parcels"):
+        (tmp_path / f"schemas/db__{name}").mkdir(parents=True)
+        (tmp_path / f"schemas/db__{name}.json").write_text(json.dumps(schema("id")))
+    for name in ("orders", "visits"):
+        (tmp_path / f"schemas/db__{name}/v1.json").write_text(json.dumps(schema("id") | {"title": name}))
+    (tmp_path / "schemas/db__parcels/v3.json").write_text(json.dumps(schema("id")))
+    (tmp_path / "connectors").mkdir()
+    (tmp_path / "headrace.yaml").write_text("name: shop\n")
+    (tmp_path / "connectors/db.yaml").write_text(TABLES)
+    return tmp_path
+
+
+def test_a_version_of_one_of_several_tables(tables, capsys):
+    """Each table has a v1 of its own: which one is meant is asked, and only its lines change."""
+    for verb in (show, deprecate):
+        with pytest.raises(ConfigError) as wrong:
+            verb("db", "v1", project=tables)
+        assert (wrong.value.at, "orders, visits" in wrong.value.fix) == ("--dataset", True)
+    with pytest.raises(ConfigError, match="db has no table 'nothing'"):
+        deprecate("db", "v1", dataset="nothing", project=tables)
+    assert told(capsys, show, "db", "v1", dataset="visits", project=tables)["document"]["title"] == "visits"
+    deprecate("db", "v1", dataset="visits", until="2099-01-01", project=tables)
+    deprecate("db", "v1", dataset="db__orders", project=tables)
+    deprecate("db", "v3", project=tables)
+    capsys.readouterr()
+    assert (tables / "connectors/db.yaml").read_text() == TABLES.replace(
+        "- orders   # by", "- {name: orders, versions: {v1: {status: deprecated}}} # by"
+    ).replace(
+        "# its key\n", "# its key\n      versions:\n        v1: {status: deprecated, until: 2099-01-01}\n"
+    ).replace("key: [id]}", "key: [id], versions: {v3: {status: deprecated}}}")
+    deprecate("db", "v1", dataset="visits", project=tables)
+    assert "v1: {status: deprecated}" in (tables / "connectors/db.yaml").read_text()
+    capsys.readouterr()
+    listed = told(capsys, list_, project=tables)["versions"]
+    assert {(each["dataset"], each["version"]) for each in listed if each["lifecycle"] == "deprecated"} == {
+        ("db__orders", "v1"), ("db__visits", "v1"), ("db__parcels", "v3"),
+    }  # fmt: skip
+
+
+def test_of_several_tables_the_applied_version_of_one_is_brought_back(tables, capsys):
+    building.bring_in(load_project(tables))
+    (tables / "schemas/db__visits/v1.json").write_text(json.dumps(schema("id") | {"minProperties": 1}))
+    with pytest.raises(ContractError) as wrong:
+        building.bring_in(load_project(tables))
+    command = "headrace contract show db v1 --dataset visits --applied"
+    assert command in wrong.value.fix
+    with pytest.raises(ConfigError, match="db has 3 tables"):
+        show("db", "v1", applied=True, project=tables)
+    with pytest.raises(ConfigError, match="no table nothing of db was applied"):
+        show("db", "v1", applied=True, dataset="nothing", project=tables)
+    assert (
+        told(capsys, show, "db", "v1", applied=True, dataset="visits", project=tables)["document"]["title"] == "visits"
+    )

@@ -34,26 +34,39 @@ def listed(project: Project) -> dict[str, Any]:
     return {"versions": versions}
 
 
-def shown(project: Project, source_id: str, name: str | None) -> dict[str, Any]:
-    """Return the documented shape of `contract show --json`. Raises `ConfigError` where there is no such version."""
+def shown(project: Project, source_id: str, name: str | None, table: str | None = None) -> dict[str, Any]:
+    """Return the documented shape of `contract show --json`.
+
+    Raises `ConfigError` where there is no such version, or the source has several tables and none is named.
+    """
     source = project.source(source_id)
+    datasets = (source.dataset(table),) if table is not None or len(source.datasets) > 1 else source.datasets
     recorded, counts = _recorded(project.state)
     wanted = number_of(name) if name is not None else None
-    for dataset in source.datasets:
+    for dataset in datasets:
         for version in reversed(dataset.versions):
             if name is None or version.name == name or (wanted is not None and version.number == wanted):
                 return _of(source, dataset, version, recorded, counts) | {"document": version.document}
-    names = [version.name for dataset in source.datasets for version in dataset.versions]
+    names = [version.name for dataset in datasets for version in dataset.versions]
     raise _none(source_id, name or "", names, "is there")
 
 
-def as_applied(state: Path, source_id: str, name: str | None) -> dict[str, Any]:
+def as_applied(state: Path, source_id: str, name: str | None, table: str | None = None) -> dict[str, Any]:
     """Return the documented shape of `contract show --applied --json`; the newest that was applied unless named.
 
     Needs the environment's state and no files: it is what brings a file back that keeps the project from loading.
-    Raises `ConfigError` where no such version was applied.
+    Raises `ConfigError` where no such version was applied, or of several tables none is named.
     """
     rows = [row for row in _recorded(state)[0] if row["source"] == source_id]
+    tables = dict.fromkeys(row["dataset"].removeprefix(f"{source_id}__") for row in rows)
+    wrong = table is not None and table.removeprefix(f"{source_id}__") not in tables
+    if wrong or (table is None and len(tables) > 1):
+        message = f"no table {table} of {source_id} was applied" if wrong else f"{source_id} has {len(tables)} tables"
+        raise ConfigError(message, at="--dataset", fix=f"one of: {', '.join(tables)}")
+    if table is not None:
+        rows = [
+            row for row in rows if row["dataset"].removeprefix(f"{source_id}__") == table.removeprefix(f"{source_id}__")
+        ]
     numbers = [number_of(row["version"]) or (0, 0, 0) for row in rows]
     wanted = number_of(name) if name is not None else max(numbers, default=None)
     mine = [row for row, number in zip(rows, numbers, strict=True) if number == wanted]
