@@ -108,7 +108,7 @@ class Comparison:
             "now_fail": now_fail,
             "now_pass": now_pass,
             "still_fail": still,
-            "versions": self._versions(source, window.start),
+            "versions": self._versions(source, window.start, datasets),
             "datasets": [self._dataset(name, window.start, keys.get(name, ()), examples) for name in datasets],
         }
 
@@ -153,21 +153,54 @@ class Comparison:
         whole = self._whole(f"SELECT n.seq FROM {of}")
         return {"messages": total["n"], "whole": whole or None, "reasons": reasons, "examples": shown}
 
-    def _versions(self, source: str, first: int) -> list[dict[str, Any]]:
-        fates = ", ".join(f'coalesce(sum("{name}"), 0)::BIGINT AS "{name}"' for name in words.COUNTS)
+    def _versions(self, source: str, first: int, datasets: Sequence[str]) -> list[dict[str, Any]]:
+        """Return how many messages each version has, with each fate, as it was and as the replay made it."""
+        is_share = self._sample is not None and self._sample.is_share
+        was = self._fates_of_sample(source, first, datasets) if is_share else self._fates("lake", source, first)
         found: dict[tuple[str, str], dict[str, Any]] = {}
-        for side in (
-            ("now",) if self._sample is not None and self._sample.is_share else ("was", "now")
-        ):  # the ledger counts batches, not messages
-            lake = "lake" if side == "was" else "made"
-            for row in self._rows(
-                f"SELECT dataset, contract_version AS version, {fates} FROM {lake}.ops.ledger WHERE batch_id IN "
-                f"(SELECT batch_id FROM {lake}.ops.batches WHERE source = {literal(source)} AND first_seq >= {first}) "
-                "GROUP BY ALL ORDER BY ALL"
-            ):
+        for side, rows in (("was", was), ("now", self._fates("made", source, first))):
+            for row in rows:
                 key = (row.pop("dataset"), row.pop("version"))
                 found.setdefault(key, {"dataset": key[0], "version": key[1], "was": None, "now": None})[side] = row
         return [found[key] for key in sorted(found)]
+
+    def _fates(self, lake: str, source: str, first: int) -> list[dict[str, Any]]:
+        fates = ", ".join(f'coalesce(sum("{name}"), 0)::BIGINT AS "{name}"' for name in words.COUNTS)
+        return self._rows(
+            f"SELECT dataset, contract_version AS version, {fates} FROM {lake}.ops.ledger "
+            f"WHERE batch_id IN ({_batches(lake, source, first)}) GROUP BY ALL ORDER BY ALL"
+        )
+
+    def _fates_of_sample(self, source: str, first: int, datasets: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the fates that messages of the sample had; null is a fate that the lake has no row for.
+
+        The ledger counts batches, not messages. What lost in the window and came before it is out of silver since.
+        """
+        seq, version = column_sql(words.SEQ), column_sql(words.SCHEMA_VERSION)
+        silver = [
+            f"SELECT {literal(name)} AS dataset, {version} AS version, 'silver' AS fate, 1 AS n "
+            f"FROM lake.silver.{column_sql(name)} WHERE {seq} >= {first}{self._sampled(seq)}"
+            for name in datasets
+            if self._columns("lake", name)
+        ]
+        names = ", ".join(map(literal, datasets)) or "''"
+        lost = (
+            f"FROM lake.ops.superseded WHERE dataset IN ({names}) AND batch_id IN ({_batches('lake', source, first)})"
+            f"{self._sampled('seq')}"
+        )
+        failed = f"FROM lake.ops.quarantine WHERE source = {literal(source)} AND seq >= {first}{self._sampled('seq')}"
+        parts = [
+            *silver,
+            f"SELECT dataset, contract_version AS version, 'superseded' AS fate, 1 AS n {lost}",
+            f"SELECT dataset, contract_version, 'silver', -1 {lost} AND seq < {first}",
+            f"SELECT dataset, contract_version, 'quarantined', 1 {failed}",
+        ]
+        told = {"silver", "superseded", "quarantined"}
+        fates = ", ".join(
+            f"coalesce(sum(n) FILTER (fate = '{name}'), 0)::BIGINT AS {name}" if name in told else f"NULL AS {name}"
+            for name in words.COUNTS
+        )
+        return self._rows(f"SELECT dataset, version, {fates} FROM ({' UNION ALL '.join(parts)}) GROUP BY ALL")
 
     def _dataset(self, name: str, first: int, key: Sequence[str], examples: int) -> dict[str, Any]:
         """Return what differs of a silver table; rows of before the window differ only by being there or not."""
@@ -281,6 +314,11 @@ class Comparison:
             f"AND database_name = {literal(lake)} AND table_name = {literal(name)} ORDER BY column_index"
         )
         return {row["column_name"]: row["data_type"] for row in rows}
+
+
+def _batches(lake: str, source: str, first: int) -> str:
+    """Return the SQL of the batches of a source from a message on."""
+    return f"SELECT batch_id FROM {lake}.ops.batches WHERE source = {literal(source)} AND first_seq >= {first}"
 
 
 def _text(side: str, column: str, there: Mapping[str, str]) -> str:

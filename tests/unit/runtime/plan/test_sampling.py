@@ -13,7 +13,7 @@ from headrace.runtime.plan import history
 from headrace.runtime.plan.applying import apply, check
 from headrace.runtime.plan.making import Ask, plan, planned
 from headrace.runtime.plan.sampling import MessageKeys, Sampling, fields_of, is_sampled
-from living import ORDERS, messages, project_of, rows, write_source
+from living import ORDERS, changed_behind_its_back, messages, project_of, rows, write_source
 from planning import change, publish, with_amount
 from wrapping import framed
 
@@ -121,7 +121,7 @@ def test_the_plan_of_a_sample_says_so_and_is_not_applied(project, integer_plan):
     assert (sample["by"], all_of_it["sample"], found["history"]["sample"]) == (["id"], None, 0.5)
     assert (orders["messages"], sample["messages"] + sample["left_out"]) == (16, 16)
     assert 0 < sample["messages"] < 16
-    accepted = sum(each["now"]["accepted"] for each in orders["versions"])
+    accepted = sum(each["now"]["accepted"] for each in orders["versions"] if each["now"])
     assert accepted == sample["messages"], "what is left out is nowhere"
     fail = orders["now_fail"]
     assert 0 < fail["messages"] < all_of_it["now_fail"]["messages"] <= fail["whole"]["high"]
@@ -133,6 +133,21 @@ def test_the_plan_of_a_sample_says_so_and_is_not_applied(project, integer_plan):
     for act in (apply, check):
         with pytest.raises(InputError, match="of a sample"):
             act(changed, found)
+
+
+@pytest.mark.parametrize("first", [0, 9])
+def test_a_sample_says_which_fates_its_messages_had(project, first):
+    """Those that the lake has rows of, by version; under the same rules they are what the replay makes."""
+    changed_behind_its_back(project, "UPDATE lake.ops.batches SET code_version = '0.0.9' WHERE source = 'orders'")
+    since = rows(project, f"SELECT min(ingest_time) AS t FROM lake.bronze.messages WHERE seq >= {first}")[0]["t"]
+    found = plan(project, Ask(history=True, since=since if first else None, sample=0.7))
+    (orders,) = found["history"]["sources"]
+    (version,) = orders["versions"]
+    known = {name: count for name, count in version["was"].items() if count is not None}
+    assert known.keys() == {"silver", "superseded", "quarantined"}
+    assert known == {name: version["now"][name] for name in known}
+    assert known["silver"] > 1
+    assert known["superseded"]
 
 
 def test_where_no_key_can_be_read_off_the_message_all_is_replayed(tmp_path):
