@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from headrace.lake.tables import Table
 
 
+_SHOWN = 100  # characters of a type
+
+
 @dataclass(frozen=True, slots=True)
 class AddColumn:
     """Add a column, or a field of a struct (`path` has its names from the outside in); older rows read null."""
@@ -118,7 +121,7 @@ def _additions(
         elif pa.types.is_struct(field.type) and pa.types.is_struct(has[field.name]):
             yield from _additions(table, here, has[field.name], field.type, said_by)
         elif not _same(has[field.name], field.type) and said_by:
-            was, now = has[field.name], field.type
+            was, now = _short(has[field.name]), _short(field.type)
             raise ContractError(
                 f"column {'.'.join(here)} of {table} is {was}, and the lookup {said_by} now says {now}",
                 at=table,
@@ -126,7 +129,8 @@ def _additions(
             )
         elif not _same(has[field.name], field.type):
             raise ContractError(
-                f"column {'.'.join(here)} of {table} is {has[field.name]}, and the contract now says {field.type}",
+                f"column {'.'.join(here)} of {table} is {_short(has[field.name])}, and the contract now says "
+                f"{_short(field.type)}",
                 at=table,
                 fix=f"Give the new type a new name (such as {field.name}_v2): rows already written keep the old one.",
             )
@@ -138,3 +142,8 @@ def _same(one: pa.DataType, other: pa.DataType) -> bool:
     if pa.types.is_struct(one) and pa.types.is_struct(other):
         return {field.name: field.type for field in one} == {field.name: field.type for field in other}
     return bool(one == other)
+
+
+def _short(kind: pa.DataType) -> str:
+    text = str(kind)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
