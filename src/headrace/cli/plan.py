@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from headrace.runtime.plan.making import Ask
 
 _SIGNS = {"added": "+", "create": "+", "removed": "-"}
-KEYS_SHOWN, NAMES_SHOWN = 12, 12
+KEYS_SHOWN, NAMES_SHOWN, STATEMENTS_SHOWN = 12, 12, 40
 
 
 def run(
@@ -50,8 +50,8 @@ def run(
     its file: {"format", "digest", "made_at", "inputs", "first", "changes": [{"layer", "name", "action", "at", "keys":
     [{"key", "was", "now"}]}], "contracts", "tables": [{"table", "action", "statements", "columns", "why", "fix"}],
     "models": [{"model", "action", "at", "columns", "rows", "breaks", "unread", "full_refresh"}], "history": {"asked",
-    "since", "sample", "sources": [{"source", "first", "end", "messages", "sample", "unsampled", "now_fail", "now_pass",
-    "still_fail", "versions", "datasets"}], "skipped": [{"source", "why"}]},
+    "since", "sample", "sources": [{"source", "first", "end", "messages", "decided_by", "sample", "unsampled",
+    "now_fail", "now_pass", "still_fail", "versions", "datasets"}], "skipped": [{"source", "why"}]},
     "partitions": {dataset: [date]}, "breaking": [sentence], "nothing", "estimate", "file"}.
 
     With --sample, each source that was sampled has "sample": {"share", "by", "keys", "messages", "left_out",
@@ -166,11 +166,12 @@ def _nearby(file: str) -> str:
 def _tables(output: Output, tables: list[dict[str, Any]]) -> None:
     for each in tables:
         output.line(f"{_SIGNS.get(each['action'], '~')} table {each['table']}: {each['action']}", "bold")
-        for column in each["columns"]:
-            kinds = " → ".join(filter(None, (column["was"], column["now"])))
-            output.line(f"    {column['change']} {column['column']}  {kinds}")
-        for statement in each["statements"]:
+        for column in each["columns"][:NAMES_SHOWN]:
+            output.line(f"    {column['change']} {column['column']}  {_kinds(column)}")
+        _more(output, each["columns"], NAMES_SHOWN)
+        for statement in each["statements"][:STATEMENTS_SHOWN]:
             output.line(f"    {statement if len(statement) <= 200 else statement[:200] + ' …'}", "dim")
+        _more(output, each["statements"], STATEMENTS_SHOWN)
         if each["why"]:
             output.line(f"    {each['why']}")
         if each["fix"]:
@@ -186,14 +187,13 @@ def _models(output: Output, models: list[dict[str, Any]]) -> None:
         if each["breaks"]:
             output.line(f"    {each['breaks']}", "red")
         for column in each["columns"][:NAMES_SHOWN]:
-            kinds = " → ".join(filter(None, (column["was"], column["now"])))
             said = {
                 "type": "has another type:",
                 "values": "has other values",
                 "added": "is added:",
                 "removed": "is gone:",
             }
-            output.line(f"    {column['column']} {said[column['change']]} {kinds}  {column['at']}".rstrip())
+            output.line(f"    {column['column']} {said[column['change']]} {_kinds(column)}  {column['at']}".rstrip())
         _more(output, each["columns"], NAMES_SHOWN)
         if each["rows"]:
             output.line("    other rows may be in it")
@@ -212,6 +212,8 @@ def _history(output: Output, sources: list[dict[str, Any]]) -> None:
             output.line(f"history of {one['source']}: {replayed:,} messages replayed", "bold")
         else:
             _sample(output, one)
+        if one["decided_by"]:
+            output.line(f"    headrace {', '.join(one['decided_by'])} decided messages of it")
         if one["unsampled"]:
             output.line(f"    not sampled: {one['unsampled']}")
         output.line(
@@ -260,14 +262,26 @@ def _of_all(output: Output, counts: dict[str, dict[str, int]]) -> None:
 
 
 def _skipped(output: Output, history: dict[str, Any]) -> None:
+    sources: dict[str, list[str]] = {}
     for each in history["skipped"]:
-        output.line(f"history of {each['source']} is not replayed: {each['why']}")
+        sources.setdefault(each["why"], []).append(each["source"])
+    for why, names in sources.items():
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        verb = "is" if len(names) == 1 else "are"
+        output.line(f"history of {', '.join(names[:NAMES_SHOWN])}{more} {verb} not replayed: {why}")
     if history["asked"] and not (history["sources"] or history["skipped"]):
-        output.line("no message of the window was decided by other rules: history stays as it is")
+        output.line(
+            "every message of the window was decided by these rules and by this version of Headrace: history stays "
+            "as it is"
+        )
 
 
 def _dates(dates: list[str]) -> str:
     return ", ".join(dates) if len(dates) <= NAMES_SHOWN else f"{dates[0]} … {dates[-1]}"
+
+
+def _kinds(column: dict[str, Any]) -> str:
+    return " → ".join(_short(kind) for kind in (column["was"], column["now"]) if kind)
 
 
 def _short(value: Any) -> str:

@@ -50,8 +50,9 @@ def run(
     With --json: {"snapshot", "balanced", "unbalanced": {source: [sentence]}, "partitions", "silver": {dataset: digest},
     "kept", "unknown", "scanned", "equal" (null without --from-bronze), "differences": [{"dataset", "event_date",
     "kept", "counted", "digest", "rebuilt", "only_in_silver", "only_in_rebuilt"}], "ledgers": {source: [sentence]},
-    "messages", "gold": {table: is it the same} (null without --gold), "seconds"}; with --certificate also
-    "certificate": file and "key": the fingerprint of the key that signed it.
+    "messages", "gold": {table: is it the same} (null without --gold), "seconds", "decided_by": {version of Headrace,
+    another than this: messages}}; with --certificate also "certificate": file and "key": the fingerprint of the key
+    that signed it.
 
     With --check and --json: {"holds", "signature", "key", "ours", "project", "environment", "made_at", "held",
     "scanned", "partitions": {"equal", "grown", "changed", "unknown"}, "changes": [{"dataset", "event_date", "change",
@@ -178,6 +179,10 @@ def _text(output: Output, verdict: Verdict) -> None:
         if not verdict.scanned:
             output.note("read all of silver too: headrace verify --scan")
         output.note("make silver anew from the raw messages, and compare: headrace verify --from-bronze")
+    else:
+        for version, messages in verdict.decided_by.items():
+            output.line(f"headrace {version} decided {messages:,} of these messages, and may have decided otherwise:")
+            output.note("see what this version makes of them, and where: headrace plan --history all")
 
 
 def _gold(output: Output, tables: Mapping[str, bool]) -> None:

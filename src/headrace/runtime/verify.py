@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import headrace
 from headrace.lake import digests
 from headrace.lake.reader import open_reader
 from headrace.runtime.inputs import inputs
@@ -36,8 +37,9 @@ class Verdict:
     cannot be told of, since batches of an earlier version touched them. `silver` has the digest of every dataset, as it
     was scanned or, where it was not, as it was kept. `equal` is None where nothing was rebuilt; else `differences` and
     `ledgers` (per source, what its totals are and what they come to in the rebuild) say in what the two are not.
-    `messages` is how many were rebuilt. `gold` says of every published table whether a build from nothing makes the
-    same; None where that was not asked for.
+    `messages` is how many were rebuilt, and `decided_by` how many of them another version of Headrace decided, by
+    version: what differs may be what that one did otherwise. `gold` says of every published table whether a build from
+    nothing makes the same; None where that was not asked for.
     """
 
     snapshot: int | None
@@ -54,6 +56,7 @@ class Verdict:
     messages: int
     gold: Mapping[str, bool] | None
     seconds: float
+    decided_by: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def holds(self) -> bool:
@@ -116,6 +119,7 @@ def evidence(
     next_seqs: dict[str, int] = {}
     totals: dict[str, list[dict[str, Any]]] = {}
     made = None
+    others: dict[str, int] = {}
     with ExitStack() as held:
         lake = held.enter_context(open_reader(project.state / "lake"))
         if lake is not None:
@@ -124,6 +128,7 @@ def evidence(
             unbalanced = {name: faults for name in sources if (faults := books.unbalanced(name))}
             if from_bronze:
                 made = held.enter_context(rebuilt(project, lake, list(sources)))
+                others = _decided_by(lake, sources)
                 sources |= made.sources  # as they were when their newest message was taken
             for name, each in sources.items():
                 kept = digests.kept(lake, name)
@@ -146,6 +151,7 @@ def evidence(
         messages=made.messages if made is not None else 0,
         gold=_gold(project) if gold else None,
         seconds=round(time.monotonic() - began, 3),
+        decided_by=others,
     )
     parts = {each.dataset: each.parts for each in found}
     mine = {name: next_seqs[name] for name in sources if name in next_seqs}
@@ -156,6 +162,20 @@ def taken(lake: LakeReader) -> dict[str, int]:
     """Return the number of the next message of every source: how many were taken."""
     rows = lake.rows("SELECT source, max(next_seq) AS seq FROM lake.ops.batches GROUP BY ALL ORDER BY ALL")
     return {row["source"]: row["seq"] for row in rows}
+
+
+def _decided_by(lake: LakeReader, sources: Iterable[str]) -> dict[str, int]:
+    """Return how many messages of some sources other versions of Headrace decided, by version."""
+    rows = lake.rows(
+        "SELECT source, code_version AS version, sum(next_seq - first_seq)::BIGINT AS n FROM lake.ops.batches "
+        "WHERE code_version <> ? GROUP BY ALL ORDER BY ALL",
+        [headrace.__version__],
+    )
+    found: dict[str, int] = {}
+    for row in rows:
+        if row["source"] in sources:
+            found[row["version"]] = found.get(row["version"], 0) + row["n"]
+    return found
 
 
 def _gold(project: Project) -> dict[str, bool]:

@@ -116,7 +116,7 @@ def _swap(project: Project, lake: DuckLake, made: Made) -> bool:
 
 
 def is_applied(project: Project, document: Mapping[str, Any]) -> bool:
-    """Return whether the files of a plan are deployed, and its history is decided under them."""
+    """Return whether the files of a plan are deployed, and its history is decided under them by the code it is of."""
     said = document["inputs"]
     if said["files"] != project.digest:
         return False
@@ -130,8 +130,8 @@ def is_applied(project: Project, document: Mapping[str, Any]) -> bool:
         for name, each in (said["history"] or {}).items():
             other = lake.rows(
                 "SELECT 1 FROM lake.ops.batches WHERE source = ? AND next_seq > ? AND first_seq < ? "
-                "AND deployment <> ? LIMIT 1",
-                [name, each["first"], each["end"], project.digest],
+                "AND (deployment <> ? OR code_version <> ?) LIMIT 1",
+                [name, each["first"], each["end"], project.digest, said["code_version"]],
             )
             if other:
                 return False

@@ -102,6 +102,8 @@ def planned(project: Project, ask: Ask, windows: Mapping[str, range] | None = No
         with history.replayed(project, lake, windows, sampling) as rebuilt:
             replayed_in = time.monotonic() - began
             found = history.compared(project, snapshot, rebuilt, windows, both, ask.examples, sampling)
+            for one in found:
+                one["decided_by"] = list(again[one["source"]].versions)
             document = _document(project, ask, said, was, lake, found, skipped, began, replayed_in)
             yield Made(document, rebuilt, was, windows, both)
 

@@ -1,10 +1,14 @@
-"""Which history a plan decides again: the sources whose messages ran under other rules, and from which message on."""
+"""Which history a plan decides again: the sources whose messages ran under other rules, and from which message on.
+
+Where the files are those that are deployed, and no rules were others, it is what another version of Headrace decided.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import headrace
 from headrace.contracts.types import literal
 from headrace.errors import ConfigError, InputError
 from headrace.runtime.rebuild.recorded import Deployments
@@ -24,12 +28,14 @@ if TYPE_CHECKING:
 class Past:
     """A source's messages that came since an instant, and what they ran under: each source as it once was.
 
-    `unread` names deployments whose files this Headrace cannot load any more.
+    `unread` names deployments whose files this Headrace cannot load any more; `versions` are the other versions of
+    Headrace that decided any of these messages.
     """
 
     window: range
     under: tuple[Source, ...]
     unread: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
 
     def differs(self, now: Source) -> bool:
         """Return whether any of these messages was decided by other rules than those of now."""
@@ -50,10 +56,13 @@ def pasts(
     """Return what is decided again: the sources of which any message in the window ran under other rules.
 
     Not only what is deployed counts, but what each batch ran under: rules that were deployed for new messages alone
-    leave the older ones as they were decided. Raises `InputError` where a source that these files change looks up what
-    it did not.
+    leave the older ones as they were decided. Where the files are those that are deployed and these are the rules of
+    all messages, it is the sources of which another version of Headrace decided any: a change of the files never
+    decides again what it does not touch. Raises `InputError` where a source that these files change looks up what it
+    did not.
     """
     found: dict[str, Past] = {}
+    older: dict[str, Past] = {}
     skipped: list[Skipped] = []
     if was.project is None or lake is None:
         return found, skipped
@@ -70,6 +79,8 @@ def pasts(
             continue
         past = _read(name, span, lake, deployments)
         if not (changed or past.differs(source)):
+            if past.versions:
+                older[name] = past
             continue
         try:
             refuse_new_lookups(past.under, source)
@@ -79,6 +90,13 @@ def pasts(
             skipped.append(Skipped(name, f"older messages ran under other rules, but {problem.message}"))
             continue
         found[name] = past
+    if not found and now.digest == was.digest:
+        return older, skipped
+    for name, past in older.items():
+        by = (
+            f"headrace {', '.join(past.versions)}, not {headrace.__version__}, decided messages of it under these rules"
+        )
+        skipped.append(Skipped(name, f"{by}: once this plan is applied, the same command plans that"))
     return found, skipped
 
 
@@ -97,22 +115,23 @@ def given(
 
 def _read(name: str, span: range, lake: LakeReader, deployments: Deployments) -> Past:
     """Return what a source's messages of a window ran under."""
-    digests = lake.rows(
-        "SELECT DISTINCT deployment FROM lake.ops.batches WHERE source = ? AND next_seq > ? AND first_seq < ? "
-        "ORDER BY deployment",
+    ran = lake.rows(
+        "SELECT DISTINCT deployment, code_version FROM lake.ops.batches WHERE source = ? AND next_seq > ? "
+        "AND first_seq < ? ORDER BY ALL",
         [name, span.start, span.stop],
     )
     under: list[Source] = []
     unread: list[str] = []
-    for row in digests:
+    for digest in dict.fromkeys(row["deployment"] for row in ran):
         try:
-            then = deployments.project(row["deployment"])
+            then = deployments.project(digest)
         except ConfigError:
-            unread.append(row["deployment"])
+            unread.append(digest)
             continue
         if name in then.sources:
             under.append(then.sources[name])
-    return Past(span, tuple(under), tuple(unread))
+    versions = {row["code_version"] for row in ran} - {headrace.__version__}
+    return Past(span, tuple(under), tuple(unread), tuple(sorted(versions)))
 
 
 def _rules(source: Source) -> object:

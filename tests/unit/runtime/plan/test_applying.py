@@ -89,6 +89,32 @@ def test_part_of_history_is_decided_again_and_then_the_older_part(project):
     assert plan(changed, ALL)["nothing"]
 
 
+def test_after_an_upgrade_a_plan_of_history_gives_it_to_the_new_code(project, silver_before):
+    """As if an older Headrace had read o3 otherwise: nothing happens by itself, and nothing beside another change."""
+    changed_behind_its_back(project, "UPDATE lake.ops.batches SET code_version = '0.0.9' WHERE source = 'orders'")
+    changed_behind_its_back(project, "UPDATE lake.silver.orders SET amount = amount + 1 WHERE id = 'o3'")
+    assert plan(project)["nothing"]
+    assert verify(project, from_bronze=True).decided_by == {"0.0.9": 16}
+    edited = plan(change(project, with_amount(type="number", maximum=9), source="visits"), ALL)
+    assert [each["source"] for each in edited["history"]["sources"]] == ["visits"]
+    ((name, why),) = [each.values() for each in edited["history"]["skipped"]]
+    assert name == "orders"
+    assert "headrace 0.0.9" in why
+
+    project = change(project, source="visits")
+    found = plan(project, ALL)
+    (orders,) = found["history"]["sources"]
+    (dataset,) = orders["datasets"]
+    assert (orders["source"], orders["decided_by"], dataset["changed"]) == ("orders", ["0.0.9"], 1)
+    assert [each["column"] for each in dataset["columns"]] == ["amount"]
+    assert not found["breaking"]
+    done = apply(project, found)
+    assert (done.deployed, done.decided) == (False, True)
+    assert held(project) == silver_before
+    assert not apply(project, found).decided, "twice is once"
+    assert plan(project, ALL)["nothing"]
+
+
 def test_without_history_the_rules_are_for_what_follows(project, silver_before):
     changed = change(project, with_amount(type="number", maximum=3))
     found = plan(changed)
