@@ -69,9 +69,9 @@ def _version(source: Source, name: str, table: str | None) -> tuple[str, Version
         if version.name == name or version.number == number_of(name)
     ]
     if len(found) > 1:
-        names = ", ".join(each.removeprefix(f"{source.id}__") for each, _ in found)
+        tables = ", ".join(each.removeprefix(f"{source.id}__") for each, _ in found)
         message = f"{len(found)} tables of {source.id} have a version {name}"
-        raise ConfigError(message, at="--dataset", fix=f"say of which: one of: {names}")
+        raise ConfigError(message, at="--dataset", fix=f"one of: {tables}")
     if found:
         return found[0]
     names = sorted({version.name for dataset in datasets for version in dataset.versions})
@@ -203,7 +203,8 @@ def _parted(raw: Mapping[str, Any], table: int | None) -> tuple[dict[str, Any], 
         rest = dict(full["schema"])
         versions = rest.pop("versions", None)
         return versions or {}, full | {"schema": rest}
-    tables = [{"name": each} if isinstance(each, str) else dict(each) for each in full["ingestion"]["tables"]]
+    said: list[Any] = full["ingestion"]["tables"]
+    tables = [dict[str, Any](name=each) if isinstance(each, str) else dict[str, Any](each) for each in said]
     versions = tables[table].pop("versions", None)
     return versions or {}, full | {"ingestion": full["ingestion"] | {"tables": tables}}
 
