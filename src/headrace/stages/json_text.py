@@ -9,6 +9,7 @@ import json
 import math
 import re
 from decimal import Decimal, InvalidOperation
+from json.encoder import encode_basestring
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -197,7 +198,7 @@ def _a(value: Any) -> str:
 
 def quote(text: str) -> str:
     """Return a string as JSON text; half of a surrogate pair stays escaped."""
-    return _storable(json.dumps(text, ensure_ascii=False), text)
+    return _storable(encode_basestring(text), text)  # as dumps does it, which makes an encoder for each text
 
 
 def _storable(written: str, value: Any) -> str:

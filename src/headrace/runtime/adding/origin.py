@@ -71,27 +71,30 @@ def _schema(place: str, choice: str | None, form: str | None, *, fetch: bool) ->
         names = (*FORMATS, *known.FORMS)
         raise InputError(f"there is no form {form!r}", at="--format", fix=f"use one of {', '.join(names)}")
     suffix = _suffix(place)
-    if form is None and suffix not in known.SUFFIXES and suffix != ".json" and not is_url(place):
-        if choice is not None and suffix in {each for all_ in FORMATS.values() for each in all_}:
+    samples = {each for suffixes in FORMATS.values() for each in suffixes} - {".json"}
+    if form is None and suffix in samples and not is_url(place):
+        if choice is not None:
             raise InputError("a sample has no parts to choose from", at=place, fix="leave the # out")
         return None
-    if form is None and suffix == ".json" and not is_url(place) and not _may_be_schema(place):
+    # The files of an Iglu repository, such as 1-0-0, have no suffix: what is in them tells.
+    untold = form is None and suffix not in known.SUFFIXES and not is_url(place)
+    if untold and not _may_be_schema(place):
         return None
     text = text_at(place, fetch=fetch)
     if form == "protobuf" or (form is None and suffix == ".proto"):
         return known.read_protobuf(text, choice, place, proto_imports(text, place, fetch=fetch))
-    document = _document(text, place, form, suffix)
+    document = _document(text, place, untold=untold)
     meant = form or known.SUFFIXES.get(suffix) or known.form_of(document)
-    if meant is None and suffix == ".json" and not is_url(place):
+    if meant is None and untold:
         return None
     return known.read_document(document, meant, choice, place, loader(place, fetch=fetch))
 
 
-def _document(text: str, place: str, form: str | None, suffix: str) -> Any:
+def _document(text: str, place: str, *, untold: bool) -> Any:
     try:
         return parsed(text, place)
     except InputError:
-        if form is None and suffix == ".json":
+        if untold:
             return None  # several documents, or broken ones: a sample, and its reader says what is wrong with it
         raise
 
@@ -104,7 +107,7 @@ def _suffix(place: str) -> str:
 
 
 def _may_be_schema(place: str) -> bool:
-    """Say whether a .json file can be a schema: it starts with an object, and is not larger than any schema."""
+    """Say whether a file whose name does not tell can be a schema: it starts with an object that has its words."""
     from headrace.connectors.byte_stream import ByteStream
 
     if not Path(place).is_file():

@@ -315,13 +315,14 @@ def test_a_schema_of_each_form_makes_a_source(root, tmp_path):
     files = {
         "a.json": json.dumps(SCHEMA), "a.avsc": json.dumps(avsc), "a.proto": proto, "b.proto": "message B { }",
         "api.yaml": openapi, "odcs.json": json.dumps(odcs), "f.json": '{"fields": [{"name": "id", "type": "STRING"}]}',
+        "1-0-0": json.dumps({"self": {"vendor": "x", "name": "a", "version": "1-0-0"}, **SCHEMA}),
         "part.json": json.dumps({"$schema": SCHEMA["$schema"], "type": "object",
                                  "properties": {"id": {"$ref": "a.json#/properties/id"}}}),
     }  # fmt: skip
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     forms = {"a.json": "jsonschema", "a.avsc": "avsc", "a.proto": "protobuf", "api.yaml#A": "openapi",
-             "odcs.json": "odcs", "f.json": "fields", "part.json": "jsonschema"}  # fmt: skip
+             "odcs.json": "odcs", "f.json": "fields", "part.json": "jsonschema", "1-0-0": "iglu"}  # fmt: skip
     for number, (name, form) in enumerate(forms.items()):
         found = add(root, tmp_path / name, f"s{number}")
         assert found.form == form
