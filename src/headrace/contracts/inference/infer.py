@@ -11,7 +11,7 @@ from headrace.contracts.inference import names
 from headrace.contracts.inference.cells import Dialect, Table
 from headrace.contracts.inference.profile import Top
 from headrace.contracts.inference.schema import TOO_MANY, Field, depth_for, evidence, ordered, schema_of
-from headrace.contracts.inference.texts import MINUTE, TIMES, TYPE_WORD
+from headrace.contracts.inference.texts import TEXT, TIMES, TYPE_WORD
 from headrace.contracts.load import DRAFTS
 from headrace.errors import InputError
 
@@ -173,10 +173,10 @@ def _share(part: int, whole: int) -> str:
 
 
 def _key(members: dict[str, Profile], source: str, properties: dict[str, Any]) -> Guess | None:
-    """Return what tells events apart: a name that says so, over values that bear it out."""
-    ranked: list[tuple[tuple[int, int, str], str, str]] = []
+    """Return what tells events apart: a name that says so, over values that bear it out; of equals the first."""
+    ranked: list[tuple[tuple[int, int, int], str, str]] = []
     updated = any(names.version_rank(name) is not None for name in members)
-    for name, profile in members.items():
+    for place, (name, profile) in enumerate(members.items()):
         kinds = {kind for kind, count in profile.kinds.items() if count}
         if kinds not in ({"string"}, {"integer"}) or "." in name or profile.empty_texts:
             continue
@@ -189,12 +189,12 @@ def _key(members: dict[str, Profile], source: str, properties: dict[str, Any]) -
         unique = different == looked
         if unique:
             why = f"unique: {different:,} different values in {looked:,} rows"
-            ranked.append(((0, rank, name), name, why))
+            ranked.append(((0, rank, place), name, why))
         elif rank <= 1 and updated and 2 * different >= looked // 10:
             why = (
                 f"named as the key; {different:,} different values in {looked:,} rows, so later rows are newer versions"
             )
-            ranked.append(((1, rank, name), name, why))
+            ranked.append(((1, rank, place), name, why))
     ranked.sort()
     if not ranked:
         return None
@@ -213,18 +213,18 @@ def _version(sure: Sequence[str], properties: dict[str, Any]) -> Guess | None:
 
 
 def _event_time(sure: Sequence[str], members: dict[str, Profile], properties: dict[str, Any]) -> Guess | None:
-    ranked: list[tuple[tuple[int, int, str], str, str]] = []
-    for name in sure:
+    ranked: list[tuple[tuple[int, int, int], str, str]] = []
+    for place, name in enumerate(sure):
         part, profile = properties[name], members[name]
         form = part.get(TYPE_WORD) or part.get("format")
         rank = names.event_time_rank(name)
         if form in TIMES:
             coarse = {"date-time": 0, "datetime": 0, "date": 1}[form]
-            ranked.append(((coarse, rank, name), name, f"{form} in every row"))
-        elif profile.forms[:1] == (MINUTE,) and profile.kinds["string"] == profile.seen:
-            ranked.append(((0, rank, name), name, "a time to the minute in every row"))
+            ranked.append(((coarse, rank, place), name, f"{form} in every row"))
+        elif profile.forms[:1] == (TEXT,) and profile.kinds["string"] == profile.seen:
+            ranked.append(((0, rank, place), name, "a time, as text, in every row"))
         elif part.get("type") in _COUNTS and names.is_time(name) and (unit := _epoch(profile)) is not None:
-            ranked.append(((0, rank + 1, name), name, f"counts {unit} since 1970, by its size and name; in every row"))
+            ranked.append(((0, rank + 1, place), name, f"counts {unit} since 1970, by its size and name; in every row"))
     ranked = [each for each in ranked if "." not in each[1] and names.personal_kind(each[1]) != "birth"]
     ranked.sort()
     if not ranked:

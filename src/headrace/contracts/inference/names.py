@@ -25,31 +25,18 @@ _TIMES = (
     "event_time", "event_timestamp", "occurred_at", "event_date", "timestamp", "ts", "time", "datetime", "dt",
     "date_time", "created_at", "created", "created_time", "creation_date", "date",
 )  # fmt: skip
-_OF_TIME = {
-    "time",
-    "timestamp",
-    "tstamp",
-    "ts",
-    "datetime",
-    "at",
-    "dt",
-    "date",
-    "day",
-    "on",
-    "epoch",
-    "millis",
-    "created",
-}
+_OF_TIME = {"time", "timestamp", "tstamp", "ts", "datetime", "at", "dt", "date", "day", "on", "epoch", "millis",
+            "created"}  # fmt: skip
 _UNITS = {"s", "sec", "secs", "seconds", "ms", "millis", "us", "micros", "ns", "nanos", "utc", "gmt"}
 """What a name of a time may end in, to say how it counts or of which zone it is: `ts_ms`, `created_at_utc`."""
-_LATER = {"updated", "modified", "changed", "deleted", "ended", "end", "closed", "expires", "expiry", "valid",
+_LATER = {"update", "updated", "modified", "changed", "deleted", "ended", "end", "closed", "expires", "expiry", "valid",
           "until", "arrival", "received", "birth", "due", "scheduled"}  # fmt: skip
 _CARRIED = {"ingested", "ingestion", "load", "loaded", "exported", "extracted", "etl", "processed", "synced",
             "imported", "inserted", "fivetran", "airbyte"}  # fmt: skip
 """Times of what carries the events, and not of what they are about."""
 _VERSIONS = (
-    "updated_at", "modified_at", "last_modified", "last_updated", "changed_at", "updated", "modified", "lsn",
-    "version", "revision", "sequence", "seq", "updated_on", "last_modified_at", "modification_date",
+    "updated_at", "modified_at", "last_modified", "last_updated", "last_update", "changed_at", "updated", "modified",
+    "lsn", "version", "revision", "sequence", "seq", "updated_on", "last_modified_at", "modification_date",
 )  # fmt: skip
 _PERSONAL = {
     "email": {"email", "mail"}, "phone": {"phone", "telephone", "tel", "mobile", "fax", "msisdn"},

@@ -183,7 +183,7 @@ _DIGITS = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?")
 _ZONES = {
     "datetime": "no zone",
     texts.FINE: "no zone",
-    texts.MINUTE: "a time to the minute: kept as text, and read as a time where it is the event_time",
+    texts.TEXT: "a time in a form that columns do not read: kept as text, and a time where it is the event_time",
     "zoned": "a zone, though not as date-time writes it: kept as UTC",
     "partly-zoned": "some rows have no zone, and are read as UTC; the others are kept as UTC",
 }

@@ -16,27 +16,29 @@ FINE = "fine"
 """Times without a zone, of which a second has more digits than six: as `datetime`, but for the pattern of that."""
 ZONED = ("zoned", "partly-zoned")
 """Times of which all have a zone, but not as `date-time` writes it; and times of which some have one."""
+TEXT = "time-as-text"
+"""What only the stage of event times reads: times to the minute, with an offset of hours alone (PostgreSQL's `+00`), or
+with a comma before the fraction."""
 _NAIVE: Mapping[str, Mapping[str, Any]] = {"datetime": fields.TYPES["DATETIME"], "time-of-day": fields.TYPES["TIME"]}
 _CLOCK = r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,12})?"
 _READ: Mapping[str, Mapping[str, Any]] = {
     **{form: {"type": "string", TYPE_WORD: "datetime"} for form in ZONED},
     FINE: {"type": "string", TYPE_WORD: "datetime", "pattern": f"^{_CLOCK}$"},
-    "minute": {"type": "string"},
+    TEXT: {"type": "string"},
 }
 """What the columns read, and JSON Schema has no format for."""
-MINUTE = "minute"
-"""Times that end with the minute: texts to columns and to JSON Schema, and times to the stage of event times."""
-FORMS = ("date-time", "datetime", FINE, *ZONED, "date", MINUTE, "time-of-day", "uuid", "email", "ipv4", "ipv6", "uri")
+FORMS = ("date-time", "datetime", FINE, *ZONED, "date", TEXT, "time-of-day", "uuid", "email", "ipv4", "ipv6", "uri")
 """The forms, the one that says most first."""
 
 TIMES = frozenset({"date-time", "datetime", "date"})
 _ZONE = r"( ?([Zz]|[+-]([01]\d|2[0-3]):?[0-5]\d))"
-_SHOWN = {MINUTE: "string", FINE: "datetime", "time-of-day": "time", "zoned": "datetime", "partly-zoned": "datetime"}
+_SHOWN = {TEXT: "string", FINE: "datetime", "time-of-day": "time", "zoned": "datetime", "partly-zoned": "datetime"}
 _HINTS = {
     FINE: _CLOCK,
     "zoned": _CLOCK + _ZONE,
     "partly-zoned": _CLOCK + _ZONE + "?",
-    MINUTE: rf"\d{{4}}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):[0-5]\d{_ZONE}?",
+    TEXT: r"\d{4}-\d\d-\d\d[Tt ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d([.,]\d{1,12})?)?"
+    r"( ?([Zz]|[+-]([01]\d|2[0-3])(:?[0-5]\d)?))?",
     "date-time": r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)",
     "date": r"\d{4}-\d\d-\d\d",
     "uuid": r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}",
@@ -56,7 +58,7 @@ def matcher(form: str) -> Callable[[str], bool]:
     """Return what says whether a text has a form: as the columns can take it, and as the validator asserts it."""
     if form in _NAIVE:
         return _calendar(re.compile(_NAIVE[form]["pattern"]), date=form == "datetime")
-    if form in {*ZONED, MINUTE, FINE}:
+    if form in {*ZONED, TEXT, FINE}:
         return _calendar(re.compile(_HINTS[form], re.ASCII), date=True)
     import jsonschema_rs
 
@@ -111,7 +113,7 @@ def schema_of(form: str) -> dict[str, Any]:
 
 __all__ = [
     "FORMS",
-    "MINUTE",
+    "TEXT",
     "TIMES",
     "TYPE_WORD",
     "ZONED",

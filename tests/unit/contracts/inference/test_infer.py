@@ -113,7 +113,8 @@ def test_what_the_columns_cannot_read_as_a_time_stays_text(value):
         ([Decimal("1234567890.123456789012"), 0.5], "number", "up to 22 digits, and a double keeps 17"),
         (["1.000,5", "0,50", "-12345,6"], "string", "a decimal comma"),
         (["1.50", "-2", "10"], "string", "numbers, as they look, that are written as texts"),
-        (["2026-01-02 10:30", "2026-01-02T10:30Z"], "string", "a time to the minute"),
+        (["2026-01-02 10:30", "2026-01-02T10:30Z"], "string", "a time in a form that columns do not read"),
+        (["2022-05-24 21:53:30+00", "2022-05-24 21:53:30,5+05:30"], "string", "a time in a form that columns do not"),
     ],
 )
 def test_what_a_column_cannot_say_is_hinted_at(values, kind, note):
@@ -202,6 +203,8 @@ def test_the_key_needs_a_name_and_values_that_bear_it_out():
     found = infer(versions)
     assert (found.key.field, found.version_by.field) == ("order_id", "updated_at")
     assert infer([{"price": n} for n in range(50)]).key is None
+    people = [{"customer_id": n, "name": "x", "address_id": n} for n in range(9)]
+    assert (infer(people, "crm").key.field, infer(people, "crm").key.others) == ("customer_id", ("address_id",))
 
 
 def test_the_event_time_is_the_likeliest_time_that_is_always_there():
