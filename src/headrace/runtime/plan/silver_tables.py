@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypedDict
 
+from headrace.contracts.measure import is_crowded
+from headrace.contracts.unfolding import MOST_WITHIN
 from headrace.errors import ContractError
 from headrace.lake import evolution
 from headrace.lake.tables import silver
@@ -18,6 +20,13 @@ if TYPE_CHECKING:
     from headrace.config.project import Project
     from headrace.lake.reader import LakeReader
     from headrace.lake.tables import Table
+
+
+CROWDED = (
+    f"the columns of its contract hold more than {MOST_WITHIN:,} fields and elements by now: what lies deepest in each "
+    "is kept as JSON text"
+)
+FEWER = "Take fields out; or leave out the `properties` of an object that nobody queries by them: it is JSON text then"
 
 
 class ColumnChange(TypedDict):
@@ -58,6 +67,9 @@ def table_changes(
             existing = lake.layout(table.name) if lake is not None else None
             columns = column_changes(before, table)
             change = _change(table, existing, marked, columns, rewritten=dataset.name in rewritten)
+            if any(each["change"] == "type" for each in columns) and is_crowded(dataset.contract):
+                change["why"] = "; ".join(filter(None, (change["why"], CROWDED)))
+                change["fix"] = f"{FEWER}. {evolution.AGAIN}" if change["action"] == "refused" else FEWER
             if change["action"] != "keep" or columns:
                 found.append(change)
     names = {dataset.name for source in now.sources.values() for dataset in source.datasets}

@@ -11,7 +11,8 @@ from headrace.errors import InputError
 from headrace.runtime.plan.applying import apply
 from headrace.runtime.plan.document import read, sealed, write
 from headrace.runtime.plan.making import Ask, plan
-from living import project_of, rows
+from headrace.runtime.plan.silver_tables import table_changes
+from living import ORDERS, project_of, rows
 from planning import TOTAL, change, dumped, publish, with_amount, write_models
 
 INTEGER = with_amount(type="integer")
@@ -45,6 +46,28 @@ def test_every_layer_says_what_becomes_of_it(project):
     assert any("silver.orders cannot be" in each for each in found["breaking"])
     assert found["contracts"][0]["dataset"] == "orders"
     assert any(each["backward"] == "breaking" for each in found["contracts"][0]["changes"])
+
+
+def test_one_field_too_many_says_why_the_deepest_become_json_text(tmp_path):
+    """All columns are looked into equally deep, within measure: whoever adds a field learns what it does to others."""
+
+    def crowd(members):
+        wide = {"type": "object", "properties": {f"f{n}": {"type": "string"} for n in range(990)}}
+        few = {"type": "object", "properties": {f"g{n}": {"type": "string"} for n in range(members)}}
+        parts = {name: {"$ref": "#/$defs/wide"} for name in ("a", "b")} | {"few": few}
+        schema = {**ORDERS, "$defs": {"wide": wide}, "properties": ORDERS["properties"] | parts}
+        (tmp_path / f"{members}").mkdir()
+        return project_of(tmp_path / f"{members}", schema=schema)
+
+    was, fits, beyond = crowd(19), crowd(20), crowd(21)
+    ((added,),) = [each["columns"] for each in table_changes(was, fits, None)]
+    assert (added["column"], added["change"]) == ("few", "type")
+    (table,) = table_changes(fits, beyond, None)
+    assert {each["column"]: each["now"] for each in table["columns"]} == dict.fromkeys(("a", "b", "few"), "VARCHAR")
+    assert "hold more than 2,000 fields and elements by now" in table["why"]
+    assert "leave out the `properties`" in table["fix"]
+    ((_, _, _, _, why, _),) = [each.values() for each in table_changes(was, fits, None)]
+    assert why == ""
 
 
 def test_an_added_column_is_one_exact_statement(project):
