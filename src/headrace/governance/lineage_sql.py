@@ -31,6 +31,8 @@ ALL = "*"
 _ROW_CLAUSES = ("where", "group", "having", "qualify", "joins", "laterals", "distinct", "limit", "offset")
 _WRITTEN = "written"
 _COUNTED = Ref("", "")  # among what a value comes from: which rows there are, as under an aggregate
+_UNNAMED = "_col_"  # what sqlglot calls a column without a name; DuckDB calls it by its text
+_ROW_MAKERS = frozenset({"generate_subscripts", "regexp_split_to_table"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,9 @@ def lineage_of(sql: str, tables: Mapping[str, Sequence[str] | None]) -> Selected
                 schema.setdefault(database, {})[table] = dict.fromkeys(columns, "unknown")
         for read in statements[0].find_all(exp.Table):
             read.set("catalog", None)  # one lake, one gold: what stands before the schema says nothing
+        if any(_is_partial(star) for star in statements[0].find_all(exp.Star)):
+            return _unread("which columns a star with a condition takes is not followed")
+        _as_written_otherwise(statements[0])
         for written in statements[0].find_all(exp.Coalesce):
             written.meta[_WRITTEN] = True  # sqlglot makes others, of the columns that USING and NATURAL merge
         query = qualify(
@@ -141,6 +146,9 @@ class _Reader:
                 outputs[ALL] = outputs.get(ALL, frozenset()) | self._of(projection, scope)
             else:
                 outputs[_free(projection.alias_or_name.lower(), outputs)] = frozenset(self._of(projection, scope))
+            for made in projection.find_all(exp.Unnest, exp.Explode, exp.Anonymous):
+                if not isinstance(made, exp.Anonymous) or made.name.lower() in _ROW_MAKERS:
+                    self.rows |= self._of(made, scope)  # a row for each element
         for clause in _ROW_CLAUSES:
             for part in _parts(expression.args.get(clause)):
                 self.rows |= self._of(part, scope)
@@ -149,9 +157,10 @@ class _Reader:
             self.rows |= frozenset().union(*outputs.values())
         elif group is not None and group.args.get("all"):
             self.rows |= frozenset().union(*(refs for refs in outputs.values() if _COUNTED not in refs))
-        if _is_cut(expression):
+        distinct = expression.args.get("distinct")
+        if _is_cut(expression) or (distinct is not None and distinct.args.get("on") is not None):
             for part in _parts(expression.args.get("order")):
-                self.rows |= self._of(part, scope)
+                self.rows |= frozenset().union(*outputs.values()) if _is_all(part) else self._of(part, scope)
         for source in scope.sources.values():
             if not isinstance(source, exp.Table):
                 self.outputs(source)
@@ -178,6 +187,8 @@ class _Reader:
             for part in _parts(expression.args.get("order")):
                 for column in part.find_all(exp.Column):
                     self.rows |= outputs.get(column.name.lower(), frozenset())
+                if _is_all(part) or part.find(exp.Literal) is not None:  # by place
+                    self.rows |= frozenset().union(*outputs.values())
         return outputs
 
     def _star(self, scope: Scope) -> Iterator[tuple[str, frozenset[Ref]]]:
@@ -234,15 +245,19 @@ class _Reader:
     def _column(self, column: exp.Column, fields: Sequence[str], scope: Scope) -> frozenset[Ref]:
         from sqlglot import exp
 
-        table, name = column.table, column.name.lower()
         at: Scope | None = scope
+        names = [part.name for part in column.parts]
         while at is not None:
-            if table in at.sources:
-                source = at.sources[table]
+            # `t.a`, and in full `schema.t.a`; what follows the column's name are fields of a struct
+            place = next((at_ for at_, each in enumerate(names[:-1]) if each in at.sources), None)
+            if place is not None:
+                source, name, inner = at.sources[names[place]], names[place + 1].lower(), names[place + 2 :]
+                path = [*(each.lower() for each in inner), *fields]
                 if isinstance(source, exp.Table):
-                    return frozenset({Ref(_name(source), ".".join((name, *fields)))})
-                return self._through(self.outputs(source), name, fields)
+                    return frozenset({Ref(_name(source), self._known_as(source, name, path))})
+                return self._through(self.outputs(source), name, path)
             at = at.parent
+        table, name = column.table, column.name.lower()
         if table:  # a field of an alias of this SELECT; or the variable of a lambda, which comes from its list
             of = next((each for each in _selects(scope) if each.alias.lower() == table.lower()), None)
             return frozenset() if of is None or _within(column, of) else frozenset(self._of(of.this, scope))
@@ -250,6 +265,13 @@ class _Reader:
         if aliased is not None and aliased is not column.parent:
             return frozenset(self._of(aliased.this, scope)) if not _within(column, aliased) else frozenset()
         return self._unplaced(name, fields, scope)
+
+    def _known_as(self, source: exp.Table, name: str, fields: Sequence[str]) -> str:
+        """Return the column of a table that is meant; where it is called by its text, any that has no name."""
+        known = [each.lower() for each in self._tables.get(_name(source)) or ()]
+        if name not in known and any(each.startswith(_UNNAMED) for each in known):
+            return ALL
+        return ".".join((name, *fields))
 
     def _unplaced(self, name: str, fields: Sequence[str], scope: Scope) -> frozenset[Ref]:
         """Return where a column without a table may come from: all that might have it."""
@@ -275,12 +297,77 @@ class _Reader:
 
     @staticmethod
     def _through(outputs: Mapping[str, frozenset[Ref]], name: str, fields: Sequence[str]) -> frozenset[Ref]:
-        refs = outputs.get(name, outputs.get(ALL, frozenset()))
+        unnamed = (refs for each, refs in outputs.items() if each == ALL or each.startswith(_UNNAMED))
+        refs = outputs[name] if name in outputs else frozenset[Ref]().union(*unnamed)
         places = refs - {_COUNTED}
         if fields and len(places) == 1:
             (only,) = places
             return (refs & {_COUNTED}) | {Ref(only.table, ".".join((only.column, *fields)))}
         return refs
+
+
+def _is_partial(star: exp.Star) -> bool:
+    """Return whether a star takes some columns by their names, as `* LIKE 'a%'` does."""
+    from sqlglot import exp
+
+    node: Any = star.parent if isinstance(star.parent, exp.Column) else star
+    return isinstance(node.parent, (exp.Like, exp.ILike, exp.Glob, exp.SimilarTo, exp.Not, exp.RegexpLike))
+
+
+def _is_all(order: exp.Expr) -> bool:
+    """Return whether rows are ordered by all columns: ORDER BY ALL."""
+    from sqlglot import exp
+
+    return any(each.name.upper() == "ALL" for each in order.find_all(exp.Var))
+
+
+def _as_written_otherwise(query: exp.Expr) -> None:
+    """Write a query as sqlglot reads it best: joins after FROM and without parentheses, columns as columns."""
+    from sqlglot import exp
+
+    for inner in list(query.find_all(exp.Subquery)):  # (a JOIN b), which is no SELECT
+        if isinstance(inner.this, exp.Table) and not inner.alias and isinstance(inner.parent, (exp.From, exp.Join)):
+            inner.replace(inner.this)
+    for table in list(query.find_all(exp.Table)):
+        over: Any = table.parent
+        select = over.parent if isinstance(over, (exp.From, exp.Join)) else None
+        joins = table.args.get("joins")
+        if isinstance(select, exp.Select) and joins:
+            table.set("joins", None)
+            others = list(select.args.get("joins") or [])
+            at = 0 if isinstance(over, exp.From) else next(at for at, each in enumerate(others) if each is over)
+            select.set("joins", [*others[:at], *joins, *others[at:]])
+    for dot in list(query.find_all(exp.Dot)):  # left of a method, as in `a.upper()`, columns are but names
+        for first in list(dot.this.find_all(exp.Identifier)):
+            if _is_bare(first):
+                _make_column(first)
+
+
+def _is_bare(name: exp.Identifier) -> bool:
+    """Return whether a name stands where a column's does, and is none."""
+    from sqlglot import exp
+
+    named = (exp.Column, exp.Table, exp.Alias, exp.TableAlias, exp.Window, exp.DataType)
+    of_key = isinstance(name.parent, (exp.Dot, exp.PropertyEQ, exp.Kwarg))
+    of_lambda = isinstance(name.parent, exp.Lambda) and name.arg_key == "expressions"
+    if isinstance(name.parent, named) or of_lambda:
+        return False
+    if of_key:  # `a` of `a.b` is a column's, and `b` of `{'a': b}`
+        return name.arg_key == ("this" if isinstance(name.parent, exp.Dot) else "expression")
+    return name.arg_key != "alias"
+
+
+def _make_column(first: exp.Identifier) -> None:
+    """Put a column in the place of a name, and of those that follow its dots."""
+    from sqlglot import exp
+
+    chain: list[exp.Expr] = [first]
+    last: Any = first
+    while isinstance(last.parent, exp.Dot) and isinstance(last.parent.expression, exp.Identifier) and len(chain) < 4:
+        last = last.parent
+        chain.append(last.expression)
+    parts = zip(("this", "table", "db", "catalog"), reversed(chain), strict=False)
+    last.replace(exp.Column(**{word: part.copy() for word, part in parts}))
 
 
 def _merged(coalesce: exp.Coalesce, scope: Scope) -> list[exp.Expr]:

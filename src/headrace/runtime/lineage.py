@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from headrace.warehouse.rendering import Model
 
 CACHE = "lineage.json"
-VERSION = "3"  # of what `lineage_of` says: another one makes what was kept worthless
+VERSION = "4"  # of what `lineage_of` says: another one makes what was kept worthless
 MOST_KEPT = 20_000
 _OPS = {"bronze.messages", "ops.batches", "ops.ledger", "ops.positions", "ops.quarantine"}
 
