@@ -335,12 +335,28 @@ def _as_written_otherwise(query: exp.Expr) -> None:
         if isinstance(select, exp.Select) and joins:
             table.set("joins", None)
             others = list(select.args.get("joins") or [])
-            at = 0 if isinstance(over, exp.From) else next(at for at, each in enumerate(others) if each is over)
+            at = 0
+            if isinstance(over, exp.Join):
+                at = next(at for at, each in enumerate(others, 1) if each is over)
+                for join in joins:
+                    _say_on(join, table)
             select.set("joins", [*others[:at], *joins, *others[at:]])
     for dot in list(query.find_all(exp.Dot)):  # left of a method, as in `a.upper()`, columns are but names
         for first in list(dot.this.find_all(exp.Identifier)):
             if _is_bare(first):
                 _make_column(first)
+
+
+def _say_on(join: exp.Join, table: exp.Table) -> None:
+    """Write ON for USING: outside of its parentheses it would take the columns of other tables."""
+    from sqlglot import exp
+
+    if join.args.get("method"):
+        raise _UnreadableError(f"a {join.args['method'].lower()} join in parentheses")
+    for name in join.args.get("using") or ():
+        sides = (exp.column(name.name, table=each.alias_or_name) for each in (table, join.this))
+        join.on(exp.EQ(this=next(sides), expression=next(sides)), copy=False)
+    join.set("using", None)
 
 
 def _is_bare(name: exp.Identifier) -> bool:

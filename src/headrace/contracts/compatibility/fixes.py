@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.compatibility.change import Verdict
-from headrace.contracts.compatibility.differences import ABSENT, Difference
+from headrace.contracts.compatibility.differences import ABSENT, ASPECTS, Difference, spelled
 from headrace.contracts.compatibility.document import text
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ def fix_of(difference: Difference | None, doubt: Doubt | None, backward: Verdict
         return _required(difference)
     if difference.aspect == "member":
         return _member(difference)
-    word = difference.rule.rpartition("-")[0] if difference.aspect in {"minimum", "maximum"} else difference.aspect
+    word = _keyword(difference)
     if difference.rule == "type-changed" and isinstance(difference.old, str) and isinstance(difference.new, str):
         both = text([difference.old, difference.new])
         return f'"type": {both} at {difference.at} lets old documents in; a field of another name suits all readers'
@@ -37,6 +37,12 @@ def fix_of(difference: Difference | None, doubt: Doubt | None, backward: Verdict
     if len(text(difference.old)) <= 80:
         return f'"{word}": {text(difference.old)} again at {difference.at}'
     return f'"{word}" as it was at {difference.at}'
+
+
+def _keyword(difference: Difference) -> str:
+    """Return the keyword that differs, as schemas spell it: `exclusiveMinimum` of a minimum, `const` of an enum."""
+    said = difference.rule.rpartition("-")[0], difference.aspect
+    return next((word for word, aspect in ASPECTS.items() if (spelled(word), aspect) == said), difference.aspect)
 
 
 def _required(difference: Difference) -> str:

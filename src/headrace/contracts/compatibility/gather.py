@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.compatibility import strings
+from headrace.contracts.compatibility import patterns
 from headrace.contracts.compatibility.document import text
 from headrace.contracts.compatibility.facts import TYPES, Bound, Facts, Row, Shape, alone, type_of
 from headrace.contracts.compatibility.mentions import mention_of
@@ -38,9 +38,9 @@ def gathered(parts: tuple[Part, ...], *, partial: bool = False) -> Facts:
     low, high = facts.lowest(), facts.highest()
     if low and high and (low.value > high.value or (low.value == high.value and (low.exclusive or high.exclusive))):
         facts.types -= {"number"}
-    for name, length in strings.LENGTHS.items():
-        if name in facts.formats:
-            facts.min_length, facts.max_length = max(facts.min_length, length), min(facts.max_length, length)
+    for pattern in patterns.languages(facts.patterns, facts.formats) if facts.patterns or facts.formats else ():
+        least, most = patterns.lengths(pattern)
+        facts.min_length, facts.max_length = max(facts.min_length, least), min(facts.max_length, most)
     if facts.min_length > facts.max_length:
         facts.types -= {"string"}
     if facts.min_items > facts.most_items():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.compatibility import strings
+from headrace.contracts.compatibility import patterns
 from headrace.contracts.compatibility.arrays import array_doubts
 from headrace.contracts.compatibility.document import Node, Part, Sameness, key
 from headrace.contracts.compatibility.doubt import Doubt, Step
@@ -183,7 +183,9 @@ class Inclusion:
         if "maxLength" in schema and schema["maxLength"] < facts.max_length:
             yield Doubt(part, "maxLength", f"a text may be longer than {schema['maxLength']}", facts, step)
         pattern = schema.get("pattern")
-        if isinstance(pattern, str) and not any(strings.within(mine, pattern) for mine in {*facts.patterns, ""}):
+        if isinstance(pattern, str) and not patterns.within(
+            patterns.languages(facts.patterns, facts.formats), pattern, facts.min_length, facts.max_length
+        ):
             yield Doubt(part, "pattern", f"a text need not match {pattern}", facts, step)
         name = format_of(part)
         if name is not None and name not in facts.formats:
@@ -322,7 +324,10 @@ class Inclusion:
                 for low, high in pairs
             )
         if kind == "string":
-            return mine.min_length > other.max_length or other.min_length > mine.max_length
+            if mine.min_length > other.max_length or other.min_length > mine.max_length:
+                return True
+            own, others = (patterns.languages(each.patterns, each.formats) for each in (mine, other))
+            return bool(own and others) and patterns.within(own | others, patterns.NOTHING)
         if kind == "array":
             return mine.min_items > other.most_items() or other.min_items > mine.most_items()
         return kind == "object" and objects_apart(self, mine, other, depth)

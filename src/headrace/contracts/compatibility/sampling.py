@@ -7,7 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.compatibility import strings
+from headrace.contracts.compatibility import patterns, strings
 from headrace.contracts.compatibility.document import key, text
 from headrace.contracts.compatibility.holding import holds, shape_parts
 
@@ -24,6 +24,7 @@ NONE = object()
 _DEEPEST = 10
 _LONGEST = 70_000
 _MOST = 60
+_MOST_LENGTHS = 24
 _MOST_PARTS = 2_000
 _LARGEST = 10**300
 """From here on a number has no neighbours that a float could be."""
@@ -118,7 +119,18 @@ class Sampler:
             for length in (int(end), int(end) - 1, int(end) + 1)
             if 0 <= length <= _LONGEST
         }
-        own = [pattern for pattern in facts.patterns if not strings.matches_all(pattern)]
+        own = [pattern for pattern in facts.patterns if not patterns.matches_all(pattern)]
+        mine = patterns.languages(facts.patterns, facts.formats)
+        for hint in hints:
+            for pattern in hint.patterns:
+                found = patterns.beyond(mine, pattern, facts.min_length, facts.max_length).found
+                yield from () if found is None else (found,)
+        for length in sorted(lengths) if own and len(lengths) < _MOST_LENGTHS else ():
+            found = patterns.beyond(mine, patterns.NOTHING, length, length).found
+            yield from () if found is None else (found,)
+        for name in facts.formats:
+            for length in lengths:
+                yield from strings.of_format(name, length)
         for pattern in own:
             yield from strings.like(pattern)
         for length in sorted(lengths | {0, 1}, key=lambda length: not facts.min_length <= length <= facts.max_length):

@@ -30,8 +30,19 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "relative-json-pointer": ("1/a", "0"),
     "regex": ("^a+$", "b"),
 }
-LENGTHS = {"uuid": 36, "date": 10}
-"""How long a text of a format always is."""
+_HEX = "[0-9A-Fa-f]"
+_ANY = r"[\s\S]"
+SHAPES = {
+    "date-time": f"^{_ANY}{{4}}-{_ANY}{{2}}-{_ANY}{{12,}}$",  # the validator takes 1+85-04-12T23:20:50Z
+    "date": f"^{_ANY}{{4}}-{_ANY}{{2}}-{_ANY}{{2}}$",
+    "time": f"^{_ANY}{{2}}:{_ANY}{{2}}:{_ANY}{{3,}}$",
+    "uuid": f"^{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}$",
+    "email": r"^[\s\S]+@[\s\S]+$",
+    "ipv4": r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$",
+    "ipv6": "^[0-9A-Fa-f:.]{2,45}$",
+    "uri": r"^[A-Za-z][A-Za-z0-9+.-]*:[\s\S]*$",
+}
+"""A pattern that every text of a format matches, and others may."""
 
 _WORD = "abcdefghijklmnopqrstuvwxyz"
 _LONGEST = 2000
@@ -79,54 +90,26 @@ def _said(word: str, value: str, text: str, draft: int) -> bool | None:
         return None
 
 
-@lru_cache(1024)
-def matches_all(pattern: str) -> bool:
-    """Whether a pattern surely matches every text: it matches the empty one, and looks at no place in the text."""
-    if pattern in {"", ".*", "^.*", "^"}:  # `$` and `.` stumble over line ends in some dialects, `^` alone in none
-        return True
-    if not matches(pattern, ""):
-        return False
-    plain = re.sub(r"\\[^bBAZzGK]|\[\^?\]?(\\.|[^\]\\])*\]", "x", pattern)
-    return not re.search(r"[\^$]|\\[bBAZzGK]|\(\?(?!:)", plain)
+def of_format(name: str, length: int) -> Iterator[str]:
+    """Yield texts of a length that may have a format; which do is to be asked of `has_format`."""
+    zeros = "0" * (length - 21)
+    yield from {
+        "date-time": (f"2024-02-29T12:30:45.{zeros}Z",),
+        "time": (f"12:30:45.{zeros}00000000000Z",),
+        "email": (f"{'a' * (length - 12)}@example.com", f"{'a' * 60}@{_host(length - 61)}"),
+        "idn-email": (f"{'a' * (length - 12)}@example.com", f"{'a' * 60}@{_host(length - 61)}"),
+        "hostname": (_host(length),),
+        "idn-hostname": (_host(length),),
+        "uri": (f"https://example.com/{zeros}0", f"a:{'b' * (length - 2)}"),
+        "iri": (f"https://example.com/{zeros}0", f"a:{'b' * (length - 2)}"),
+        "json-pointer": (f"/{'a' * (length - 1)}",),
+    }.get(name, (of_length(length),))
 
 
-_SIMPLE = re.compile(
-    r"\^(\[(?:[A-Za-z0-9_](?:-[A-Za-z0-9_])?|[ .:/@])+\]|[A-Za-z0-9])(?:\{(\d{1,4})(,?)(\d{0,4})\}|([*+?]?))\$"
-)
-
-
-@lru_cache(1024)
-def _repeated(pattern: str) -> tuple[frozenset[str], int, float] | None:
-    """Return the characters and counts of a pattern such as `^[A-Z]{3}$`; None for any other."""
-    found = _SIMPLE.fullmatch(pattern)
-    if found is None:
-        return None
-    characters: set[str] = set()
-    inner = found[1][1:-1] if found[1].startswith("[") else found[1]
-    for piece in re.findall(r".-.|.", inner):
-        last = piece[2] if len(piece) == 3 else piece[0]
-        if last < piece[0]:
-            return None
-        characters |= {chr(code) for code in range(ord(piece[0]), ord(last) + 1)}
-    if found[2] is not None:
-        least = int(found[2])
-        most = float(found[4]) if found[4] else float("inf") if found[3] else float(least)
-    else:
-        least, most = {"*": (0, float("inf")), "+": (1, float("inf")), "?": (0, 1.0), "": (1, 1.0)}[found[5]]
-    return frozenset(characters), least, most
-
-
-def within(pattern: str, wider: str) -> bool:
-    """Whether every text that matches one pattern surely matches another; False where that is not decided."""
-    if pattern == wider or matches_all(wider):
-        return True
-    narrow, wide = _repeated(pattern), _repeated(wider)
-    return (
-        narrow is not None
-        and wide is not None
-        and narrow[0] <= wide[0]
-        and wide[1] <= narrow[1] <= narrow[2] <= wide[2]
-    )
+def _host(length: int) -> str:
+    """Return a name of so many characters: labels of 60 each."""
+    labels = f"{'a' * 60}." * (length // 61 + 1)
+    return labels[: max(length, 0)].rstrip(".")
 
 
 def of_length(length: int, alphabet: str = _WORD) -> str:

@@ -1,0 +1,108 @@
+"""Patterns as sets of texts: what is said of two is never contradicted by a text."""
+
+import pytest
+
+from headrace.contracts.compatibility import Verdict, compare, patterns, strings
+
+WITHIN = [
+    (r"^[A-Z]{3}-\d{4}$", r"^[A-Z]{3}-\d{4,6}$"),
+    ("^(new|paid)$", "^(new|paid|sent)$"),
+    (r"^[a-z]+$", r"^\w+$"),
+    (r"^\d+$", "^[0-9]+$"),
+    ("^ord_[0-9]+$", "^ord_"),
+    ("^.+$", r"[\s\S]"),
+    ("^a|^b", "^[ab]"),
+    ("(ab)+", "ab"),
+    (r"^\p{L}+$", r"^[\p{L}\d]+$"),
+    ("^$", "^x?$"),
+    (r"^[^@\s]+@[^@\s]+$", "@"),
+    ("^[à-ü]$", "^[^a-z]$"),
+    ("^(?:a|bc)??$", "^.{0,2}$"),
+]
+APART = [
+    ("^[a-z]+$", "^[a-z]{1,9}$"),
+    ("a", "^a"),
+    ("^a|b$", "^a"),
+    (r"^\S+$", r"^\w+$"),
+    ("^[^a]$", "^[a-z]$"),
+    ("^.*$", "^.*x.*$"),
+    (r"^\d{4}$", r"^\d{2}$"),
+    ("^[.]$", r"^\w$"),
+]
+UNREAD = ["^(?=a)b", r"(a)\1", r"\bа", "(?i)a", "^[[a]]$", "a{,3}", "^(x{900}){900}$", "a++"]
+EVERY = [*dict.fromkeys(pattern for pair in [*WITHIN, *APART] for pattern in pair)]
+
+
+@pytest.mark.parametrize(("narrow", "wide"), WITHIN)
+def test_a_pattern_within_another(narrow, wide):
+    assert patterns.within(frozenset({narrow}), wide)
+
+
+@pytest.mark.parametrize(("narrow", "wide"), APART)
+def test_a_text_tells_patterns_apart(narrow, wide):
+    known, found = patterns.beyond(frozenset({narrow}), wide)
+    assert known
+    assert found is not None
+    assert strings.matches(narrow, found)
+    assert not strings.matches(wide, found)
+
+
+@pytest.mark.parametrize("pattern", UNREAD)
+def test_of_what_is_not_read_nothing_is_said(pattern):
+    assert not patterns.within(frozenset({"^a$"}), pattern)
+    assert not patterns.within(frozenset({pattern}), "^a$")
+    assert patterns.within(frozenset({pattern}), pattern)
+
+
+def test_no_text_contradicts_what_is_said():
+    texts = ["\n", " ", "-", "à", "٣", "\u3000", "a@b", "Z\u2028", "😀"]
+    texts += [text for pattern in EVERY for text in strings.like(pattern)]
+    for narrow in EVERY:
+        least, most = patterns.lengths(narrow)
+        mine = [text for text in dict.fromkeys(texts) if strings.matches(narrow, text)]
+        assert all(least <= len(text) <= most for text in mine)
+        for wide in EVERY:
+            if patterns.within(frozenset({narrow}), wide):
+                assert all(strings.matches(wide, text) for text in mine)
+
+
+@pytest.mark.parametrize("name", strings.SHAPES)
+def test_every_text_of_a_format_has_its_shape(name):
+    """Each sample with one character more, less or another: what the validator still takes, the shape takes."""
+    marks = "09:-.TtZz+ aF%/@\né[]{}P"
+    for sample in (*strings.FORMATS[name], *strings.of_format(name, 64)):
+        near = {
+            sample[:at] + mark + sample[at + cut :] for at in range(len(sample) + 1) for mark in marks for cut in (0, 1)
+        }
+        near |= {sample[:at] + sample[at + 1 :] for at in range(len(sample))}
+        for text in (each for each in near if strings.has_format(name, each, 2020)):
+            assert strings.matches(strings.SHAPES[name], text), text
+
+
+def of(**words):
+    return {"type": "object", "properties": {"a": {"type": "string", **words}}}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "backward", "forward"),
+    [
+        ({"pattern": "^[A-Z]{3}$"}, {"pattern": "^[A-Z]{3}$", "maxLength": 3}, "compatible", "compatible"),
+        ({"pattern": "^[A-Z]{3}$"}, {"pattern": "^[A-Z]{3,4}$"}, "compatible", "breaking"),
+        ({"format": "date-time"}, {"format": "date-time", "minLength": 1}, "compatible", "compatible"),
+        ({"format": "date-time"}, {"format": "date-time", "maxLength": 64}, "breaking", "compatible"),
+        ({"format": "uuid"}, {"pattern": "^[0-9a-fA-F-]{36}$"}, "compatible", "breaking"),
+        ({"format": "uri", "maxLength": 90}, {"format": "uri", "maxLength": 80}, "breaking", "compatible"),
+        ({"minLength": 1}, {"pattern": "^[^x]"}, "breaking", "compatible"),
+    ],
+)
+def test_bounds_formats_and_patterns_know_of_each_other(old, new, backward, forward):
+    changes = compare(of(**old), of(**new))
+    for side, wanted in (("backward", backward), ("forward", forward)):
+        assert {getattr(each, side) for each in changes} - {Verdict.COMPATIBLE} <= {Verdict(wanted)}
+        assert any(getattr(each, side) == wanted for each in changes)
+
+
+def test_branches_that_share_no_text_exclude_each_other():
+    one = {"oneOf": [{"type": "string", "format": "date"}, {"type": "string", "pattern": "^never$"}]}
+    more = {"oneOf": [*one["oneOf"], {"type": "string", "format": "date-time"}]}
+    assert all(change.backward == "compatible" for change in compare(one, more))
