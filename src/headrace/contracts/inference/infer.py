@@ -111,7 +111,9 @@ class Inference:
             properties[name] = found.schema
             fields += evidence(below, found, name, top.seen)
         if not properties:
-            names_ = ", ".join(map(repr, left_out)) or "none at all"
+            if not left_out:
+                raise InputError("the events have no fields", fix="give a file with some events in it")
+            names_ = ", ".join(map(repr, left_out))
             raise InputError(f"no field of the events can be a column (there are: {names_})", fix="rename them")
         required = [name for name in properties if members[name].seen == top.seen]
         schema |= {"properties": properties, **({"required": required} if required else {})}
@@ -241,12 +243,21 @@ def _epoch(profile: Profile) -> str | None:
     return None
 
 
+def _wrapped(top: Top, source: str) -> str | None:
+    """Return the one field whose elements may be the events, where the sample is one object around them."""
+    lists = [name for name, each in top.members.items()
+             if each.items is not None and each.items.kinds["object"] == each.items.seen > 1]  # fmt: skip
+    is_event = any(names.key_rank(name, source) is not None or names.is_time(name) for name in top.members)
+    return lists[0] if top.seen == 1 and len(lists) == 1 and not is_event else None
+
+
 def _notes(top: Top, properties: dict[str, Any], source: str, *, keyed: bool) -> list[str]:
     rare = [name for name in properties if 2 * top.members[name].seen < top.seen]
     kinds: Counter[str] = Counter(
         name for name in properties if "enum" in properties[name] and names.parts(name)[-1:] in (["type"], ["event"])
     )
     found = []
+    wrapped = _wrapped(top, source)
     for name, profile in top.members.items():
         there = profile.seen - profile.nulls
         named = names.key_rank(name, source) in _NAMED
@@ -262,8 +273,7 @@ def _notes(top: Top, properties: dict[str, Any], source: str, *, keyed: bool) ->
             )
         if named and top.seen < _KEY_ROWS and there:
             found.append(f"{name} is named as the key, and one row cannot bear that out: give more rows")
-        alone = len(top.members) == 1 and not there > 1
-        if alone and profile.items is not None and profile.items.kinds["object"] == profile.items.seen > 1:
+        if name == wrapped and profile.items is not None:
             found.append(
                 f"the sample is one event, whose {name} has {profile.items.seen:,} objects: if these are the events, "
                 f"give them alone: jq -c '.{name}[]' FILE > events.jsonl"

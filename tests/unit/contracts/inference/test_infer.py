@@ -352,3 +352,8 @@ def test_what_is_nearly_a_key_or_not_yet_events_is_said():
     assert infer(rows * 2).notes == ()
     (note,) = infer([{"Records": [{"a": 1}, {"a": 2}]}]).notes
     assert "jq -c '.Records[]'" in note
+    (note,) = infer([{"data": [{"a": 1}, {"a": 2}], "next": "x", "count": 2}]).notes
+    assert "jq -c '.data[]'" in note
+    assert infer([{"at": T, "items": [{"a": 1}, {"a": 2}]}]).notes == ()
+    with pytest.raises(InputError, match="have no fields"):
+        infer([{}, {}])
