@@ -59,7 +59,11 @@ def run(
             for dataset, dates in done.partitions.items():
                 output.line(f"  silver.{dataset}: {len(dates)} partition{'s' * (len(dates) != 1)} written anew")
             output.line("headrace verify --from-bronze proves it; headrace build brings gold up to it")
-            output.line("to go back: put the old files back, and plan and apply with the same --history")
+            others = {each for one in document["history"]["sources"] for each in one["decided_by"]}
+            if others:
+                output.line(f"what headrace {', '.join(sorted(others))} decided, only that version decides so again")
+            if not others or document["inputs"]["files"] != document["inputs"]["deployed"]:
+                output.line("to go back: put the old files back, and plan and apply with the same --history")
         else:
             output.line("the new rules hold for the messages that follow; history stays as it was decided")
 
