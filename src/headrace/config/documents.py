@@ -130,9 +130,8 @@ def _target(place: str, reference: str) -> str:
         raise ContractError(f"$ref {reference!r} names no file", at=place, fix="copy what it names into '$defs'")
     if is_url(place):
         return urljoin(place, reference)
-    return os.path.normpath(
-        Path(place).parent / reference
-    )  # one name a file, or files that refer to one another never end
+    # One name for each file: else those that refer to one another would never end.
+    return os.path.normpath(Path(place).parent / reference)
 
 
 def proto_imports(text: str, origin: str, *, fetch: bool) -> dict[str, str]:
