@@ -109,7 +109,6 @@ class KeyIndex:
             found, entries = each.find(asked)
             hit |= found
             parts.append(entries)
-            each.let_go()
         entries = Entries.together(parts)
         if len(self._gone):
             # What lost to a row that is gone is a new event, if it comes again.

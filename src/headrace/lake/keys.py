@@ -138,7 +138,7 @@ class Run:
         return np.searchsorted(self.entries.hashes, hashes, side)
 
     def let_go(self) -> None:
-        """Give back what a look-up made resident."""
+        """Give back what reading the rows made resident."""
 
 
 class RunFile(Run):
@@ -175,6 +175,12 @@ class RunFile(Run):
             self.let_go()
         return _checksum(self.rows, room, sums, self._filter, self._fences)
 
+    def find(self, asked: Asked) -> tuple[np.ndarray, Entries]:
+        """Return what any run does; rows that were read for it do not stay resident."""
+        found = super().find(asked)
+        self.let_go()
+        return found
+
     def _worth_asking(self, asked: Asked) -> np.ndarray:
         return asked.among(self._filter)
 
@@ -191,7 +197,7 @@ class RunFile(Run):
         return low
 
     def let_go(self) -> None:
-        """Give back what a look-up made resident: it is on the disk, and in the page cache while there is room."""
+        """Give back what was read: it is on the disk, and in the page cache while there is room."""
         if hasattr(mmap, "MADV_DONTNEED") and self._entries_bytes:
             self._map.madvise(mmap.MADV_DONTNEED, 0, self._entries_bytes)
 

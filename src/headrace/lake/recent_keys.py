@@ -62,6 +62,3 @@ class RecentKeys:
             found[places] |= hit
             parts.append(entries)
         return found, Entries.together(parts)
-
-    def let_go(self) -> None:
-        """Nothing: what is here is nowhere else."""

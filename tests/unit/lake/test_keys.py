@@ -42,7 +42,6 @@ def test_a_file_of_runs_holds_what_they_held_but_what_is_gone(parts, others, for
         file = RunFile(path)
         asked = np.unique(array([*others, *(each for each, _ in rows)]))
         found, entries = file.find(Asked.of(asked))
-        file.let_go()
         kept = [(each, seq) for each, seq in rows if seq not in set(gone.tolist())]
         assert [each for each in asked.tolist() if each in {one for one, _ in kept}] == asked[found].tolist()
         assert listed(entries) == sorted((each, seq, seq, ~np.uint64(seq)) for each, seq in kept)
@@ -60,6 +59,22 @@ def test_rows_of_one_hash_are_found_across_the_pages_and_the_parts_of_a_file(tmp
     assert found.tolist() == [True, True, True, False, True, True, False]
     assert entries.rows == 3005
     assert np.array_equal(file.entries.hashes, many)
+
+
+SMAPS = Path("/proc/self/smaps")
+
+
+@pytest.mark.skipif(not SMAPS.exists(), reason="only Linux says which pages of a file are resident")
+def test_rows_that_a_look_up_reads_do_not_stay_resident(tmp_path):
+    many = np.arange(300_000, dtype=np.uint64) << np.uint64(45)
+    write_run(tmp_path / "1.keys", [Entries.of(many, many)], len(many))
+    file = RunFile(tmp_path / "1.keys")
+    found, entries = file.find(Asked.of(many))
+    assert found.all()
+    assert entries.rows == len(many)
+    _, mapped = SMAPS.read_text().split(str(file.path), 1)
+    resident = int(mapped.split("Rss:", 1)[1].split()[0]) << 10
+    assert resident < 1 << 20 < many.nbytes, "its filter and its fences, and no rows"
 
 
 def test_the_filter_passes_few_that_are_not_there(tmp_path):
