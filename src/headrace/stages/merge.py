@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -110,13 +111,14 @@ class Merge:
         came before in this batch.
         """
         same = np.zeros(len(batch), dtype=bool) if same is None else same.copy()
-        repeated = np.flatnonzero(_repeated(hashes) & ~same)
+        repeated = np.flatnonzero(_repeated(np.argsort(hashes), hashes, first=True) & ~same)
         if len(repeated):
-            digests = payload_digests(batch.take(pa.array(repeated)), self._payload)
-            again = _again(hashes[repeated], *digests)
+            numbers = (hashes[repeated], *payload_digests(batch.take(pa.array(repeated)), self._payload))
+            as_they_came = np.lexsort(numbers)  # where they are equal
+            again = _repeated(as_they_came, *numbers, first=False)
             same[repeated[again]] = True
             left = repeated[~again]
-            repeated = left[_repeated(hashes[left])]
+            repeated = left[_repeated(np.argsort(hashes[left]), hashes[left], first=True)]
         contested = maybe_stored & ~same
         contested[repeated] = True
         places = np.flatnonzero(contested)
@@ -225,22 +227,17 @@ def _pairs_sql(dataset: Dataset, columns: list[pa.Field]) -> str:
     """
 
 
-def _repeated(hashes: np.ndarray) -> np.ndarray:
-    """Return, per hash, whether it occurs more than once."""
-    order = np.argsort(hashes)
-    equal = np.diff(hashes[order]) == 0
-    repeated = np.zeros(len(hashes), dtype=bool)
-    repeated[order[1:][equal]] = repeated[order[:-1][equal]] = True
+def _repeated(order: np.ndarray, *columns: np.ndarray, first: bool) -> np.ndarray:
+    """Return, per row, whether the one before it in an order has the same numbers in all columns.
+
+    With `first`, also whether the one after it has them.
+    """
+    equal = reduce(np.logical_and, (np.diff(column[order]) == 0 for column in columns))
+    repeated = np.zeros(len(order), dtype=bool)
+    repeated[order[1:][equal]] = True
+    if first:
+        repeated[order[:-1][equal]] = True
     return repeated
-
-
-def _again(*columns: np.ndarray) -> np.ndarray:
-    """Return, per row, whether one before it has the same numbers in all columns."""
-    order = np.lexsort(columns)  # equal ones stay as they came
-    equal = np.all([np.diff(column[order]) == 0 for column in columns], axis=0)
-    again = np.zeros(len(order), dtype=bool)
-    again[order[1:][equal]] = True
-    return again
 
 
 def _count(deltas: dict[str, Counter[Fate]], versions: pa.ChunkedArray | pa.Array, fate: Fate, sign: int = 1) -> None:
