@@ -2,32 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import pytest
 
-from headrace import fault_points
 from headrace.errors import InDoubtError, SpaceError
 from headrace.runtime.verify import verify
 from living import messages, orders, project_of, rows, run_out, silver, sqlite_bus, ticking, totals
-
-
-@contextmanager
-def failing_at(point, fail):
-    """Have the first passing of a point, and no other, call `fail`."""
-    passed = []
-
-    def watcher(reached):
-        if reached == point and not passed:
-            passed.append(reached)
-            fail()
-
-    fault_points.watch(watcher)
-    try:
-        yield
-    finally:
-        fault_points.watch(None)
-    assert passed, f"{point} was not passed"
+from striking import failing_at
 
 
 def told(problem):

@@ -10,7 +10,6 @@ from contextlib import closing
 
 import pytest
 
-from headrace import fault_points
 from headrace.config.project import load_project
 from headrace.errors import LakeError
 from headrace.lake.ducklake import DuckLake
@@ -33,6 +32,7 @@ from living import (
     totals,
     write_source,
 )
+from striking import cut_off_at
 
 COMMITTED, WAITING = 120, 60
 
@@ -174,10 +174,6 @@ def test_a_catalog_comes_back_from_its_copy_and_what_came_since_from_the_bus(pro
     assert list((lake / "data.damaged-1").rglob("*.parquet")), "what the copy does not name is kept"
 
 
-class CutOffError(BaseException):
-    """The process is gone: nothing may catch this."""
-
-
 @pytest.mark.parametrize("point", ["bus.salvage", "lake.restore"])
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_a_repair_that_is_cut_off_is_ended_by_the_next_or_by_the_next_start(project, point, side):
@@ -189,17 +185,8 @@ def test_a_repair_that_is_cut_off_is_ended_by_the_next_or_by_the_next_start(proj
             connection.commit()
     else:
         (project.state / "lake" / "catalog.db").unlink()
-
-    def cut(reached):
-        if reached == f"{point}.{side}":
-            raise CutOffError
-
-    fault_points.watch(cut)
-    try:
-        with pytest.raises(CutOffError):
-            list(repair(project))
-    finally:
-        fault_points.watch(None)
+    with cut_off_at(f"{point}.{side}"):
+        list(repair(project))
     mended(project)
     lived(project)
     assert (totals(project), silver(project)) == before

@@ -7,7 +7,6 @@ import shutil
 
 import pytest
 
-from headrace import fault_points
 from headrace.runtime.doctor.examine import examine, repair
 from headrace.runtime.verify import verify
 from living import (
@@ -22,6 +21,7 @@ from living import (
     ticking,
     totals,
 )
+from striking import cut_off_at
 
 DATED = {
     "type": "object",
@@ -133,24 +133,9 @@ def test_without_bronze_nothing_is_made(project):
 def test_cut_off_it_is_all_or_nothing(project, point):
     before = state(project)
     next(path for path in files(project, "silver") if path.match("*_event_date=2026-10-01/orders*")).unlink()
-    passed = []
-
-    def cut(reached):
-        passed.append(reached)
-        if reached == point and "lake.replace.before" in passed:
-            raise CutOffError
-
-    fault_points.watch(cut)
-    try:
-        with pytest.raises(CutOffError):
-            list(repair(project))
-    finally:
-        fault_points.watch(None)
+    with cut_off_at(point, after="lake.replace.before"):
+        list(repair(project))
     assert bool(list(examine(project))) == (point != "lake.commit.after")
     assert not [refused for _, refused in repair(project) if refused]
     assert state(project) == before
     assert verify(project, from_bronze=True).holds
-
-
-class CutOffError(BaseException):
-    """The process is gone: nothing may catch this."""
