@@ -15,6 +15,7 @@ import httpx
 
 from headrace.bus.base import Subscription
 from living import sqlite_bus
+from machine import not_outliving
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,16 +76,11 @@ def start(project: Project, **settings: Any) -> subprocess.Popen[str]:
 def collecting(project: Project, **settings: Any) -> Iterator[Door]:
     """Run the collector alone; it is killed at the end, if it still is there."""
     process = start(project, **settings)
-    try:
+    with not_outliving(process):
         said = json.loads(process.stdout.readline())
         door = Door(process, said["listening"], said)
         with door.client:
             yield door
-    finally:
-        process.kill()
-        process.wait()
-        process.stdin.close()
-        process.stdout.close()
 
 
 @contextmanager
@@ -92,14 +88,10 @@ def up(project: Project, *options: str, **settings: Any) -> Iterator[Door]:
     """Run `headrace up` with its collector; both are killed at the end, if they still are there."""
     command = [sys.executable, "-m", "headrace", "up", "--json", "--no-build", *options, "--project", str(project.root)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=settings_of(**settings))
-    try:
+    with not_outliving(process):
         door = Door(process, listening(process)["listening"])
         with door.client:
             yield door
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def listening(process: subprocess.Popen[str]) -> dict[str, Any]:

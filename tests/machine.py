@@ -34,6 +34,16 @@ def free_port() -> int:
 
 
 @contextmanager
+def not_outliving(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Kill a process at the end, if it still is there."""
+    with process:
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@contextmanager
 def small_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
     """Make a folder on a disk of its own; skip the test where none can be mounted."""
     folder.mkdir()

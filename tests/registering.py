@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from machine import not_outliving
 from typed import COMMAND
 
 if TYPE_CHECKING:
@@ -37,11 +38,7 @@ def registry(root: Path, *options: str) -> Iterator[Server]:
     """Run a registry on a free port; it is killed at the end, if it still is there."""
     command = [*COMMAND, "registry", "serve", "--port", "0", "--json", "--project", str(root), *options]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    try:
+    with not_outliving(process):
         server = Server(process, json.loads(process.stdout.readline()))
         with server.client:
             yield server
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
