@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 from typing import TYPE_CHECKING, Any
-
-import pyarrow as pa
 
 from headrace import words
 from headrace.contracts.iglu import family
@@ -14,12 +11,15 @@ from headrace.contracts.load import load_contract
 from headrace.contracts.versions import Version, number_of
 from headrace.stages.csv_rows import CsvSpec
 from headrace.stages.dataset import Dataset
+from headrace.stages.upcast_way import check_upcasts
 from headrace.stages.versioned import Versioned, VersionFrom
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    import pyarrow as pa
+
+CSV = CsvSpec()
 TEXT = {"type": "string"}
 URI = "iglu:com.shop/order/jsonschema/"
 
@@ -53,28 +53,17 @@ def envelope(version: str, data: Any, uri: str = URI) -> dict[str, Any]:
     return {"schema": f"{uri}{version}", "data": data}
 
 
-def messages(*events: Any) -> pa.RecordBatch:
-    count = len(events)
-    raw = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in events]
-    return pa.RecordBatch.from_pydict(
-        {
-            "partition": ["0"] * count,
-            "offset": pa.array(range(count), pa.int64()),
-            "message_id": [f"m{row}" for row in range(count)],
-            "ingest_time": pa.array([NOW] * count, pa.timestamp("us", "UTC")),
-            "attributes": pa.nulls(count, pa.map_(pa.string(), pa.string())),
-            "payload": pa.array(raw, pa.binary()),
-            "seq": pa.array(range(count), pa.int64()),
-        }
-    )
-
-
-def decided(of: Dataset, batch: pa.RecordBatch) -> tuple[list[Any], list[Any], list[str]]:
+def decided(
+    of: Dataset, batch: pa.RecordBatch, kind: str = "json", csv: CsvSpec = CSV
+) -> tuple[list[Any], list[Any], list[str]]:
     """Return the events, the rejections, and the version of each message, of which each is one of the two."""
-    (kept, rejected, _), found = Versioned("json", CsvSpec(), of).decide(batch)
+    (kept, rejected, warned), found = Versioned(kind, csv, of).decide(batch)
+    assert not len(warned)
+    assert not [each for each in check_upcasts(of.versions, of.upcasts) if not each.warning]
     names = [each.contract.version.rpartition("-")[0] for each in of.versions]
     told = names[-1:] * len(batch) if found is None else [each.rpartition("-")[0] for each in found.to_pylist()]
     assert sorted([*kept[words.ROW].to_pylist(), *rejected["row"].to_pylist()]) == list(range(len(batch)))
+    assert kept[words.ROW].to_pylist() == sorted(kept[words.ROW].to_pylist())
     assert [each.rpartition("-")[0] for each in kept[words.SCHEMA_VERSION].to_pylist()] == [
         told[row] for row in kept[words.ROW].to_pylist()
     ]

@@ -5,7 +5,8 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wrapping import FRAMED, NEW, URI, WRAPPED, dataset, decided, envelope, framed, messages
+from pulling import messages
+from wrapping import FRAMED, NEW, URI, WRAPPED, dataset, decided, envelope, framed
 
 NUMBERS = st.sampled_from([0, 1, 4, 7, 9, 2**31, 2**32 - 1])
 DOCUMENTS = st.sampled_from([b"{}", b'{"id":"a"}', b'{"id":"a","note":"b"}', b"[]", b" ", b'{"id":"a"}{', b'{"id":5}'])

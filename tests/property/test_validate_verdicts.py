@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import os
 from decimal import Decimal
@@ -21,24 +20,9 @@ from headrace.stages.json_text import Unreadable, read
 from headrace.stages.validate import Validate
 from headrace.stages.validate_exact import ExactPath
 from headrace.stages.validate_rules import compile_rules
+from pulling import messages
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 NAMES = ["id", "amount", "a.b", 'qu"ote', "$dollar", "größe", "o'clock", "back\\slash", "with space", "type"]
-
-
-def messages(payloads: list[bytes]) -> pa.RecordBatch:
-    rows = len(payloads)
-    schema = pa.schema([*words.message_schema(), pa.field("seq", pa.int64())])
-    columns = [
-        pa.array(["0"] * rows),
-        pa.array(range(rows), pa.int64()),
-        pa.array([f"m{row}" for row in range(rows)], pa.string()),
-        pa.array([NOW] * rows, pa.timestamp("us", "UTC")),
-        pa.nulls(rows, pa.map_(pa.string(), pa.string())),
-        pa.array(payloads, pa.binary()),
-        pa.array(range(rows), pa.int64()),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
 nullable = st.booleans()
@@ -228,7 +212,7 @@ def contract_of(schema: dict, validation: str):
 
 
 def run(contract, payloads: list[bytes]):
-    decoded = Decode("json", contract, CsvSpec())(messages(payloads))
+    decoded = Decode("json", contract, CsvSpec())(messages(*payloads))
     return decoded, Validate(contract)(decoded.kept)
 
 
@@ -299,7 +283,7 @@ def test_borders_of_batches_do_not_matter(case: tuple[dict, str, list[bytes]], c
     if contract is None:
         return
     decode, validate = Decode("json", contract, CsvSpec()), Validate(contract)
-    batch = messages(payloads)
+    batch = messages(*payloads)
     whole = decode(batch)
     valid = validate(whole.kept)
     kept, rejected = [], []
@@ -343,7 +327,7 @@ FAST = {
 def test_common_documents_are_decided_in_columns(document: str) -> None:
     contract = load_contract("events", FAST)
     assert compile_rules(contract) is not None
-    decoded = Decode("json", contract, CsvSpec())(messages([document.encode()]))
+    decoded = Decode("json", contract, CsvSpec())(messages(document.encode()))
     assert decoded.kept.column(FIELDS).null_count == 0
     columns, sure = Validate(contract)._sure(decoded.kept)
     assert sure.to_pylist() == [True]
@@ -424,8 +408,8 @@ def test_open_documents_are_decided_as_the_exact_path_does(document: str, way: s
     contract = load_contract("events", {**OPEN, "additionalProperties": True}, validation=validation)
     decode, validate = Decode("json", contract, CsvSpec(), 100), Validate(contract)
     # What was learned of other documents must not matter.
-    decode(messages([b'{"id":"a","x":1,"y":2,"who":{"name":"n","x":1},"shut":{"a":1,"x":1}}'] * 3))
-    decoded = decode(messages([document.encode()]))
+    decode(messages(*[b'{"id":"a","x":1,"y":2,"who":{"name":"n","x":1},"shut":{"a":1,"x":1}}'] * 3))
+    decoded = decode(messages(document.encode()))
     outcome = validate(decoded.kept)
     if way == BAD:
         assert len(outcome.kept) == 0

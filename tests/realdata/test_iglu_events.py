@@ -11,7 +11,8 @@ import pytest
 from jsonschema import Draft4Validator
 
 from headrace.config.project import load_project
-from wrapping import decided, messages
+from pulling import messages
+from wrapping import decided
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

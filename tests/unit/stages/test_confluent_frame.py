@@ -5,7 +5,8 @@ from pydantic import ValidationError
 
 from headrace.stages.masking import Maskings
 from headrace.stages.versioned import VersionFrom
-from wrapping import FRAMED, dataset, decided, framed, messages, shape
+from pulling import messages
+from wrapping import FRAMED, dataset, decided, framed, shape
 
 
 def test_the_id_names_the_version():

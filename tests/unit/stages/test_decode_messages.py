@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import datetime as dt
 import json
 
 import pyarrow as pa
@@ -10,8 +9,8 @@ from headrace import words
 from headrace.contracts.load import load_contract
 from headrace.stages.csv_rows import CsvSpec
 from headrace.stages.decode import FIELDS, NULLS, STRANGERS, UNKNOWN, Decode
+from pulling import NOW, messages
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 CONTRACT = load_contract(
     "orders",
     {
@@ -27,25 +26,8 @@ CONTRACT = load_contract(
 )
 
 
-def messages(payloads: list[bytes], attributes: list[dict[str, str] | None] | None = None) -> pa.RecordBatch:
-    rows = len(payloads)
-    pairs = [None if each is None else list(each.items()) for each in attributes or [None] * rows]
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array(["0"] * rows, pa.string()),
-            pa.array(range(rows), pa.int64()),
-            pa.array([f"m{row}" for row in range(rows)], pa.string()),
-            pa.array([NOW] * rows, pa.timestamp("us", "UTC")),
-            pa.array(pairs, pa.map_(pa.string(), pa.string())),
-            pa.array(payloads, pa.binary()),
-            pa.array(range(100, 100 + rows), pa.int64()),
-        ],
-        schema=pa.schema([*words.message_schema(), pa.field("seq", pa.int64())]),
-    )
-
-
 def decode(payloads: list[bytes], attributes: list | None = None, format_: str = "json", **csv: object):
-    return Decode(format_, CONTRACT, CsvSpec(**csv))(messages(payloads, attributes))
+    return Decode(format_, CONTRACT, CsvSpec(**csv))(messages(*payloads, attributes=attributes, first_seq=100))
 
 
 BAD = [
@@ -86,7 +68,7 @@ BAD = [
 @pytest.mark.parametrize("contract", [CONTRACT, None])
 def test_a_bad_message_is_rejected_among_good_ones(payload: bytes, code: str, path: str | None, contract) -> None:
     good = b'{"id": "a", "n": 1}'
-    outcome = Decode("json", contract, CsvSpec())(messages([good, payload, good]))
+    outcome = Decode("json", contract, CsvSpec())(messages(good, payload, good))
     assert outcome.kept.column(words.ROW).to_pylist() == [0, 2]
     (rejected,) = outcome.rejected.to_pylist()
     assert (rejected["row"], rejected["stage"], rejected["code"], rejected["path"]) == (1, "decode", code, path)
@@ -134,7 +116,7 @@ def test_an_empty_batch() -> None:
 
 def test_a_slice_of_a_batch_is_a_batch() -> None:
     payloads = [b"x", b'{"id":"a","n":1}', '{"id":"ü\\n","n":2}'.encode(), b'{"n":null}', b"y"]
-    outcome = Decode("json", CONTRACT, CsvSpec())(messages(payloads).slice(1, 3))
+    outcome = Decode("json", CONTRACT, CsvSpec())(messages(*payloads).slice(1, 3))
     assert outcome.kept.column("doc").to_pylist() == [payload.decode() for payload in payloads[1:4]]
     assert outcome.kept.column(FIELDS).null_count == 0
 

@@ -6,7 +6,8 @@ import pytest
 
 from headrace.contracts.iglu import family
 from headrace.stages.masking import Maskings
-from wrapping import TEXT, URI, WRAPPED, dataset, decided, envelope, messages, shape
+from pulling import messages
+from wrapping import TEXT, URI, WRAPPED, dataset, decided, envelope, shape
 
 
 def outcome(*events):

@@ -15,9 +15,9 @@ from headrace.stages.csv_rows import CsvSpec
 from headrace.stages.decode import Decode
 from headrace.stages.validate import Validate
 from headrace.stages.validate_rules import spread
+from pulling import NOW, messages
 
 SHARED = Path(__file__).parents[4] / "shared"
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 ORDER = {
     "type": "object",
     "required": ["id", "amount"],
@@ -49,29 +49,13 @@ ORDER = {
 }  # fmt: skip
 
 
-def messages(payloads: list[bytes]) -> pa.RecordBatch:
-    rows = len(payloads)
-    return pa.RecordBatch.from_arrays(
-        [
-            pa.array(["0"] * rows, pa.string()),
-            pa.array(range(rows), pa.int64()),
-            pa.array([f"m{row}" for row in range(rows)], pa.string()),
-            pa.array([NOW] * rows, pa.timestamp("us", "UTC")),
-            pa.nulls(rows, pa.map_(pa.string(), pa.string())),
-            pa.array(payloads, pa.binary()),
-            pa.array(range(rows), pa.int64()),
-        ],
-        schema=pa.schema([*words.message_schema(), pa.field("seq", pa.int64())]),
-    )
-
-
 def validated(schema: dict, documents: list[str | bytes | dict], validation: str = "strict"):
     contract = load_contract("events", schema, validation=validation)
     payloads = [
         json.dumps(each).encode() if isinstance(each, dict) else each.encode() if isinstance(each, str) else each
         for each in documents
     ]
-    decoded = Decode("json", contract, CsvSpec())(messages(payloads))
+    decoded = Decode("json", contract, CsvSpec())(messages(*payloads))
     assert decoded.rejected.to_pylist() == []
     outcome = Validate(contract)(decoded.kept)
     assert outcome.kept.schema.names[: len(contract.columns)] == [column.name for column in contract.columns]

@@ -6,7 +6,6 @@ import dataclasses
 import datetime as dt
 import json
 
-import pyarrow as pa
 import pytest
 
 from headrace import words
@@ -18,8 +17,9 @@ from headrace.stages.masking import Maskings
 from headrace.stages.upcast import UpcastStep
 from headrace.stages.upcast_way import check_upcasts
 from headrace.stages.versioned import Versioned, VersionFrom
+from pulling import messages
+from wrapping import decided
 
-NOW = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
 TEXT, NUMBER, WHOLE = {"type": "string"}, {"type": "number"}, {"type": "integer"}
 
 
@@ -38,41 +38,6 @@ def dataset(*schemas, version_from=None, statuses=(), validation="strict", **upc
     source = VersionFrom(**version_from) if version_from else None
     newest = versions[-1].contract
     return Dataset("orders", newest, versions=tuple(versions), upcasts=steps, version_from=source)
-
-
-def messages(*events, attributes=None):
-    count = len(events)
-    raw = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in events]
-    said = [None if each is None else list(each.items()) for each in attributes or [None] * count]
-    return pa.RecordBatch.from_pydict(
-        {
-            "partition": ["0"] * count,
-            "offset": pa.array(range(count), pa.int64()),
-            "message_id": [f"m{row}" for row in range(count)],
-            "ingest_time": pa.array([NOW] * count, pa.timestamp("us", "UTC")),
-            "attributes": pa.array(said, pa.map_(pa.string(), pa.string())),
-            "payload": pa.array(raw, pa.binary()),
-            "seq": pa.array(range(count), pa.int64()),
-        }
-    )
-
-
-CSV = CsvSpec()
-
-
-def decided(of, batch, kind="json", csv=CSV):
-    assert not [each for each in check_upcasts(of.versions, of.upcasts) if not each.warning]
-    (kept, rejected, warned), found = Versioned(kind, csv, of).decide(batch)
-    assert not len(warned)
-    names = [each.contract.version.split("-")[0] for each in of.versions]
-    told = names[-1:] * len(batch) if found is None else [each.split("-")[0] for each in found.to_pylist()]
-    assert sorted([*kept[words.ROW].to_pylist(), *rejected["row"].to_pylist()]) == list(range(len(batch)))
-    assert kept[words.ROW].to_pylist() == sorted(kept[words.ROW].to_pylist())
-    assert [each.split("-")[0] for each in kept[words.SCHEMA_VERSION].to_pylist()] == [
-        told[row] for row in kept[words.ROW].to_pylist()
-    ]
-    columns = [column.name for column in of.contract.columns]
-    return kept.select(columns).to_pylist(), rejected.to_pylist(), told
 
 
 V1 = shape(["cust"], cust=TEXT, amount=TEXT, note=TEXT)
