@@ -13,8 +13,9 @@ from headrace.stages.decode import FIELDS, NULLS, STRANGERS, UNKNOWN
 from headrace.stages.json_text import Unreadable, read
 from headrace.stages.rejections import Fault, none_rejected, of_faults
 from headrace.stages.sql import SqlKernel
+from headrace.stages.validate_columns import PROVEN, is_unmarked, may_be_unmarked, spread
 from headrace.stages.validate_exact import ExactPath
-from headrace.stages.validate_rules import PROVEN, Rules, compile_rules, is_unmarked, may_be_unmarked, spread
+from headrace.stages.validate_rules import Rules, compile_rules
 
 if TYPE_CHECKING:
     from headrace.contracts.contract import Contract

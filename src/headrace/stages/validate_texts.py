@@ -27,7 +27,8 @@ _SHAPES = {
 }
 _CALENDAR = {"date-time": "TIMESTAMPTZ", "datetime": "TIMESTAMP", "date": "DATE", "time-of-day": "TIME"}
 _SHORT = {"email": 60}
-_UNASSERTED = {"decimal", "int32", "int64", "float", "double"}
+OF_NUMBERS = {"decimal", "int32", "int64", "float", "double"}
+"""Formats that say something of numbers and nothing of a text."""
 
 _IN_CLASS = r"[A-Za-z0-9\ _.,:;@\#/+=!%]*"
 _ATOMS = re.compile(
@@ -55,7 +56,7 @@ def literal(text: str) -> str:
 
 def format_rule(name: object, at: str) -> str:
     """Return the condition under which a string certainly is of a format."""
-    if name in _UNASSERTED:
+    if name in OF_NUMBERS:
         return "true"
     if not isinstance(name, str) or name not in _SHAPES:
         raise NotCompiled

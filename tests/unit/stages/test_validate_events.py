@@ -14,7 +14,7 @@ from headrace.contracts.load import load_contract
 from headrace.stages.csv_rows import CsvSpec
 from headrace.stages.decode import Decode
 from headrace.stages.validate import Validate
-from headrace.stages.validate_rules import spread
+from headrace.stages.validate_columns import spread
 from pulling import NOW, messages
 
 SHARED = Path(__file__).parents[4] / "shared"
