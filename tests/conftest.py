@@ -1,4 +1,4 @@
-"""What all tests share: hypothesis profiles, and where the shared material is."""
+"""What all tests share: hypothesis profiles, where the shared material is, and a look at what SQLite opens."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+import one_sqlite
 from headrace.lake import threads
 
 settings.register_profile("default", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
@@ -22,6 +23,16 @@ os.environ.setdefault(threads.VARIABLE, "1")
 # Hundreds of processes would each compile the package anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+one_sqlite.watch()
+
+
+@pytest.fixture(autouse=True)
+def each_file_in_one_sqlite():
+    """Fail a test that opened a file in two copies of SQLite, also where a thread of its own did."""
+    yield
+    twice = one_sqlite.opened_twice.copy()
+    one_sqlite.opened_twice.clear()
+    assert not twice, "DuckDB had these open when Python's SQLite opened them"
 
 
 @pytest.fixture(scope="session")

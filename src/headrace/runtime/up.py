@@ -86,7 +86,7 @@ class Up:
             forget=Forgetting(lambda: done_upto(project), project.push.retention),
         )
         self.progress = self._loop.progress
-        self.damage = at_start(project)
+        self.damage = at_start(project)  # by Python's SQLite: nothing goes through DuckDB's until the loop steps
         self._built_at = -1
         jobs = project.jobs if build_every_secs == "scheduled" else building_every(project.jobs, build_every_secs)
         self._jobs = Jobs(jobs, self._actions(), JobHistory(project.state), now)

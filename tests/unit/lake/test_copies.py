@@ -8,7 +8,9 @@ from headrace.errors import LakeError
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
 from headrace.lake.copies import COPY, copy_catalog
 from headrace.lake.ducklake import DuckLake
+from headrace.lake.soundness import refuse_damaged
 from headrace.warehouse.query import latest_snapshot
+from one_sqlite import OURS, OpenTwiceError, opened_twice
 from sqlite_locks import is_in_use
 
 
@@ -27,6 +29,20 @@ def test_what_looks_at_the_catalog_leaves_readers_in_this_process_their_locks(lo
         assert is_in_use(folder / CATALOG)
         look(folder)
         assert is_in_use(folder / CATALOG)
+
+
+@pytest.mark.skipif(not OURS.is_dir(), reason="only Linux says what this process has open")
+def test_what_looks_at_the_catalog_in_this_process_beside_a_reader_fails_its_test(folder):
+    with connect() as reader:
+        reader.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
+        reader.execute("BEGIN")
+        reader.execute("FROM lake.current_snapshot()")
+        with pytest.raises(OpenTwiceError):
+            refuse_damaged(folder, whole=False)
+        assert opened_twice == [str(folder / CATALOG)]
+        opened_twice.clear()
+        reader.execute("COMMIT")
+        refuse_damaged(folder, whole=False)  # between its transactions, DuckDB has no file open
 
 
 def test_a_catalog_that_cannot_be_copied_leaves_the_copy_of_before(folder):
