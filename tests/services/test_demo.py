@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -37,11 +38,18 @@ def demo(*arguments, **options):
 
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
-    """A demo that has run, and what it printed."""
+    """A demo that has run, and what it printed; beside it a copy that nobody touches."""
     place = tmp_path_factory.mktemp("demo") / "shop"
     done = demo("--until", "2026-11-21", "--dir", place)
     assert done.returncode == 0, done.stdout + done.stderr
+    shutil.copytree(place, place.with_name("copy"))
     return place, done.stdout
+
+
+@pytest.fixture
+def again(opened, tmp_path):
+    """The folder of a shop that was open before, with its history in gold."""
+    return shutil.copytree(opened[0].with_name("copy"), tmp_path / "shop")
 
 
 def numbers(place):
@@ -171,13 +179,12 @@ def ledger(place):
     return {fate: sum(each["ledger"][fate] for each in sources) for fate in ("accepted", "silver", "quarantined")}
 
 
-def test_it_streams_on_until_ctrl_c_and_builds_gold_meanwhile(tmp_path, running, monkeypatch):
+def test_it_streams_on_until_ctrl_c_and_builds_gold_meanwhile(again, running, monkeypatch):
     monkeypatch.setenv("HEADRACE_COLLECTOR_ENABLED", "true")
     monkeypatch.setenv("HEADRACE_COLLECTOR_PORT", "0")
-    place = tmp_path / "shop"
-    shop = running("--dir", place, "--events", 400, "--rate", 200)
+    shop = running("--dir", again, "--rate", 200)
     opened = shop.until(lambda told: told["event"] == "opened")
-    assert (opened["accepted"], opened["balanced"], opened["project"]) == (400, True, str(place))
+    assert (opened["accepted"], opened["balanced"], opened["project"]) == (EVENTS, True, str(again))
     later = shop.until(lambda told: told["gold"] not in {"", "b1"} and told["quarantined"] > opened["quarantined"])
     assert later["balanced"]
     answer = httpx.post(f"{later['collector']}/v1/events/clickstream", content=b'{"event_id": "evt_1"}')
@@ -185,7 +192,7 @@ def test_it_streams_on_until_ctrl_c_and_builds_gold_meanwhile(tmp_path, running,
     shop.process.send_signal(signal.SIGINT)
     code, rest = shop.ended()
     assert (code, rest[-1]["event"]) == (0, "stopped")
-    assert ledger(place)["accepted"] == 400 + rest[-1]["sent"] + 1
+    assert ledger(again)["accepted"] == EVENTS + rest[-1]["sent"] + 1
 
 
 def test_a_shop_that_was_killed_amid_its_history_and_once_open_opens_again_and_adds_up(tmp_path, running):
@@ -211,12 +218,12 @@ def test_a_shop_that_was_killed_amid_its_history_and_once_open_opens_again_and_a
     assert ledger(place)["accepted"] > opened["accepted"]
 
 
-def test_a_terminal_of_80_columns_is_wide_enough(tmp_path):
-    shown = screen(["demo", "--dir", str(tmp_path / "shop"), "--events", "400"], lambda text: "b2" in text)
+def test_a_terminal_of_80_columns_is_wide_enough(again):
+    shown = screen(["demo", "--dir", str(again)], lambda text: "b2" in text)
     assert "balanced: " in shown
     assert "last refused" in shown
     assert "Ctrl-C closes the shop" in shown
-    assert shown.rstrip().endswith(f"headrace demo --dir {tmp_path}/shop")
+    assert shown.rstrip().endswith(f"headrace demo --dir {again}")
     frames = shown[shown.index("A shop is open") : shown.rindex("The shop is closed")].splitlines()
     assert max(len(line) for line in frames if "cd " not in line and "A shop" not in line) <= 80
 
