@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from headrace.contracts.load import load_contract
-from headrace.stages import decode_proof
+from headrace.stages import decode_proof, decode_tally
 from headrace.stages.decode_proof import Prover
 from headrace.stages.json_text import Unreadable, read
 
@@ -61,7 +61,8 @@ def by_length(documents: list[str], monkeypatch: pytest.MonkeyPatch) -> list[obj
         none = np.zeros(len(texts), dtype=np.int64)
         return none, none, np.ones(len(texts), dtype=bool)
 
-    monkeypatch.setattr(decode_proof, "count_bytes", nothing)
+    for each in (decode_proof, decode_tally):
+        monkeypatch.setattr(each, "count_bytes", nothing)
     return Prover(CONTRACT)(pa.array(documents, pa.string())).fields.to_pylist()
 
 
