@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
 import shutil
 import sqlite3
 import threading
@@ -15,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from headrace import words
-from headrace.disk import disk_error, make_folder, sync
+from headrace.disk import disk_error, make_folder
 from headrace.errors import InDoubtError, InternalError, LakeError, SpaceError
 from headrace.fault_points import reach
 from headrace.file_lock import FileLock
@@ -32,6 +31,7 @@ from headrace.lake.partitions import parts
 from headrace.lake.references import References
 from headrace.lake.replacement import Replacement
 from headrace.lake.soundness import refuse_damaged
+from headrace.lake.transaction import Transactions, sync_written_files
 from headrace.sqlite_file import DOCTOR
 
 if TYPE_CHECKING:
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
 
 NEARLY_FULL_BYTES = 1 << 20
 LISTED_ROWS = 1000  # to be deleted, named one by one
-
-log = logging.getLogger("headrace.lake")
 
 
 def writer_lock(folder: Path) -> FileLock:
@@ -80,6 +78,7 @@ class DuckLake:
         self._connection = connect()
         # The system keeps what is read again; what the writer reads is old rows, here and there, mostly once.
         self._connection.execute("SET enable_external_file_cache = false")
+        self._transaction = Transactions(self._connection, self._make_durable)
         self._recent_keys = recent_keys
         self._knowledge = self._unknowing()
         self._definitions = Definitions(self._connection, self._query, self._data)
@@ -211,6 +210,10 @@ class DuckLake:
             [list(paths)],
         )
 
+    def _make_durable(self, written: Sequence[Path], since_ns: int) -> None:
+        """Make durable what DuckLake itself wrote into these folders."""
+        sync_written_files(written, since_ns)
+
     def _remove(self, table: str, seqs: Sequence[int], dates: Sequence[dt.date]) -> None:
         if not seqs:
             return
@@ -226,54 +229,6 @@ class DuckLake:
         )
         reach("lake.delete.after")
 
-    @contextmanager
-    def _transaction(self, *written: Path) -> Iterator[None]:
-        """Run a transaction; what DuckLake writes into the folders `written` is made durable before it commits.
-
-        Whether it took place is what the catalog says then, and not who raises: an error of a commit that is there is
-        logged and passed over. Raises `InDoubtError` where the catalog does not answer.
-        """
-        started = time.time_ns()
-        self._connection.execute("BEGIN")
-        try:
-            before = self.snapshot()
-            yield
-            self._sync(written, started)
-            reach("lake.commit.before")
-        except BaseException:
-            self._rollback()
-            raise
-        try:
-            self._connection.execute("COMMIT")
-            reach("lake.commit.after")
-        except BaseException as problem:
-            self._rollback()
-            if not isinstance(problem, Exception) or not self._is_past(before, problem):
-                raise
-            log.warning("a commit took place, and failed after that: %s", problem)
-
-    def _is_past(self, snapshot: int, problem: Exception) -> bool:
-        """Say whether the catalog has come further than this snapshot: nobody but this writer moves it on."""
-        try:
-            return self.snapshot() > snapshot
-        except duckdb.Error as silent:
-            raise InDoubtError(
-                f"a commit failed ({problem}), and whether it took place cannot be told: {silent}",
-                at="commit",
-                fix=f"it is asked again when its sources are taken up; if it stays, see {DOCTOR}",
-            ) from problem
-
-    def _sync(self, written: Sequence[Path], since_ns: int) -> None:
-        """Make durable what DuckLake itself wrote into these folders."""
-        for folder in written:
-            sync_written_files(folder, since_ns)
-
-    def _rollback(self) -> None:
-        try:
-            self._connection.execute("ROLLBACK")
-        except duckdb.Error:
-            return  # a failed COMMIT has already rolled back
-
     # ---- what silver knows -----------------------------------------------------------------------------------------
 
     @contextmanager
@@ -285,13 +240,13 @@ class DuckLake:
         """
         self._check_thread()
         with _mapped("catalog", self.folder):
-            self._connection.execute("BEGIN")
+            self._transaction.begin()
         self._reads = True
         try:
             yield
         finally:
             self._reads = False
-            self._rollback()
+            self._transaction.rollback()
 
     def foresee(self, dataset: Dataset) -> None:
         """Read what questions about a dataset will need: the first one does so otherwise."""
@@ -371,7 +326,7 @@ class DuckLake:
 
     def snapshot(self) -> int:
         """Return the latest snapshot."""
-        return int(self._connection.execute("FROM lake.current_snapshot()").fetchall()[0][0])
+        return self._transaction.snapshot()
 
     def positions(self) -> list[Position]:
         """Return the committed position of every source and partition."""
@@ -458,8 +413,8 @@ class DuckLake:
             return self._connection.execute(sql).to_arrow_table()
         except duckdb.Error:
             if self._reads:  # that transaction is of no use any more: what follows is asked in another
-                self._rollback()
-                self._connection.execute("BEGIN")
+                self._transaction.rollback()
+                self._transaction.begin()
             raise
         finally:
             for name in inputs:
@@ -468,18 +423,6 @@ class DuckLake:
     def _check_thread(self) -> None:
         if threading.get_ident() != self._thread:
             raise InternalError("the lake was touched by a thread that is not its writer")
-
-
-def sync_written_files(folder: Path, since_ns: int) -> None:
-    """Make durable what DuckLake wrote below a folder since then: deletes and compacted files, which it never fsyncs.
-
-    DuckLake's own names start with `ducklake-`; ours never do, and are durable already.
-    """
-    slack = 2_000_000_000  # file systems stamp files with a coarse clock
-    for path in folder.rglob("ducklake-*.parquet"):
-        if path.stat().st_mtime_ns >= since_ns - slack:
-            sync(path)
-            sync(path.parent)
 
 
 @contextmanager

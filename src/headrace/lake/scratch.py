@@ -33,5 +33,5 @@ class ScratchLake(DuckLake):
     def _write(self, rows: pa.Table, path: Path) -> None:
         write_quickly(rows, path)
 
-    def _sync(self, written: Sequence[Path], since_ns: int) -> None:
+    def _make_durable(self, written: Sequence[Path], since_ns: int) -> None:
         """Nothing needs to be there after a crash."""
