@@ -21,6 +21,7 @@ from headrace.runtime.plan.document import write
 from headrace.runtime.plan.making import Ask, plan
 from headrace.runtime.verify import verify
 from living import project_of
+from machine import not_outliving
 from planning import change, publish, with_amount
 
 EVERY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"
@@ -35,41 +36,44 @@ from headrace.runtime.plan.applying import apply
 from headrace.lake.reader import open_reader
 from headrace.runtime.plan.document import read
 
-def run(root, watcher):
+def run(root, plan, watcher):
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
         fault_points.watch(watcher)
-        apply(load_project(Path(root)), read(Path(sys.argv[3])))
+        apply(load_project(Path(root)), read(Path(plan)))
     except BaseException as problem:
         print(repr(problem), file=sys.stderr, flush=True)
         os._exit(1)
     os._exit(0)
 
-undisturbed, killed, _, log, every = sys.argv[1:]
-def note(point):
-    with open(log, "a") as out:
-        out.write(point + chr(10))
+def lived(undisturbed, killed, plan, log):
+    def note(point):
+        with open(log, "a") as out:
+            out.write(point + chr(10))
 
-codes = [run(undisturbed, note)]
-points = Path(log).read_text().split()
-ways = [tuple(points[max(0, at - 2) : at + 1]) for at in range(len(points))]
-passings = [(way, ways[:at].count(way)) for at, way in enumerate(ways)]
-last = {point: at for at, point in enumerate(points)}
-around = [last["lake.commit.before"], last["lake.commit.after"]]
-chosen = passings if every == "1" else [passings[0], *(passings[at] for at in around)]
-for way, before in chosen:
-    passed, left = [], [before]
-    def die(point):
-        passed.append(point)
-        if tuple(passed[-3:]) == way:
-            if not left[0]:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
-    codes.append(run(killed, die))
-codes.append(run(killed, None))
-print(json.dumps({"chosen": chosen, "codes": codes}))
+    codes = [run(undisturbed, plan, note)]
+    points = Path(log).read_text().split()
+    ways = [tuple(points[max(0, at - 2) : at + 1]) for at in range(len(points))]
+    passings = [(way, ways[:at].count(way)) for at, way in enumerate(ways)]
+    last = {point: at for at, point in enumerate(points)}
+    around = [last["lake.commit.before"], last["lake.commit.after"]]
+    chosen = passings if sys.argv[1] == "1" else [passings[0], *(passings[at] for at in around)]
+    for way, before in chosen:
+        passed, left = [], [before]
+        def die(point):
+            passed.append(point)
+            if tuple(passed[-3:]) == way:
+                if not left[0]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left[0] -= 1
+        codes.append(run(killed, plan, die))
+    codes.append(run(killed, plan, None))
+    return codes
+
+for line in sys.stdin:
+    print(json.dumps(lived(*json.loads(line))), flush=True)
 """
 
 
@@ -86,24 +90,33 @@ def state(project):
     return found
 
 
-@pytest.mark.parametrize("history", [True, False])
-def test_killed_anywhere_it_ends_as_if_it_had_not_been(tmp_path, history):
-    project = project_of(tmp_path / "lived", "orders")
+@pytest.fixture(scope="module")
+def runs():
+    """Return a process that has imported all and opened nothing, and forks what is to be killed."""
+    command = [sys.executable, "-c", RUNS, str(int(EVERY))]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    with not_outliving(process):
+        yield process
+
+
+@pytest.fixture(scope="module")
+def lived_in(tmp_path_factory):
+    project = project_of(tmp_path_factory.mktemp("apply") / "project", "orders")
     events = [{"id": f"o{number % 5}", "version": number, "amount": number / 2} for number in range(8)]
     publish(project, *events, {"no": "id"}, limit=6)
+    return project.root
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_killed_anywhere_it_ends_as_if_it_had_not_been(runs, lived_in, tmp_path, history):
+    project = load_project(shutil.copytree(lived_in, tmp_path / "lived"))
     schema = with_amount(type="integer" if history else "number", maximum=3)
     schema["properties"]["note"] = {"type": "string"}
     changed = change(project, schema)
     file = write(changed, plan(changed, Ask(history=history)), tmp_path / "plan.json")
     roots = [shutil.copytree(project.root, tmp_path / name) for name in ("undisturbed", "killed")]
-    done = subprocess.run(
-        [sys.executable, "-c", RUNS, *roots, file, tmp_path / "log", str(int(EVERY))],
-        stdout=subprocess.PIPE,
-        check=True,
-        timeout=600,
-    )
-    found = json.loads(done.stdout)
-    first, *ends, last = found["codes"]
+    print(json.dumps([*map(str, (*roots, file, tmp_path / "log"))]), file=runs.stdin, flush=True)
+    first, *ends, last = json.loads(runs.stdout.readline())
     assert (first, last) == (0, 0)
     if not EVERY:
         assert ends == [-9, -9, -9]
