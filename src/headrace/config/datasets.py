@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from headrace.config import schemas
+from headrace.config.bronze_to_silver import BronzeToSilver
 from headrace.config.contract_versions import Newest, VersionFile, newest, twice, version_files, way_faults
-from headrace.config.faults import Fault, did_you_mean
+from headrace.config.faults import Fault
 from headrace.config.iglu import another, iglu_files, not_as_fetched
 from headrace.config.lookups import Lookups
 from headrace.config.said_versions import Lifecycles, Said, named_steps, no_default, said_of
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import pyarrow as pa
-
     from headrace.config.files import Document, Key
     from headrace.config.iglu import IgluSpec
     from headrace.config.rules import RuleChecks
@@ -35,9 +34,7 @@ if TYPE_CHECKING:
     from headrace.config.source_file import SourceFile
     from headrace.config.validation import Origin
     from headrace.contracts.contract import Contract
-    from headrace.stages.enrich import Enrichment, EnrichSpec
     from headrace.stages.late import LateSpec
-    from headrace.stages.quality import RuleSpec
     from headrace.stages.upcast import UpcastStep
 
 
@@ -73,24 +70,27 @@ class Datasets:
         self._settings = settings
         self._origin = origin
         self._layers = layers
-        self._lookups = Lookups(layers.seeds, layers.silver, origin)
-        self._enriched: set[int] = set()
-        self._incomplete = False  # a lookup is missing or faulty: which columns there are is not known
         self.schema_files: list[str] = []
-        self.seeds: dict[str, str] = {}
         self.faults: list[Fault] = []
+        lookups = Lookups(layers.seeds, layers.silver, origin)
+        self._steps = BronzeToSilver(spec, origin, lookups, layers.rules, self.faults)
+
+    @property
+    def seeds(self) -> Mapping[str, str]:
+        """The files of reference data that the datasets use, with the SHA-256 of each."""
+        return self._steps.seeds
 
     def read(self) -> tuple[Dataset, ...]:
         """Return the datasets that load; what is wrong is in `faults`.
 
-        `schema_files` are the schemas used, `seeds` the files of reference data with the SHA-256 of each.
+        `schema_files` are the schemas used, `seeds` the files of reference data.
         """
         spec = self._spec
         schema = spec.schema_
         if not spec.ingestion.tables:
             if schema is None or (schema.file is None and schema.inline is None and schema.iglu is None):
                 self._bronze_only(("schema",), f"schemas/{spec.source_id}.json")
-                self._without_effect([])
+                self._steps.end([])
                 return ()
             said = (name for name in ("file", "inline", "iglu") if getattr(schema, name) is not None)
             where: Key = ("schema", next(said))
@@ -108,9 +108,7 @@ class Datasets:
             datasets = [
                 found for index, table in enumerate(spec.ingestion.tables) if (found := self._table(index, table))
             ]
-        self._unresolved_rules(datasets)
-        self._without_effect(datasets)
-        self.faults += dict.fromkeys(self._lookups.faults)
+        self._steps.end(datasets)
         return tuple(datasets)
 
     def _table(self, index: int, table: TableSpec) -> Dataset | None:
@@ -205,9 +203,9 @@ class Datasets:
         versions, upcasts, downcasts = self._versions(newest, older, required, said, where)
         if not versions:
             return None
-        enrichments = self._enrichments(contract)
+        enrichments = self._steps.enrichments(contract)
         plain = Dataset(name, contract, enrichments=enrichments)
-        rules = self._applicable(plain.columns())
+        rules = self._steps.rules(plain.columns())
         return Dataset(
             name=name,
             contract=contract,
@@ -393,71 +391,3 @@ class Datasets:
         if wrong := check_event_time(event_time, self._settings.timezone, schema):
             self.faults.append(self._origin.error(places["event_time"], f"event_time: {wrong[0]}", wrong[1]))
         return len(self.faults) == before
-
-    def _enrichments(self, contract: Contract) -> tuple[Enrichment, ...]:
-        """Return the `enrich` steps, each held against the contract and what the steps before it add."""
-        found: list[Enrichment] = []
-        for at, step in enumerate(self._spec.processing.bronze_to_silver):
-            columns = Dataset(contract.name, contract, enrichments=tuple(found)).columns()
-            if step.enrich is None or not self._is_for(step.enrich, columns):
-                continue
-            self._enriched.add(at)
-            bound = self._lookups.bind(step.enrich, ("processing", "bronze_to_silver", at, "enrich"), columns)
-            if bound.seed is not None:
-                self.seeds.update([bound.seed])
-            if bound.step is not None:
-                found.append(bound.step)
-            self._incomplete |= bound.step is None or bool(bound.step.missing)
-        return tuple(found)
-
-    def _is_for(self, step: EnrichSpec, columns: pa.Schema) -> bool:
-        """Whether a step is meant for a dataset: of several tables, those that have the fields that it looks up."""
-        return not self._spec.ingestion.tables or all(_is_there(name, columns) for name, _ in step.pairs)
-
-    def _without_effect(self, datasets: list[Dataset]) -> None:
-        for at, step in enumerate(self._spec.processing.bronze_to_silver):
-            if step.enrich is not None and at not in self._enriched:
-                why = "no table has its fields" if datasets else "the source has no schema that loads"
-                message = f"enrich: '{step.enrich.lookup}' is not looked up: {why}"
-                self.faults.append(self._origin.warning(("processing", "bronze_to_silver", at, "enrich"), message))
-
-    def _rules(self) -> list[tuple[Key, RuleSpec]]:
-        return [
-            (("processing", "bronze_to_silver", at, "data_quality", "rules", index), rule)
-            for at, step in enumerate(self._spec.processing.bronze_to_silver)
-            if step.data_quality is not None
-            for index, rule in enumerate(step.data_quality.rules)
-        ]
-
-    def _applicable(self, columns: pa.Schema) -> tuple[RuleSpec, ...]:
-        """Return the rules whose field the dataset has; what is wrong with them otherwise is a fault.
-
-        Where a lookup is missing, what a rule lacks may be in it: then a faulty rule is left out, and nothing said.
-        """
-        found = [(key, rule) for key, rule in self._rules() if rule.field is None or _is_there(rule.field, columns)]
-        rules = tuple(rule for _, rule in found)
-        for fault in self._layers.rules.faults(rules, columns):
-            key, rule = found[fault.rule]
-            if self._incomplete:
-                rules = tuple(each for each in rules if each != rule)
-                continue
-            at = (*key, "check" if rule.is_expression else "field")
-            self.faults.append(self._origin.error(at, f"the rule {rule.check}: {fault.message}", fault.fix))
-        return rules
-
-    def _unresolved_rules(self, datasets: list[Dataset]) -> None:
-        for key, rule in self._rules() if not self._incomplete else ():
-            if datasets and not any(rule in dataset.rules for dataset in datasets):
-                field = rule.field or ""
-                columns = [name for dataset in datasets for name in dataset.columns().names]
-                hint = did_you_mean(field.split(".")[0].removesuffix("[]"), columns)
-                message = f"the rule {rule.check} is not applied: the contract has no field '{field}'"
-                self.faults.append(self._origin.warning((*key, "field"), message, hint))
-
-
-def _is_there(field: str, columns: pa.Schema) -> bool:
-    try:
-        paths.resolve(field, columns)
-    except ConfigError:
-        return False
-    return True
