@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import threading
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from headrace.errors import ConfigError
 from headrace.runtime.views import recent
 from headrace.runtime.views.follow import follow
 from headrace.runtime.views.recent import START, Kind, matches
-from living import ORDERS, lived, messages, orders, project_of, rows, sqlite_bus, ticking, write_source
+from living import ORDERS, lived, messages, orders, project_of, rows, run_out, sqlite_bus, ticking, write_source
 from machine import wait_until
 
 
@@ -206,10 +207,19 @@ def test_a_condition_is_a_path_and_a_text(path, value, expected):
 def test_what_is_followed_comes_once_over_any_number_of_commits_and_lakes(tmp_path):
     project = project_of(tmp_path)
     told, over = [], threading.Event()
+    starting = threading.Lock()  # what follows is a process of its own, and no lake is opened in it: see one_sqlite
+
+    def feed(*payloads):
+        with sqlite_bus(project) as bus, ExitStack() as held:
+            bus.publish("orders", messages(payloads))
+            with starting:
+                tick, _ = held.enter_context(ticking(project, bus))
+            run_out(tick, ["orders"])
 
     def listen():
         def read(cursor, page):
-            return good(project, "orders", page, cursor)
+            with starting:
+                return good(project, "orders", page, cursor)
 
         for events in follow(project.state / "lake", read, START, over.is_set):
             told.extend(each["event"]["id"] for each in events)
@@ -217,10 +227,10 @@ def test_what_is_followed_comes_once_over_any_number_of_commits_and_lakes(tmp_pa
     listener = threading.Thread(target=listen)
     listener.start()  # before there is a lake
     for first in range(0, 60, 20):  # each block opens the lake and closes it again, as `up` does
-        fed(project, *orders(first, first + 20))
+        feed(*orders(first, first + 20))
     wait_until(lambda: len(told) == 60)
     (project.state / "lake").rename(tmp_path / "gone")
-    fed(project, *orders(100, 150))
+    feed(*orders(100, 150))
     wait_until(lambda: len(told) >= 110 + 60)  # a new lake takes the bus from its start: what it says is new
     over.set()
     listener.join()
