@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
-import threading
 import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -25,8 +23,9 @@ import numpy as np
 import pyarrow as pa
 
 import report
-from bench_freshness import changed, made
-from shop_project import make_project, start
+from bench_freshness import made
+from shop_project import make_project
+from silver_watch import freshness, lived
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +35,6 @@ WELL = ("alpha", "beta", "gamma")
 PER_SECOND = 20  # publishes to each source
 WARM_UP_SECS = 3
 LAST_COMMIT_SECS = 120
-POLL_SECS = 0.05
 NEIGHBOURS = ("none", "poisoned", "greedy", "slow", "dead_push", "hanging_push")
 
 
@@ -111,28 +109,11 @@ def beside(root: Path, neighbour: str, seconds: int, rate: int) -> dict[str, Any
     """Publish, watch and check with one neighbour."""
     per_publish, count = rate // PER_SECOND, (WARM_UP_SECS + seconds) * PER_SECOND
     batches, bad = made(count * per_publish, per_publish), worst(neighbour, rate)
-    up, _ = start(root, collector=False)
-    seen: dict[str, list[tuple[float, int]]] = {name: [] for name in WELL}
-    stop = threading.Event()
-    watcher = threading.Thread(target=watch, args=(root, seen, stop))
-    watcher.start()
-    try:
-        began = publish(root, batches, bad)
-        deadline = time.monotonic() + LAST_COMMIT_SECS
-        while time.monotonic() < deadline and any(
-            not each or each[-1][1] < count * per_publish for each in seen.values()
-        ):
-            time.sleep(POLL_SECS)
-        stop.set()
-        watcher.join()
-        up.send_signal(signal.SIGTERM)
-        up.communicate(timeout=600)
-    finally:
-        stop.set()
-        up.kill()
-        up.wait()
+    upto = dict.fromkeys(WELL, count * per_publish)
+    began, seen = lived(root, lambda: publish(root, batches, bad), upto, LAST_COMMIT_SECS)
     check(root, count * per_publish)
-    fresh = np.concatenate([freshness(began[name], seen[name], per_publish) for name in WELL])
+    of_each = [freshness(np.array(began[name]), seen[name], per_publish) for name in WELL]
+    fresh = np.concatenate([each[WARM_UP_SECS * PER_SECOND :] for each in of_each])
     p50, p99 = (round(float(np.percentile(fresh, each)), 3) for each in (50, 99))
     return {"p50_secs": p50, "p99_secs": p99, "max_secs": round(float(fresh.max()), 3), "commits": len(seen[WELL[0]])}
 
@@ -153,36 +134,6 @@ def publish(root: Path, batches: list[pa.RecordBatch], bad: Callable[[int], pa.R
             if (worse := bad(number)) is not None:
                 bus.publish("bad", worse)
     return began
-
-
-def watch(root: Path, seen: dict[str, list[tuple[float, int]]], stop: threading.Event) -> None:
-    """Note, again and again, up to which event each source is committed."""
-    from headrace.config.project import load_project
-    from headrace.lake.reader import open_reader
-
-    state = load_project(root).state / "lake"
-    with open_reader(state) as lake:
-        if lake is None:
-            raise SystemExit("up has made no lake")
-        before: tuple[tuple[int, int], ...] = ()
-        while not stop.wait(POLL_SECS):
-            if (now := changed(state)) == before:
-                continue
-            before = now
-            found = lake.rows("SELECT source, max(next_seq) AS upto FROM lake.ops.batches GROUP BY ALL")
-            for row in found:
-                if row["source"] in seen:
-                    seen[row["source"]].append((time.monotonic(), row["upto"]))
-
-
-def freshness(began: list[float], seen: list[tuple[float, int]], per_publish: int) -> np.ndarray:
-    """Return how long after its beginning each publish was seen, those of the warm-up left out."""
-    times, upto = np.array([each[0] for each in seen]), np.array([each[1] for each in seen])
-    found = np.searchsorted(upto, (np.arange(len(began)) + 1) * per_publish)
-    if found.max() >= len(times):
-        raise SystemExit(f"not all that was published was seen within {LAST_COMMIT_SECS} s")
-    fresh: np.ndarray = (times[found] - np.array(began))[WARM_UP_SECS * PER_SECOND :]
-    return fresh
 
 
 def check(root: Path, published: int) -> None:
