@@ -8,6 +8,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+PASSES, FAILS, ERRS = 0, 1, 2
+"""The verdicts of an expression on a row: it is true or null, false, or cannot be computed."""
+
+
 class Outcome(NamedTuple):
     """What a stage did with a batch; every row that came in is in `kept` or in `rejected`, once.
 

@@ -14,7 +14,7 @@ from headrace import words
 from headrace.errors import ConfigError
 from headrace.spec import Spec
 from headrace.stages import paths
-from headrace.stages.base import Outcome
+from headrace.stages.base import FAILS, Outcome
 from headrace.stages.checks import CHECKS, Bound, compile_check
 from headrace.stages.rejections import in_row_order, none_rejected, rejections
 from headrace.stages.sql import SqlKernel
@@ -87,9 +87,6 @@ class RuleSpec(Spec):
 
 def _name(check: str) -> str:
     return check if re.fullmatch(r"\w+", check) else "an expression"
-
-
-_FAILS = 1  # as in expression.py, which is only loaded where there are expressions
 
 
 class RuleFault(NamedTuple):
@@ -221,7 +218,7 @@ class _AppliedExpression:
 
     def reject(self, batch: pa.RecordBatch, findings: _Findings) -> pa.RecordBatch:
         text = self._expression.text if len(self._expression.text) <= 200 else self._expression.text[:199] + "…"
-        failed = pa.array(findings.codes == _FAILS)
+        failed = pa.array(findings.codes == FAILS)
         rows = batch.take(pa.array(findings.rows))
         return rejections(
             rows.column(words.ROW),

@@ -13,11 +13,13 @@ import pyarrow.compute as pc
 from headrace.contracts.contract import is_json
 from headrace.errors import ConfigError
 from headrace.stages import paths
-from headrace.stages.expression import ERRS, PASSES, Expression, compile_expression
+from headrace.stages.base import ERRS, PASSES
 from headrace.stages.sql import SqlKernel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from headrace.stages.expression import Expression
 
 Value = str | bool | int | float | None | dt.date | dt.datetime
 """What a field is compared with: a scalar of YAML."""
@@ -51,6 +53,8 @@ class Select:
         self._kernel = SqlKernel(isolate_errors=True)
         self._where: tuple[Expression, Expression] | None = None
         if where is not None:
+            from headrace.stages.expression import compile_expression  # loads sqlglot, which only expressions need
+
             plain = compile_expression(where, schema, self._kernel)  # its faults are said of what was written
             # A rule passes where it is null; to be selected is to be true.
             self._where = plain, compile_expression(f"coalesce(({where}), false)", schema, self._kernel)

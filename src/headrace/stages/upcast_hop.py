@@ -15,7 +15,6 @@ from headrace.errors import ConfigError, ContractError
 from headrace.stages import paths
 from headrace.stages.convert import bounded, converted, reshaped, same
 from headrace.stages.defaults import default_of
-from headrace.stages.expression import compile_value
 from headrace.stages.upcast import Compute, Extract, Fill, Keep, Op, Rename
 
 if TYPE_CHECKING:
@@ -152,6 +151,8 @@ class Compiler:
         self._compute(name, (name,), sql, wanted, had.nullable)
 
     def _set(self, name: str, text: str, before: Shape) -> None:
+        from headrace.stages.expression import compile_value  # loads sqlglot, which only expressions need
+
         value = compile_value(text, before.schema(), self._kernel)
         natural = pa.field(name, value.type)
         wanted = self._target.get(name, natural)

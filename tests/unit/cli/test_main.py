@@ -12,6 +12,7 @@ import pytest
 from headrace import __version__
 from headrace.cli.main import VERBS, kind_and_lead, main
 from headrace.errors import BusError, BusyError, ConfigError, InternalError
+from living import KEYED, project_of
 
 HEAVY = {"duckdb", "pyarrow", "pydantic", "sqlglot", "jsonschema_rs", "yaml", "ruamel", "dbt", "rich", "numpy"}
 
@@ -44,12 +45,32 @@ def test_ctrl_c_while_it_is_loaded_is_no_traceback():
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
-def test_help_imports_nothing_heavy():
-    code = "import sys\nfrom headrace.cli.main import main\ntry: main(['--help'])\nfinally: print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    loaded = {name.split(".")[0] for name in done.stdout.splitlines()[-1].split()}
-    assert loaded & HEAVY == set()
-    assert "typer" in loaded
+LOADING = """
+import sys
+from pathlib import Path
+from headrace.cli.main import main
+try:
+    main(["--help"])
+except SystemExit:
+    print(*sys.modules)
+from headrace.runtime.views.status import status
+from headrace.config.project import load_project
+load_project(Path(sys.argv[1]))
+print(*sys.modules)
+"""
+
+
+def test_what_is_heavy_is_imported_where_it_is_used(tmp_path):
+    push = 'serving: {push: [{name: hook, to: "https://example.com/", filter: {id: a}}]}\n'
+    project = project_of(tmp_path, more=f"{KEYED}  - data_quality: {{rules: [{{field: id, check: not_null}}]}}\n{push}")
+    done = subprocess.run([sys.executable, "-c", LOADING, project.root], capture_output=True, text=True, check=False)
+    of_help, of_status = (
+        {name.split(".")[0] for name in line.split()} for line in done.stdout.splitlines() if "typer " in line
+    )
+    assert of_help & HEAVY == set()
+    assert "typer" in of_help
+    assert {"duckdb", "pydantic"} <= of_status
+    assert not of_status & {"sqlglot", "dbt"}, "only expressions need it, and builds"
 
 
 def test_the_version(capsys):
