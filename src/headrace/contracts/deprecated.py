@@ -34,6 +34,8 @@ Spoken = tuple[Any, bool]
 """A schema that speaks of a value, and whether it does so always: a branch or a condition may not hold."""
 Whole = list[tuple["Mapping[str, Any]", bool]]
 """All schemas that speak of one value."""
+Known = dict[frozenset[int], tuple[str, ...]]
+"""Where marks are within values, by the schemas that speak of them."""
 
 
 class Deprecated(NamedTuple):
@@ -59,14 +61,17 @@ def deprecated_fields(contract: Contract) -> tuple[Deprecated, ...]:
         return ()
     whole = _all([(root, True)], root)
     columns = {field.name: field for field in contract.arrow_schema()}
-    found = [each for name, field in columns.items() for each in _below(_member(whole, name), field, name, root)]
+    known: Known = {}
+    found = [each for name, field in columns.items() for each in _below(_member(whole, name), field, name, root, known)]
     if contract.validation == "lenient":
         others = (each for each in _inside(whole, root) if each.split(".")[1] not in columns)
         found += [Deprecated(words.EXTRA, each) for each in others]
     return tuple(found)
 
 
-def _below(declared: list[Spoken], field: pa.Field, path: str, root: Mapping[str, Any]) -> Iterator[Deprecated]:
+def _below(
+    declared: list[Spoken], field: pa.Field, path: str, root: Mapping[str, Any], known: Known
+) -> Iterator[Deprecated]:
     """Yield what is deprecated of a column or a member of it, which these schemas declare."""
     import pyarrow as pa
 
@@ -75,12 +80,15 @@ def _below(declared: list[Spoken], field: pa.Field, path: str, root: Mapping[str
         return
     kind, whole = field.type, _all(declared, root)
     if is_json(field):
-        yield from (Deprecated(path, within) for within in _inside(whole, root))
+        key = frozenset(id(part) for part, _ in whole)
+        if key not in known:
+            known[key] = tuple(_inside(whole, root))
+        yield from (Deprecated(path, within) for within in known[key])
     elif pa.types.is_list(kind):
-        yield from _below(_elements(whole), kind.value_field, path, root)
+        yield from _below(_elements(whole), kind.value_field, path, root, known)
     elif pa.types.is_struct(kind):
         for each in kind:
-            yield from _below(_member(whole, each.name), each, f"{path}.{each.name}", root)
+            yield from _below(_member(whole, each.name), each, f"{path}.{each.name}", root, known)
 
 
 def _is_deprecated(declared: list[Spoken], root: Mapping[str, Any]) -> bool:
