@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -72,15 +73,28 @@ def test_upkeep_that_commits_wait_for_does_what_is_small_and_says_what_it_leaves
         before, files = digest(project), data_files(project)
         assert lake.maintain(frozenset, 0, {"compaction"})["unfinished"] == 6, "each table that is fragmented"
         assert data_files(project) == files
-        monkeypatch.setattr(maintenance, "BUSY", maintenance.Sizes(small=1, merged=1))
-        assert not lake.maintain(frozenset, 60, {"compaction"}, busy=True)["compacted_files"], "no file is that small"
-        monkeypatch.setattr(maintenance, "BUSY", maintenance.Sizes(small=2**20, merged=5 * 2**10))
-        lake.maintain(frozenset, 60, {"compaction"}, busy=True)
+        monkeypatch.setitem(maintenance.SIZES, "busy", maintenance.Sizes(small=1, merged=1))
+        assert not lake.maintain(frozenset, 60, {"compaction"}, "busy")["compacted_files"], "no file is that small"
+        monkeypatch.setitem(maintenance.SIZES, "busy", maintenance.Sizes(small=2**20, merged=5 * 2**10))
+        lake.maintain(frozenset, 60, {"compaction"}, "busy")
         assert data_files(project, "silver.orders") > 1, "what deletes are in is more than is done in passing"
         assert data_files(project, "bronze.messages") < 25
-        lake.maintain(frozenset, 60, {"compaction"})
+        lake.maintain(frozenset, 60, {"compaction"}, "overdue")
         assert data_files(project, "silver.orders") == 1
         assert digest(project) == before
+
+
+def test_no_merge_is_begun_that_would_pass_the_budget_if_it_took_as_long_as_one_before_it(tmp_path, monkeypatch):
+    project = project_of(tmp_path)
+    with sqlite_bus(project) as bus, ticking(project, bus) as (tick, lake):
+        many_commits(tick, bus, 25)
+        clock = iter(range(1000))  # each look at it is a second later
+        monkeypatch.setattr(maintenance, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+        before = lake.snapshot()
+        done = lake.maintain(frozenset, 2.5, {"compaction"})
+        assert done["compacted_files"], "one merge there is always time for"
+        assert lake.snapshot() == before + 1
+        assert done["unfinished"] == 6, "the first table too, of which it was not seen that it is done"
 
 
 def test_what_comes_before_it_takes_no_time_from_compaction(tmp_path):

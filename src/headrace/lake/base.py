@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from headrace.lake.tables import Table
     from headrace.stages.dataset import Dataset
     from headrace.stages.merge import Contended
+
+
+Pace = Literal["busy", "overdue", "at ease"]
+"""How long upkeep may keep a commit that waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +142,13 @@ class Lake(Protocol):
         ...
 
     def maintain(
-        self, keep: Callable[[], Set[int]], budget_secs: float, tasks: Set[str] = ..., *, busy: bool = False
+        self, keep: Callable[[], Set[int]], budget_secs: float, tasks: Set[str] = ..., pace: Pace = "at ease"
     ) -> Mapping[str, int]:
         """Compact, expire and clean up for about this long; return what was done, by kind.
 
-        `tasks` may name `compaction` or `expiry` alone. `busy` says that commits wait for the end of it: what takes
-        long is left for another time. `unfinished` is above zero where there was more to do than time.
+        `tasks` may name `compaction` or `expiry` alone. A `pace` of `busy` says that commits come one after the other,
+        and wait for the end of it: what takes long is left for another time; `overdue`, that there has been no other
+        time for long. `unfinished` is above zero where there was more to do than time.
 
         Snapshots that `keep` returns, the latest, and those under a live lease stay readable; `keep` is called once the
         leases are read. While there is any lease, no file is replaced or removed.

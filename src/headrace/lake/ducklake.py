@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from headrace.lake.base import Pace
     from headrace.lake.history import History
     from headrace.lake.tables import Table
     from headrace.stages.dataset import Dataset
@@ -381,14 +382,12 @@ class DuckLake:
         return rows
 
     def maintain(
-        self, keep: Callable[[], Set[int]], budget_secs: float, tasks: Set[str] = TASKS, *, busy: bool = False
+        self, keep: Callable[[], Set[int]], budget_secs: float, tasks: Set[str] = TASKS, pace: Pace = "at ease"
     ) -> Mapping[str, int]:
         """Compact, expire and clean up in the writer's thread, for about this long: see `Maintenance.run`."""
         self._check_thread()
         with _mapped("maintenance", self.folder):
-            done = Maintenance(self._connection, self.folder).run(
-                keep, budget_secs, self._transaction, tasks, busy=busy
-            )
+            done = Maintenance(self._connection, self.folder).run(keep, budget_secs, self._transaction, tasks, pace)
             unnamed = self.references.clean(self._named_references) if "expiry" in tasks else 0
             return done | {"removed_references": unnamed}
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from headrace.lake.base import Pace
+
 FILES_WORTH_MERGING = 20
 DELETED_WORTH_REWRITING = 0.05  # the share of its rows from which a table's large files are rewritten
 GRACE = dt.timedelta(
@@ -38,8 +40,11 @@ class Sizes(NamedTuple):
     merged: int
 
 
-BUSY = Sizes(4 * 2**20, 8 * 2**20)
-AT_EASE = Sizes(32 * 2**20, 64 * 2**20)
+SIZES: dict[Pace, Sizes] = {
+    "busy": Sizes(4 * 2**20, 8 * 2**20),
+    "overdue": Sizes(12 * 2**20, 24 * 2**20),
+    "at ease": Sizes(32 * 2**20, 64 * 2**20),
+}
 
 
 class Fragmented(NamedTuple):
@@ -64,14 +69,15 @@ class Maintenance:
         budget_secs: float,
         transaction: Callable[..., AbstractContextManager[None]],
         tasks: Set[str] = TASKS,
-        *,
-        busy: bool = False,
+        pace: Pace = "at ease",
     ) -> dict[str, int]:
         """Expire, then compact tables, most files first, until the budget is spent; return counts by kind.
 
         The budget is compaction's: what comes before it takes as long as it takes, and must not keep it from its work.
-        `unfinished` counts the tables that there was no time for. Where commits are waiting (`busy`), only what is
-        quickly done is done: the budget is passed by the time of one small merge at most.
+        `unfinished` counts the tables that there was no time for. The first part there is always time for; no other is
+        begun that would pass the budget if it took as long as the longest before it. How long one takes is the `pace`:
+        a fraction of a second where commits come one after the other (`busy`), when large files with deletes are left
+        as they are; less than one where that has lasted too long (`overdue`); two and more `at ease`.
 
         `tasks` may leave out `compaction`, or `expiry` with the removal of files that nobody names, and the copy of the
         catalog, which must not name a file that was removed.
@@ -84,16 +90,19 @@ class Maintenance:
         if "expiry" in tasks:
             done["expired_snapshots"] = self._expire(keep)
         failure: duckdb.Error | None = None
-        sizes = BUSY if busy else AT_EASE
+        sizes = SIZES[pace]
         fragmented = self._fragmented(sizes) if "compaction" in tasks else []
         if fragmented:
             self._aim_at(sizes.merged)
-        deadline = time.monotonic() + budget_secs
+        since = time.monotonic()
+        deadline, longest = since + budget_secs, 0.0
         for each in fragmented:
             try:
-                for files in self._compacted(each, sizes, transaction):
+                for files in self._compacted(each, pace, transaction):
                     done["compacted_files"] += files
-                    if time.monotonic() >= deadline:
+                    since, before = time.monotonic(), since
+                    longest = max(longest, since - before)
+                    if since + longest >= deadline:
                         done["unfinished"] += 1
                         break
             except duckdb.Error as problem:
@@ -107,15 +116,16 @@ class Maintenance:
         return done
 
     def _compacted(
-        self, of: Fragmented, sizes: Sizes, transaction: Callable[..., AbstractContextManager[None]]
+        self, of: Fragmented, pace: Pace, transaction: Callable[..., AbstractContextManager[None]]
     ) -> Iterator[int]:
         """Merge a table's small files, those with deletes too, a part at a time; yield how many each part replaced.
 
         Before the first part, and where nothing may be merged, it yields 0: the caller looks at the clock.
         """
         yield 0
+        sizes = SIZES[pace]
         table = f"'lake', '{of.table}', schema => '{of.schema}'"
-        if of.deleted_from and (sizes is AT_EASE or of.deleted_bytes <= sizes.merged):
+        if of.deleted_from and (pace != "busy" or of.deleted_bytes <= sizes.merged):
             # A merge passes over files with deletes, and does not see what its own transaction rewrote.
             threshold = 0.0 if of.deleted_from < sizes.small else DELETED_WORTH_REWRITING
             yield self._replaced(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from headrace.bus.base import Bus
     from headrace.config.source import Source
+    from headrace.lake.base import Pace
     from headrace.lake.ducklake import DuckLake
     from headrace.runtime.batch import Prepared
 
@@ -29,6 +30,7 @@ RETRY_FIRST_SECS, RETRY_LAST_SECS = 0.5, 30.0
 UPKEEP_EVERY_SECS = 30.0
 UPKEEP_BUDGET_SECS = 0.5
 UPKEEP_AGAIN_SECS = 3.0  # where a slot was too short: a tenth of the writer's time, or a little more
+UPKEEP_EASE_SECS = 5.0  # with no commit: then nobody minds what takes a second or two
 UPKEEP_WHOLE_SECS = 600.0  # the longest that upkeep leaves out what takes long, for those who wait
 UPKEEP_WHOLE_SHARE = 0.1  # of the writer's time for what takes long, where it is left out for so long and is not done
 SOURCES_PER_COMMIT = 20  # a commit has a cost of its own; more would only wait for each other
@@ -116,6 +118,7 @@ class Loop:
         self._committed: Counter[str] = Counter()
         self._upkeep_every_secs = math.inf if upkeep_every_secs is None else upkeep_every_secs
         self._upkeep_at = time.monotonic() + self._upkeep_every_secs
+        self._upkeep_ease_at = time.monotonic()
         self._upkeep_whole_at = time.monotonic() + UPKEEP_WHOLE_SECS
         for name, problem in refused.items():  # a damaged topic is its own source's trouble
             self._health[name] = Health(failures=1, problem=str(problem), astray=True)
@@ -309,11 +312,13 @@ class Loop:
     def upkeep(self, tasks: Set[str] = TASKS) -> Future[Mapping[str, int]]:
         """Let the writer do a slot of upkeep when it is free: all of it, or `tasks` of it. Any thread may ask.
 
-        While batches wait for the writer, what takes long is left for a slot in which none does; not for ever. What
+        While commits come one after the other, what takes long is left for a slot after the last; not for ever. What
         a slot has no time for is gone on with soon.
         """
-        busy = self._is_busy() and time.monotonic() < self._upkeep_whole_at
-        slot = self._writer.submit(self._maintain, tasks, busy)
+        now = time.monotonic()
+        at_ease = not self._is_busy() and now >= self._upkeep_ease_at
+        pace: Pace = "at ease" if at_ease else "overdue" if now >= self._upkeep_whole_at else "busy"
+        slot = self._writer.submit(self._maintain, tasks, pace)
         slot.add_done_callback(self._note_upkeep)
         return slot
 
@@ -323,13 +328,13 @@ class Loop:
         if not slot.cancelled() and problem is None and slot.result()["unfinished"]:
             self._upkeep_at = min(self._upkeep_at, time.monotonic() + UPKEEP_AGAIN_SECS)
 
-    def _maintain(self, tasks: Set[str], busy: bool) -> Mapping[str, int]:
+    def _maintain(self, tasks: Set[str], pace: Pace) -> Mapping[str, int]:
         if self._forget is not None and "expiry" in tasks:
             self._forget(self._lake)
         began = time.monotonic()
         is_overdue = began >= self._upkeep_whole_at
-        done = self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS, tasks, busy=busy)
-        if not busy and "compaction" in tasks:
+        done = self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS, tasks, pace)
+        if pace != "busy" and "compaction" in tasks:
             pause = UPKEEP_WHOLE_SECS
             if done["unfinished"] and is_overdue:  # a load that leaves no gap: one such slot is never enough
                 pause = (time.monotonic() - began) / UPKEEP_WHOLE_SHARE
@@ -363,6 +368,7 @@ class Loop:
                 self.progress.messages += count
                 self._committed[each.source] += count
         self.progress.commits += bool(len(in_flight) > len(failed))
+        self._upkeep_ease_at = time.monotonic() + UPKEEP_EASE_SECS
         self._report()
         return failed.keys()
 

@@ -333,18 +333,18 @@ def test_a_source_that_cannot_be_set_back_stays_so_though_its_batch_of_before_is
 
 
 class Noting(DuckLake):
-    """A lake that notes whether upkeep was to be short, and that commits when it is told to."""
+    """A lake that notes the pace of upkeep, and that commits when it is told to."""
 
     def __init__(self, folder):
         super().__init__(folder)
-        self.short, self.asked, self.left = [], [], 0
+        self.paces, self.asked, self.left = [], [], 0
         self.go, self.begun = threading.Event(), threading.Event()
         self.go.set()
 
-    def maintain(self, keep, budget_secs, tasks, *, busy=False):
-        self.short.append(busy)
+    def maintain(self, keep, budget_secs, tasks, pace="at ease"):
+        self.paces.append(pace)
         self.asked.append(tasks)
-        return {**super().maintain(keep, budget_secs, tasks, busy=busy), "unfinished": self.left}
+        return {**super().maintain(keep, budget_secs, tasks, pace), "unfinished": self.left}
 
     def commit(self, changes):
         self.begun.set()
@@ -370,8 +370,11 @@ def test_the_next_batch_of_a_source_is_made_ready_while_one_is_committed_and_upk
             until(loop, lambda: loop.progress.messages == 60)
             loop._upkeep_at = 0.0
             loop.step()
+            assert loop.upkeep({"expiry"}).result() is not None
+            assert lake.paces == ["busy"] * 3, "the next commit may be due soon"
+            loop._upkeep_ease_at = 0.0
             loop.upkeep({"expiry"}).result()
-            assert lake.short == [True, False, False]
+            assert lake.paces[-1] == "at ease", "there was none for long"
         finally:
             lake.go.set()
             loop.close()
@@ -396,12 +399,13 @@ def test_upkeep_that_had_too_little_time_goes_on_soon_and_is_whole_in_the_end_th
             lake.go.set()
             for each in asked:
                 each.result()
-            assert lake.short == [True, True, False]
+            assert lake.paces == ["busy", "busy", "overdue"]
             soon = loop._upkeep_whole_at - time.monotonic()
             assert soon < UPKEEP_WHOLE_SECS / 2, "a load without a gap has large merges as often as their share allows"
             assert loop._upkeep_at < math.inf
             lake.left = 0
-            loop._upkeep_at = 0.0
+            until(loop, lambda: loop.progress.messages == 10)
+            loop._upkeep_at = loop._upkeep_ease_at = 0.0
             loop.step()
             loop.upkeep({"expiry"}).result()
             assert lake.asked[-2:] == [{"compaction"}, {"expiry"}], "what was asked for is gone on with, no more"
