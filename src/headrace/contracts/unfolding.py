@@ -52,110 +52,167 @@ def arrow_of_all(schemas: Sequence[object], root: Mapping[str, Any]) -> list[Typ
     to more than `MOST_WITHIN` schemas, objects and arrays are looked into only as deep as they all stay below it; what
     is deeper is JSON text.
     """
-    fits, too_deep = -1, DEEPEST + 1  # no value is this deep
-    whole = _within(schemas, root, too_deep)
-    if whole is not None:
-        return whole
-    while too_deep - fits > 1:
-        middle = (fits + too_deep) // 2
-        found = _within(schemas, root, middle)
-        if found is None:
-            too_deep = middle
-        else:
-            fits, whole = middle, found
-    return [_alone(schema, root) for schema in schemas] if whole is None else whole
-
-
-def _within(schemas: Sequence[object], root: Mapping[str, Any], levels: int) -> list[Typed] | None:
-    unfolding = _Unfolding(root, levels, MOST_WITHIN)
-    try:
-        return [unfolding.of(schema) for schema in schemas]
-    except _BeyondError:
-        return None
-
-
-def _alone(schema: object, root: Mapping[str, Any]) -> Typed:
-    try:
-        return _Unfolding(root, 0, _MOST_CHOICES).of(schema)
-    except _BeyondError:
-        return JSON_TEXT
+    unfolding = _Unfolding(root)
+    whole = unfolding.types(schemas, DEEPEST + 1)  # no value is this deep
+    if whole is None and (levels := unfolding.fitting(schemas)) >= 0:
+        whole = unfolding.types(schemas, levels)
+    return [unfolding.alone(schema) for schema in schemas] if whole is None else whole
 
 
 class _BeyondError(Exception):
     """There is more within the values than may be."""
 
 
+class _Form(NamedTuple):
+    """What a schema says of its values, references and `allOf` merged in: the same from wherever it is reached.
+
+    `kind` is `array`, `object`, `choice`, the word of a plain type, or nothing for JSON text; `parts` are the schemas
+    of what is within: items, members in the order of `names`, branches.
+    """
+
+    trail: tuple[int, ...]
+    kind: str = ""
+    nullable: bool = True
+    flat: Mapping[str, Any] = {}
+    parts: tuple[object, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+class _Way(NamedTuple):
+    """What a schema lies in: the identities of the schemas around it, and how many of them are arrays."""
+
+    seen: tuple[int, ...] = ()
+    lists: int = 0
+
+    def into(self, form: _Form) -> _Way:
+        """Return the way to what is within."""
+        return _Way((*self.seen, *form.trail), self.lists + (form.kind == "array"))
+
+
 class _Unfolding:
-    """Looks at so many schemas within values at most, and so many objects and arrays deep."""
+    """Looks into schemas whose references lead to one root; what one of them says is found out once."""
 
-    def __init__(self, root: Mapping[str, Any], levels: int, most: int) -> None:
-        self._root, self._levels, self._left = root, levels, most
-        self._lists = 0
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self._root = root
+        self._forms: dict[int, tuple[object, _Form]] = {}
+        self._levels = self._left = 0
 
-    def of(self, schema: object) -> Typed:
-        """Return the type of a value. Raises `_BeyondError` where there is more within than may be."""
-        return self._typed(schema, (), 0)
+    def types(self, schemas: Sequence[object], levels: int) -> list[Typed] | None:
+        """Return the types, objects and arrays looked into so deep; None where more than `MOST_WITHIN` is within."""
+        self._levels, self._left = levels, MOST_WITHIN
+        try:
+            return [self._typed(schema, _Way(), 0) for schema in schemas]
+        except _BeyondError:
+            return None
 
-    def _typed(self, schema: object, seen: tuple[int, ...], level: int) -> Typed:
-        if seen:
+    def alone(self, schema: object) -> Typed:
+        """Return the type of a value, objects and arrays not looked into at all."""
+        self._levels, self._left = 0, _MOST_CHOICES
+        try:
+            return self._typed(schema, _Way(), 0)
+        except _BeyondError:
+            return JSON_TEXT
+
+    def fitting(self, schemas: Sequence[object]) -> int:
+        """Return how deep may be looked, level by level, for no more than `MOST_WITHIN` schemas; -1 for not at all."""
+        here = [(schema, _Way()) for schema in schemas]
+        most, count = MOST_WITHIN + len(schemas), 0
+        for level in range(DEEPEST + 1):
+            below: list[tuple[object, _Way]] = []
+            for schema, way in here:  # to which the branches of choices are added meanwhile
+                count += bool(way.seen)
+                if count > MOST_WITHIN:
+                    return level - 1
+                form = self._enter(schema, way)
+                if form is None:
+                    continue
+                found = here if form.kind == "choice" else below
+                if len(found) <= most:  # more than that is too many, however many they are
+                    within = way.into(form)
+                    found += [(part, within) for part in form.parts]
+            here = below
+        return DEEPEST
+
+    def _enter(self, schema: object, way: _Way) -> _Form | None:
+        """Return what a schema says; None where it is one of those around it, or too deep."""
+        if not isinstance(schema, dict) or len(way.seen) > DEEPEST:
+            return None
+        known = self._forms.get(id(schema))
+        if known is None:
+            known = self._forms[id(schema)] = schema, _form(schema, self._root)
+        form = known[1]
+        if any(each in way.seen for each in form.trail):
+            return None
+        return _Form((), nullable=form.nullable) if form.kind == "array" and way.lists == MOST_LISTS else form
+
+    def _typed(self, schema: object, way: _Way, level: int) -> Typed:
+        if way.seen:
             self._left -= 1
             if self._left < 0:
                 raise _BeyondError
-        if not isinstance(schema, dict) or len(seen) > DEEPEST or _dynamic(schema):
+        form = self._enter(schema, way)
+        if form is None:
             return JSON_TEXT
-        trail = _trail(schema, self._root)
-        if set(trail) & set(seen):
-            return JSON_TEXT
-        flat = flattened(schema, self._root)
-        if flat is None or _dynamic(flat):
-            return JSON_TEXT
-        seen = (*seen, *trail)
-        words = words_of(flat["type"]) if "type" in flat else None
-        for word in ("anyOf", "oneOf"):
-            if word in flat and words is None:
-                return self._choice(flat[word], seen, level)
-        if words is None:
-            words = _kinds(flat)
-            if words is None:
-                return JSON_TEXT
-        nullable = ("null" in words or flat.get("nullable") is True) and _admits_null(flat)
-        if "null" not in words:
-            nullable = False
-        kinds = {word for word in words if word != "null"}
-        if kinds == {"integer", "number"}:
-            kinds = {"number"}
-        if len(kinds) != 1:
-            return JSON_TEXT._replace(nullable=nullable)
-        kind = kinds.pop()
-        found = self._nested(kind, flat, seen, level) if kind in {"array", "object"} else _plain(kind, flat)
-        return found._replace(nullable=nullable)
+        if form.kind == "choice":
+            return self._choice(form, way.into(form), level)
+        if form.kind in {"array", "object"}:
+            found = JSON_TEXT if level >= self._levels else self._nested(form, way.into(form), level + 1)
+        else:
+            found = _plain(form.kind, form.flat)
+        return found._replace(nullable=form.nullable)
 
-    def _choice(self, branches: list[Any], seen: tuple[int, ...], level: int) -> Typed:
-        found = [self._typed(branch, seen, level) for branch in branches if not _is_null(branch)]
-        nullable = len(found) < len(branches) or any(each.nullable for each in found)
+    def _choice(self, form: _Form, way: _Way, level: int) -> Typed:
+        found = [self._typed(branch, way, level) for branch in form.parts]
+        nullable = form.nullable or any(each.nullable for each in found)
         if not found or any(each.json or each.type != found[0].type for each in found):
             return JSON_TEXT._replace(nullable=nullable or not found)
         return found[0]._replace(nullable=nullable)
 
-    def _nested(self, kind: str, flat: Mapping[str, Any], seen: tuple[int, ...], level: int) -> Typed:
-        if level >= self._levels:
-            return JSON_TEXT
-        if kind == "array" and isinstance(flat.get("items"), dict) and "prefixItems" not in flat:
-            if self._lists == MOST_LISTS:
-                return JSON_TEXT
-            self._lists += 1
-            item = self._typed(flat["items"], seen, level + 1)
-            self._lists -= 1
-            return Typed(pa.list_(pa.field("item", item.type, metadata=dict(JSON_MARK) if item.json else None)))
-        if kind == "object" and flat.get("properties"):
-            names = list(flat["properties"])
-            # A struct cannot tell such names apart; its text can.
-            if "" in names or len({name.lower() for name in names}) < len(names):
-                return JSON_TEXT
-            found = {name: self._typed(sub, seen, level + 1) for name, sub in flat["properties"].items()}
-            marks = {name: dict(JSON_MARK) if each.json else None for name, each in found.items()}
-            return Typed(pa.struct([pa.field(name, each.type, metadata=marks[name]) for name, each in found.items()]))
-        return JSON_TEXT
+    def _nested(self, form: _Form, way: _Way, level: int) -> Typed:
+        found = [self._typed(part, way, level) for part in form.parts]
+        names = form.names or ("item",)
+        within = [
+            pa.field(name, each.type, metadata=dict(JSON_MARK) if each.json else None)
+            for name, each in zip(names, found, strict=True)
+        ]
+        return Typed(pa.struct(within) if form.kind == "object" else pa.list_(within[0]))
+
+
+def _form(schema: Mapping[str, Any], root: Mapping[str, Any]) -> _Form:
+    if _dynamic(schema):
+        return _Form(())
+    trail, flat = tuple(_trail(schema, root)), flattened(schema, root)
+    if flat is None or _dynamic(flat):
+        return _Form(trail)
+    words = words_of(flat["type"]) if "type" in flat else None
+    for word in ("anyOf", "oneOf") if words is None else ():
+        if word in flat:
+            parts = tuple(branch for branch in flat[word] if not _is_null(branch))
+            return _Form(trail, "choice", len(parts) < len(flat[word]), flat, parts)
+    if words is None:
+        words = _kinds(flat)
+        if words is None:
+            return _Form(trail)
+    nullable = "null" in words and _admits_null(flat)
+    kinds = {word for word in words if word != "null"}
+    if kinds == {"integer", "number"}:
+        kinds = {"number"}
+    kind = kinds.pop() if len(kinds) == 1 else ""
+    parts, names = _within(kind, flat) if kind in {"array", "object"} else ((), ())
+    if kind in {"array", "object"} and not parts:
+        kind = ""
+    return _Form(trail, kind, nullable, flat, parts, names)
+
+
+def _within(kind: str, flat: Mapping[str, Any]) -> tuple[tuple[object, ...], tuple[str, ...]]:
+    """Return the schemas within an array or an object that has a type of its own, and the names of members."""
+    if kind == "array" and isinstance(flat.get("items"), dict) and "prefixItems" not in flat:
+        return (flat["items"],), ()
+    members = flat.get("properties") if kind == "object" else None
+    # A struct cannot tell such names apart; its text can.
+    if not members or "" in members or len({name.lower() for name in members}) < len(members):
+        return (), ()
+    return tuple(members.values()), tuple(members)
 
 
 def _trail(schema: Mapping[str, Any], root: Mapping[str, Any]) -> list[int]:

@@ -123,5 +123,5 @@ def test_choices_that_unfold_beyond_measure_are_json_text_too(link: dict) -> Non
 
     root = Root(_chain(16, link))
     found = arrow_of({"$ref": "#/$defs/n0"}, root)
-    assert len(looked_at) < 20 * MOST_WITHIN
+    assert len(looked_at) < 200, "what a schema says is found out once, however often it is reached"
     assert found == (Typed(INT) if "allOf" in link else JSON_TEXT)
