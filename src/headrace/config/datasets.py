@@ -195,7 +195,8 @@ class Datasets:
             key, version_by, event_time = (), None, None
         columns = {column.name for column in contract.columns}
         required = [field for field in dict.fromkeys([*key, event_time]) if field in columns]
-        contract = self._contract(name, document, file, where, required, called.name) if required else contract
+        if not _asks_for(contract, required):
+            contract = self._contract(name, document, file, where, required, called.name)
         if contract is None:
             return None
         newest = Version(called.name, called.number, contract, document, file or "", called.declared)
@@ -306,7 +307,7 @@ class Datasets:
         """
         version = versions[0]
         names = [name for each in required if (name := older_name(each, versions, upcasts)) is not None]
-        if not names:
+        if _asks_for(version.contract, names):
             return version
         contract = self._contract(version.contract.name, version.document, version.file, (), names, version.name)
         return version if contract is None else dataclasses.replace(version, contract=contract)
@@ -391,3 +392,9 @@ class Datasets:
         if wrong := check_event_time(event_time, self._settings.timezone, schema):
             self.faults.append(self._origin.error(places["event_time"], f"event_time: {wrong[0]}", wrong[1]))
         return len(self.faults) == before
+
+
+def _asks_for(contract: Contract, names: Sequence[str]) -> bool:
+    """Whether a contract says itself that some of its columns are there and not null: nothing is to be added."""
+    nullable = {column.name for column in contract.columns if column.nullable}
+    return nullable.isdisjoint(names) and set(names) <= set(contract.schema.get("required", ()))

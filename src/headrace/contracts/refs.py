@@ -19,6 +19,7 @@ _ONE = (
 _LIST = ("allOf", "anyOf", "items", "oneOf", "prefixItems")
 _MAP = ("$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties")
 _IN_ONE, _IN_LIST, _IN_MAP = frozenset(_ONE), frozenset(_LIST), frozenset(_MAP)
+_WITHIN = _IN_ONE | _IN_LIST | _IN_MAP
 
 
 def subschemas(schema: object, at: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -26,20 +27,22 @@ def subschemas(schema: object, at: str = "#") -> Iterator[tuple[str, dict[str, A
 
     Only places where JSON Schema expects a schema are entered: a property named `type` is not a type.
     """
-    if not isinstance(schema, dict):
-        return
-    yield at, schema
-    for word in _ONE:
-        if isinstance(schema.get(word), dict):
-            yield from subschemas(schema[word], f"{at}/{word}")
-    for word in _LIST:
-        if isinstance(schema.get(word), list):
-            for index, item in enumerate(schema[word]):
-                yield from subschemas(item, f"{at}/{word}/{index}")
-    for word in _MAP:
-        if isinstance(schema.get(word), dict):
-            for key, item in schema[word].items():
-                yield from subschemas(item, f"{at}/{word}/{key}")
+    waiting: list[tuple[str, Any]] = [(at, schema)]
+    while waiting:
+        at, part = waiting.pop()
+        if not isinstance(part, dict):
+            continue
+        yield at, part
+        if _WITHIN.isdisjoint(part):
+            continue
+        below = [(f"{at}/{word}", part[word]) for word in _ONE if isinstance(part.get(word), dict)]
+        for word in _LIST:
+            if isinstance(part.get(word), list):
+                below += [(f"{at}/{word}/{index}", item) for index, item in enumerate(part[word])]
+        for word in _MAP:
+            if isinstance(part.get(word), dict):
+                below += [(f"{at}/{word}/{key}", item) for key, item in part[word].items()]
+        waiting += reversed(below)
 
 
 def schemas_in(schema: object) -> list[dict[str, Any]]:
