@@ -171,7 +171,8 @@ def _unknown(assembled: Assembled, source: str) -> UserError:
 
 
 def _all(each: DatasetChanges | FileChanges) -> list[Change]:
-    return [*each.changes, *(change for change in each.breaking if change not in each.changes)]
+    told = {(change.pointer, change.rule, change.why) for change in each.changes}
+    return [*each.changes, *(item for item in each.breaking if (item.pointer, item.rule, item.why) not in told)]
 
 
 def _entry(

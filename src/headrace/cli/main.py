@@ -7,6 +7,7 @@ verb has verbs of its own. It is imported when it is called, so that `headrace -
 from __future__ import annotations
 
 import errno
+import gc
 import io
 import os
 import shlex
@@ -67,6 +68,10 @@ VERBS = (
     Verb("undo", "headrace.cli.undo", "Publish the previous version of gold again."),
 )
 
+_BRIEF = frozenset({"contract"})
+"""Verbs that only read and answer. They leave next to nothing in circles, and the process ends with the answer: to
+search all that was read for such circles, again and again, would be a tenth of its time."""
+
 USER_EXIT = 2
 
 _UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EPIPE}
@@ -88,6 +93,8 @@ class _Verbs(TyperGroup):
 
 
 def _load(verb: Verb) -> Any:
+    if verb.name in _BRIEF:
+        gc.disable()
     run = import_module(verb.module).run
     if not isinstance(run, typer.Typer):
         app = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -152,6 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _show_what_can_be_shown()
     given = list(sys.argv[1:] if arguments is None else arguments)
     as_json = "--json" in (given[: given.index("--")] if "--" in given else given)
+    collects = gc.isenabled()
     try:
         _command()(args=given, prog_name="headrace")
     except HeadraceError as error:
@@ -178,6 +186,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if is_interrupt(bug):
             sys.exit(130)
         _show_bug(bug, as_json=as_json)
+    finally:
+        if collects:  # who called may go on, as a test does
+            gc.enable()
 
 
 def _forbidden(problem: OSError) -> ExternalError:

@@ -1,6 +1,7 @@
 """The frame: errors become exit codes, help is quick and light."""
 
 import errno
+import gc
 import io
 import json
 import subprocess
@@ -71,6 +72,15 @@ def test_what_is_heavy_is_imported_where_it_is_used(tmp_path):
     assert "typer" in of_help
     assert {"duckdb", "pydantic"} <= of_status
     assert not of_status & {"sqlglot", "dbt"}, "only expressions need it, and builds"
+
+
+def test_a_verb_that_only_answers_leaves_the_collection_of_garbage_as_it_was(capsys, tmp_path):
+    for name in ("old", "new"):
+        (tmp_path / f"{name}.json").write_text("{}")
+    assert gc.isenabled()
+    assert run("contract", "diff", str(tmp_path / "old.json"), str(tmp_path / "new.json")) == 0
+    assert gc.isenabled()
+    assert "nothing changed" in capsys.readouterr().out
 
 
 def test_the_version(capsys):
