@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from headrace.contracts.compatibility import STRICT, Change, Verdict, compare, compare_avro
+from headrace.contracts.compatibility import STRICT, Change, Verdict, compare
+from headrace.contracts.compatibility.avro import compare_avro
 from headrace.contracts.load import compiled
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.config.documents import is_url, loader, parsed, proto_imports, text_at
 from headrace.config.json_lines import lines_of
-from headrace.contracts.compatibility import OPEN, Change, ContentModel, compare, compare_avro, compare_protobuf
+from headrace.contracts.compatibility import OPEN, Change, ContentModel, compare
 from headrace.contracts.compatibility.judgement import directions
 from headrace.errors import ContractError, InputError
 
@@ -103,9 +103,13 @@ def _read(origin: str) -> _File:
 
 def _compared(old: _File, new: _File, model: ContentModel) -> tuple[Change, ...]:
     if new.form == "avsc":
+        from headrace.contracts.compatibility.avro import compare_avro
+
         return compare_avro(old.schema, new.schema)
     if new.form != "protobuf":
         return compare(old.schema, new.schema, model=model)
+    from headrace.contracts.compatibility.protobuf import compare_protobuf
+
     return compare_protobuf(
         old.text, new.text, message=_message(old, new), imports=new.imports, old_imports=old.imports
     )

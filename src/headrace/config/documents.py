@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os.path
-import urllib.error
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
@@ -68,6 +66,9 @@ def _fetched(url: str, *, fetch: bool) -> bytes:
             at=url,
             fix="add --fetch, or download it and give the file",
         )
+    import urllib.error
+    import urllib.request
+
     try:
         accepted = {"accept": "application/json, application/yaml, text/plain, */*"}
         request = urllib.request.Request(url, headers=accepted)  # noqa: S310 - http(s) only

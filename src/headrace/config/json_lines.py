@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 _STRING = r'"[^"\\]*(?:\\.[^"\\]*)*"'
 _BLANK = re.compile(r"[\s\ufeff]*")
 _KEY = re.compile(rf"\s*({_STRING})\s*:\s*", re.DOTALL)
-_BRACKET = re.compile(rf"{_STRING}|[][{{}}]", re.DOTALL)
 _PLAIN = re.compile(rf"{_STRING}|[^\s,\]}}]*", re.DOTALL)
 _NEXT = re.compile(r"\s*,?\s*")
+_READER = json.JSONDecoder(strict=False)
+"""Reads a value to know where it ends: nothing that looks at brackets and quotes in Python is as fast."""
 
 
 def lines_of(text: str, pointers: Iterable[str]) -> dict[str, int]:
@@ -82,13 +83,10 @@ def _over(text: str, at: int) -> int:
     """Return where the value at a place ends."""
     if text[at : at + 1] not in {"{", "["}:
         return _plain(text, at)
-    depth = 0
-    for found in _BRACKET.finditer(text, at):
-        sign = found[0]
-        depth += (sign in {"{", "["}) - (sign in {"}", "]"})
-        if depth == 0:
-            return found.end()
-    return len(text)
+    try:
+        return _READER.raw_decode(text, at)[1]
+    except (ValueError, RecursionError):
+        return len(text)
 
 
 def _plain(text: str, at: int) -> int:

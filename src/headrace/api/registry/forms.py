@@ -49,14 +49,16 @@ def valid(schema: Schema, resolve: Callable[[Reference], Schema]) -> Form:
 
 def compared(old: Form, new: Form, model: ContentModel) -> tuple[Change, ...]:
     """Return what changed between two of one type. Raises `Refusal` (422) where that cannot be said."""
-    from headrace.contracts import compatibility
+    from headrace.contracts.compatibility import compare
+    from headrace.contracts.compatibility.avro import compare_avro
+    from headrace.contracts.compatibility.protobuf import compare_protobuf
 
     try:
         if new.type == "JSON":
-            return compatibility.compare(old.whole, new.whole, model=model)
+            return compare(old.whole, new.whole, model=model)
         if new.type == "AVRO":
-            return compatibility.compare_avro(old.whole, new.whole)
-        return compatibility.compare_protobuf(old.whole, new.whole, imports=new.imports, old_imports=old.imports)
+            return compare_avro(old.whole, new.whole)
+        return compare_protobuf(old.whole, new.whole, imports=new.imports, old_imports=old.imports)
     except ContractError as error:
         raise invalid_schema(f"it cannot be compared: {error.message}") from error
     except RecursionError:

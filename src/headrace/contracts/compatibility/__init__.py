@@ -1,10 +1,10 @@
 """Compatibility of two versions of a contract: what changed, who breaks, and a document that shows it.
 
-Pure: no file is read, nothing is configured here. `compare` is for JSON Schema and our `fields` form, `compare_avro`
-and `compare_protobuf` for theirs; all answer with the same `Change`. `judge` holds a chain of versions to a mode.
+Pure: no file is read, nothing is configured here. `compare` is for JSON Schema and our `fields` form; `compare_avro`
+and `compare_protobuf` are for theirs, in files of their own that nobody else needs to load. All answer with the same
+`Change`. `judge` holds a chain of versions to a mode.
 """
 
-from headrace.contracts.compatibility.avro import compare_avro
 from headrace.contracts.compatibility.change import (
     LENIENT,
     OPEN,
@@ -15,7 +15,6 @@ from headrace.contracts.compatibility.change import (
 )
 from headrace.contracts.compatibility.json_schema import compare
 from headrace.contracts.compatibility.judgement import Judgement, Pair, judge
-from headrace.contracts.compatibility.protobuf import compare_protobuf
 
 __all__ = [
     "LENIENT",
@@ -27,7 +26,5 @@ __all__ = [
     "Pair",
     "Verdict",
     "compare",
-    "compare_avro",
-    "compare_protobuf",
     "judge",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.compatibility.document import escaped, text
+from headrace.contracts.compatibility.document import alike, escaped, text
 from headrace.contracts.compatibility.gather import is_number, types_of
 
 if TYPE_CHECKING:
@@ -44,14 +44,14 @@ class Difference:
 
 def differences(old: Any, new: Any, at: str = "#") -> Iterator[Difference]:
     """Yield what differs between two schemas, in the order of the keywords."""
-    if old == new and text(old) == text(new):
+    if old == new and alike(old, new):
         return
     if not isinstance(old, dict) or not isinstance(new, dict):
         yield Difference(at, "schema", "schema-changed", old, new)
         return
     for word in dict.fromkeys([*old, *new]):
         was, now = old.get(word, ABSENT), new.get(word, ABSENT)
-        if word in _ANNOTATIONS or (was == now and was is not ABSENT and text(was) == text(now)):
+        if word in _ANNOTATIONS or (was == now and was is not ABSENT and alike(was, now)):
             continue
         yield from _keyword(word, was, now, at)
 
@@ -60,7 +60,7 @@ def _keyword(word: str, was: Any, now: Any, at: str) -> Iterator[Difference]:
     if word in _MAPS and _are(was, now, dict):
         yield from _members(word, {} if was is ABSENT else was, {} if now is ABSENT else now, at)
     elif word == "required" and _are(was, now, list):
-        before, after = ([] if each is ABSENT else each for each in (was, now))
+        before, after = (dict.fromkeys([] if each is ABSENT else each) for each in (was, now))
         for name in [each for each in before if each not in after]:
             yield Difference(at, "required", "required-removed", was, now, name)
         for name in [each for each in after if each not in before]:

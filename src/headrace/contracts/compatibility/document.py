@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -21,13 +20,15 @@ if TYPE_CHECKING:
 Node = tuple["Part", ...]
 """A conjunction: a value is valid under a node when it is valid under each of its parts; under () it always is."""
 
-_REFERENCE = re.compile(r'"\$(?:ref|dynamicRef|recursiveRef)": "((?:[^"\\]|\\.)*)"')
+_REFERENCES = frozenset({"$ref", "$dynamicRef", "$recursiveRef"})
 _SELF_DESCRIBING = "com.snowplowanalytics.self-desc/schema"
 """Iglu's own meta-schema: draft 4, and who the schema is."""
 _BESIDE = frozenset(
     {"$ref", "not", "if", "then", "else", "allOf", "anyOf", "oneOf", "dependentSchemas", "dependencies"}
 )
 """What holds the very same value against another schema."""
+_BY_NAME = frozenset({"dependentSchemas", "dependencies"})
+"""Those of them that have a schema for each of some names."""
 _WRITTEN = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 _WHOLE_FLOAT = re.compile(r"[0-9]\.0|[0-9][eE]")
 """What the text of every float that is an integer has, and some strings."""
@@ -131,12 +132,11 @@ class Document:
     def _weighed(self) -> float:
         done: dict[int, float] = {}
         for start in self._schemas():
-            if _BESIDE.isdisjoint(start):
-                done[id(start)] = 1.0
+            if _BESIDE.isdisjoint(start) or id(start) in done:
                 continue
             above: dict[int, float] = {}
             stack: list[tuple[int, Iterator[Any]]] = []
-            waiting: Any = start if id(start) not in done else None
+            waiting: Any = start
             while waiting is not None or stack:
                 if waiting is not None:
                     above[id(waiting)] = 1.0
@@ -150,25 +150,22 @@ class Document:
                         above[stack[-1][0]] += done[current]
                 elif id(waiting) in above:
                     return math.inf
-                elif id(waiting) in done:
-                    above[current] += done[id(waiting)]
+                elif id(waiting) in done or _BESIDE.isdisjoint(waiting):
+                    above[current] += done.get(id(waiting), 1.0)
                     waiting = None
         return max(done.values(), default=1.0)
 
     def _beside(self, schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield the schemas that a schema holds the very same value against."""
+        """Return the schemas that a schema holds the very same value against."""
+        found: list[Any] = []
         if "$ref" in schema:
             there = self.followed(schema["$ref"])
-            if there is not None and isinstance(there.schema, dict):
-                yield there.schema
-            if self.draft <= 7:
-                return
-        found = [schema.get(word) for word in ("not", "if", "then", "else")]
-        for word in ("allOf", "anyOf", "oneOf"):
-            found += schema.get(word, ())
-        for word in ("dependentSchemas", "dependencies"):
-            found += schema.get(word, {}).values()
-        yield from (each for each in found if isinstance(each, dict))
+            found += [] if there is None else [there.schema]
+        if "$ref" not in schema or self.draft > 7:
+            for word in _BESIDE.intersection(schema):
+                said = schema[word]
+                found += said if isinstance(said, list) else said.values() if word in _BY_NAME else [said]
+        return iter([each for each in found if isinstance(each, dict)])
 
     def _pointer(self, reference: str, found: Any) -> str:
         if reference.startswith("#/") or reference == "#":
@@ -190,20 +187,32 @@ class Document:
 class Part:
     """A schema at its place in a document; `key` tells it from all others, without a look at what may be large."""
 
-    __slots__ = ("at", "document", "key", "schema")
+    __slots__ = ("_above", "_at", "_steps", "document", "key", "schema")
 
-    def __init__(self, schema: Any, document: Document, at: str) -> None:
+    def __init__(
+        self, schema: Any, document: Document, at: str, above: Part | None = None, steps: tuple[object, ...] = ()
+    ) -> None:
         self.schema = schema
         self.document = document
-        self.at = at
         self.key = (id(document), id(schema))
+        self._at, self._above, self._steps = at, above, steps
+
+    @property
+    def at(self) -> str:
+        """Where the schema stands, as a JSON pointer: written when it is asked for, which few are."""
+        if self._above is not None:
+            steps: list[str] = []
+            part: Part | None = self
+            while part is not None:
+                steps += (escaped(step) if isinstance(step, str) else str(step) for step in reversed(part._steps))
+                steps += [part._at] if part._at else []
+                part = part._above
+            self._at, self._above, self._steps = "/".join(reversed(steps)), None, ()
+        return self._at
 
     def below(self, schema: Any, *steps: object) -> Part:
         """Return the part of a schema that stands below this one."""
-        at = self.at
-        for step in steps:
-            at = f"{at}/{escaped(step) if isinstance(step, str) else step}"
-        return Part(schema, self.document, at)
+        return Part(schema, self.document, "", self, steps)
 
 
 def key(node: Node) -> frozenset[tuple[int, int]]:
@@ -219,6 +228,8 @@ def escaped(step: str) -> str:
 def text(value: Any) -> str:
     """Return the canonical text of a JSON value: equal exactly where JSON Schema calls the values equal."""
     written = _WRITTEN(value)
+    if isinstance(value, str):
+        return written
     if _WHOLE_FLOAT.search(written) is None:
         return written
     return _WRITTEN(_plain(value))
@@ -232,61 +243,88 @@ def _plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def alike(a: Any, b: Any, names: set[str] | None = None) -> bool:
+    """Whether JSON Schema, too, calls two values equal that Python does: it takes `true` for 1.
+
+    `names` is given what they refer to, wherever in them.
+    """
+    if isinstance(a, dict):
+        for word, mine in a.items():
+            if isinstance(mine, str):
+                if names is not None and word in _REFERENCES:
+                    names.add(mine)
+            elif not alike(mine, b[word], names):
+                return False
+        return True
+    if isinstance(a, list):
+        return all(isinstance(mine, str) or alike(mine, theirs, names) for mine, theirs in zip(a, b, strict=True))
+    return isinstance(a, bool) is isinstance(b, bool)
+
+
 class Sameness:
-    """Whether parts of two documents are the same text, and whatever they refer to is, too."""
+    """Whether parts of two documents say the same, and whatever they refer to does, too.
+
+    Of two documents it makes no difference which one is named first, and each pair is looked at once.
+    """
 
     def __init__(self) -> None:
-        self._same: dict[tuple[int, int, str], bool] = {}
+        self._same: dict[tuple[int, int], dict[str, bool]] = {}
         self._found: dict[tuple[tuple[int, int], tuple[int, int]], bool] = {}
 
     def parts(self, a: Part, b: Part) -> bool:
         """Whether two parts say the same; True only where they surely do."""
-        if a.key == b.key:
+        one, other = a.key, b.key
+        if one == other:
             return True
-        pair = (a.key, b.key)
-        if pair not in self._found:
-            self._found[pair] = self.schemas(a.schema, a.document, b.schema, b.document)
-        return self._found[pair]
+        pair = (one, other) if one < other else (other, one)
+        found = self._found.get(pair)
+        if found is None:
+            found = self._found[pair] = self.schemas(a.schema, a.document, b.schema, b.document)
+        return found
 
     def schemas(self, a: Any, of_a: Document, b: Any, of_b: Document) -> bool:
         """Whether two values of documents say the same."""
         if a != b or of_a.draft != of_b.draft:
             return False
-        written = of_a.text(a)
-        if written != of_b.text(b):
+        names = set[str]()
+        if not alike(a, b, names):
             return False
-        return of_a is of_b or all(self._reference(name, of_a, of_b) for name in _references(written))
+        return of_a is of_b or all(self._reference(name, of_a, of_b) for name in names)
 
     def _reference(self, name: str, of_a: Document, of_b: Document) -> bool:
         """Whether a reference leads to the same in both; a cycle is the same unless something on it differs."""
-        known = (id(of_a), id(of_b), name)
-        if known in self._same:
-            return self._same[known]
-        reached, waiting = {name}, [name]
-        same = True
-        while waiting and same:
+        one, other = id(of_a), id(of_b)
+        known = self._same.setdefault((one, other) if one < other else (other, one), {})
+        if name not in known:
+            self._settle(name, of_a, of_b, known)
+        return known[name]
+
+    def _settle(self, name: str, of_a: Document, of_b: Document, known: dict[str, bool]) -> None:
+        """Settle a reference, and all that it leads to: what differs makes all differ that leads there."""
+        leading: dict[str, list[str]] = {name: []}
+        waiting, wrong = [name], list[str]()
+        while waiting:
             current = waiting.pop()
             a, b = of_a.followed(current), of_b.followed(current)
-            if a is None or b is None or a.schema != b.schema:
-                same = False
-                break
-            written = of_a.text(a.schema)
-            same = written == of_b.text(b.schema)
-            fresh = _references(written) - reached
-            reached |= fresh
-            waiting += fresh
-            if any(self._same.get((id(of_a), id(of_b), other)) is False for other in fresh):
-                same = False
-        if same:
-            self._same.update(dict.fromkeys([(id(of_a), id(of_b), other) for other in reached], True))
-        else:
-            self._same[known] = False
-        return same
-
-
-@cache
-def _references(written: str) -> frozenset[str]:
-    return frozenset(json.loads(f'"{name}"') for name in _REFERENCE.findall(written))
+            names = set[str]()
+            if a is None or b is None or a.schema != b.schema or not alike(a.schema, b.schema, names):
+                wrong.append(current)
+                continue
+            for other in names:
+                if other in known:
+                    wrong += [] if known[other] else [current]
+                    continue
+                if other not in leading:
+                    leading[other] = []
+                    waiting.append(other)
+                leading[other].append(current)
+        different = set[str]()
+        while wrong:
+            current = wrong.pop()
+            if current not in different:
+                different.add(current)
+                wrong += leading[current]
+        known.update((each, each not in different) for each in leading)
 
 
 def document_of(schema: Mapping[str, Any] | bool) -> Document:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from headrace.contracts.compatibility.document import Document, Part, key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from fractions import Fraction
 
     from headrace.contracts.compatibility.document import Node
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TYPES = frozenset({"null", "boolean", "number", "string", "object", "array"})
 MOST_ALTERNATIVES = 512
 _DEEPEST = 12
+_CHOOSING = frozenset({"anyOf", "oneOf", "if"})
 
 
 class Bound(NamedTuple):
@@ -134,6 +135,20 @@ class Facts:
         """The properties that are named, in order."""
         named = [name for shape in self.shapes for name in shape.properties]
         return dict.fromkeys([*named, *sorted(self.required.union(*(each.names for each in self.mentions)))])
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """Where each of the declared properties comes in their order."""
+        return {name: at for at, name in enumerate(self.declared)}
+
+    def ordered(self, names: Iterable[str]) -> list[str]:
+        """Return names in the order of the declared properties; others follow by name."""
+        return sorted(names, key=lambda name: (self.places.get(name, len(self.places)), name))
+
+    @cached_property
+    def asked(self) -> list[str]:
+        """The required properties, in order."""
+        return self.ordered(self.required)
 
     def names_of(self, writer: Document | None, name: str) -> bool:
         """Whether what a writer's own schema says names a property; with no writer, whether anything does."""
@@ -253,7 +268,7 @@ def _followed(part: Part) -> Iterator[Part]:
 def choices(part: Part) -> list[list[tuple[Part, ...]]]:
     """Return the choices that a schema leaves: for each, the branches of which a value meets at least one."""
     schema = part.schema
-    if not isinstance(schema, dict) or alone(part):
+    if not isinstance(schema, dict) or _CHOOSING.isdisjoint(schema) or alone(part):
         return []
     found: list[list[tuple[Part, ...]]] = [
         [(part.below(item, word, index),) for index, item in enumerate(schema[word])]

@@ -11,6 +11,8 @@ from headrace.contracts.compatibility.facts import TYPES, Bound, Facts, Row, Sha
 from headrace.contracts.compatibility.mentions import mention_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from headrace.contracts.compatibility.document import Part
 
 CONTENTS = ("contentEncoding", "contentMediaType", "x-type")
@@ -163,33 +165,57 @@ def texts_of(part: Part) -> frozenset[str]:
 
 
 def _take(facts: Facts, part: Part) -> None:
-    schema, draft = part.schema, part.document.draft
+    schema, said = part.schema, part.schema.keys()
     named = types_of(schema)
     if named is not None:
         facts.types &= named[0]
         facts.integral = facts.integral or named[1]
-        facts.literal = facts.literal or (named[1] and draft == 4)
-    values = values_of(schema, draft)
+        facts.literal = facts.literal or (named[1] and part.document.draft == 4)
+    values = values_of(schema, part.document.draft)
     if values is not None:
         mine = texts_of(part)
         facts.values = values if facts.values is None else [each for each in facts.values if text(each) in mine]
+    for words, take in _TAKEN:
+        if not words.isdisjoint(said):
+            take(facts, part)
+    if "not" in schema:
+        facts.nots += (part.below(schema["not"], "not"),)
+    mention = mention_of(part)
+    facts.mentions += () if mention is None else (mention,)
+
+
+def _take_number(facts: Facts, part: Part) -> None:
     low, high = bounds_of(part)
     facts.low = max(filter(None, (facts.low, low)), key=lambda end: (end.value, end.exclusive), default=None)
     facts.high = min(filter(None, (facts.high, high)), key=lambda end: (end.value, not end.exclusive), default=None)
-    if is_number(schema.get("multipleOf")) and schema["multipleOf"] > 0:
-        facts.multiples |= {step_of(schema["multipleOf"])}
+    step = part.schema.get("multipleOf")
+    if is_number(step) and step > 0:
+        facts.multiples |= {step_of(step)}
+
+
+def _take_text(facts: Facts, part: Part) -> None:
+    schema = part.schema
     facts.min_length = max(facts.min_length, _count(schema, "minLength"))
     facts.max_length = min(facts.max_length, _count(schema, "maxLength", facts.max_length))
     facts.patterns |= {schema["pattern"]} if isinstance(schema.get("pattern"), str) else set()
     facts.formats |= {name} if (name := format_of(part)) is not None else set()
     facts.contents |= contents_of(part)
+
+
+def _take_items(facts: Facts, part: Part) -> None:
+    schema = part.schema
     row = row_of(part)
     facts.rows += () if row is None else (row,)
     facts.min_items = max(facts.min_items, _count(schema, "minItems"))
     facts.max_items = min(facts.max_items, _count(schema, "maxItems", facts.max_items))
     facts.unique = facts.unique or schema.get("uniqueItems") is True
     if "contains" in schema:
-        facts.contains += ((part.below(schema["contains"], "contains"), least_contained(schema, draft)),)
+        least = least_contained(schema, part.document.draft)
+        facts.contains += ((part.below(schema["contains"], "contains"), least),)
+
+
+def _take_members(facts: Facts, part: Part) -> None:
+    schema = part.schema
     shape = shape_of(part)
     facts.shapes += () if shape is None else (shape,)
     if isinstance(schema.get("required"), list):
@@ -201,10 +227,26 @@ def _take(facts: Facts, part: Part) -> None:
     for name, others in dependents_of(schema).items():
         facts.dependents = facts.dependents | {name: facts.dependents.get(name, frozenset()) | others}
         facts.required |= others if name in facts.required else frozenset()
-    if "not" in schema:
-        facts.nots += (part.below(schema["not"], "not"),)
-    mention = mention_of(part)
-    facts.mentions += () if mention is None else (mention,)
+
+
+_TAKEN: tuple[tuple[frozenset[str], Callable[[Facts, Part], None]], ...] = (
+    (frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}), _take_number),
+    (frozenset({"minLength", "maxLength", "pattern", "format", *CONTENTS}), _take_text),
+    (
+        frozenset({
+            "items", "prefixItems", "additionalItems", "minItems", "maxItems", "uniqueItems", "contains", "minContains",
+        }),
+        _take_items,
+    ),
+    (
+        frozenset({
+            "properties", "patternProperties", "additionalProperties", "required", "minProperties", "maxProperties",
+            "propertyNames", "dependentRequired", "dependencies",
+        }),
+        _take_members,
+    ),
+)  # fmt: skip
+"""Which keywords say something of which type, so that a schema is asked only for what it has."""
 
 
 def least_contained(schema: dict[str, Any], draft: int) -> int:

@@ -10,11 +10,17 @@ if TYPE_CHECKING:
     from headrace.contracts.compatibility.document import Part
 
 _SILENT: tuple[Any, ...] = (True, {})
+_SPEAKING = frozenset({
+    "dependentRequired", "dependentSchemas", "dependencies", "if", "not", "propertyNames", "unevaluatedProperties",
+})  # fmt: skip
+"""The keywords by which a schema mentions anything."""
 _OF_NAMES = ("additionalProperties", "unevaluatedProperties", "propertyNames", "patternProperties")
 
 
 def mention_of(part: Part) -> Mention | None:
     """Return what a schema mentions; None where that is nothing. Rather too much than too little."""
+    if _SPEAKING.isdisjoint(part.schema):
+        return None
     known = part.document.mentions
     if id(part.schema) not in known:
         known[id(part.schema)] = _mention_of(part)

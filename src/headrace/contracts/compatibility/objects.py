@@ -96,9 +96,7 @@ def _shape(proof: Inclusion, facts: Facts, shape: Shape, part: Part, step: Step 
     plain = not shape.patterns
     for name in dict.fromkeys([*shape.properties, *facts.declared]):
         said = shape.properties.get(name) if plain else None
-        if said is not None and any(
-            name in each.properties and proof.same.parts(each.properties[name], said) for each in facts.shapes
-        ):
+        if said is not None and _says(proof, facts, name, said):
             continue
         wanted = shape_parts(shape, name)
         if not wanted:
@@ -127,6 +125,15 @@ def _shape(proof: Inclusion, facts: Facts, shape: Shape, part: Part, step: Step 
             yield from _others(proof, facts, node, extra, _matching(pattern, shape), step)
     if others is not None:
         yield from _others(proof, facts, others, extra, _unnamed(facts, shape), step)
+
+
+def _says(proof: Inclusion, facts: Facts, name: str, said: Part) -> bool:
+    """Whether the writer says the very same of a property."""
+    for each in facts.shapes:
+        mine = each.properties.get(name)
+        if mine is not None and proof.same.parts(mine, said):
+            return True
+    return False
 
 
 def _pattern(

@@ -39,6 +39,8 @@ class Sampler:
         self._closed = closed
         self._left = 20_000
         self._least: dict[frozenset[tuple[int, int]], Any] = {}
+        self._members: dict[int, tuple[Facts, dict[str, Any]]] = {}
+        """The least values of what objects of some facts must have, by the identity of the facts, which are kept."""
 
     def least(self, node: Node, depth: int = 0) -> Any:
         """Return a small value that the node allows, as far as is known; NONE where none is found."""
@@ -253,18 +255,18 @@ class Sampler:
         if not self._budget.spend():
             return NONE
         made = dict(forced)
-        waiting = [*facts.required, *(each for name in forced for each in facts.dependents.get(name, ()))]
-        order = list(facts.declared)
-        for name in sorted(
-            set(waiting), key=lambda name: (name not in order, order.index(name) if name in order else 0, name)
-        ):
+        more = {each for name in forced for each in facts.dependents.get(name, ())} - facts.required
+        _, found = self._members.setdefault(id(facts), (facts, {}))
+        for name in facts.ordered({*facts.required, *more}) if more else facts.asked:
             if name in made:
                 continue
-            value = self.least(self.value_node(facts, name), depth + 1)
-            if value is NONE:
-                return NONE
-            made[name] = value
-        fillers = itertools.chain(order, self._fillers(facts))
+            if name not in found:
+                value = self.least(self.value_node(facts, name), depth + 1)
+                if value is NONE:
+                    return NONE
+                found[name] = value
+            made[name] = found[name]
+        fillers = itertools.chain(facts.declared, self._fillers(facts))
         while len(made) < max(facts.min_properties, count):
             filler = next(fillers, None)
             if filler is None:

@@ -8,8 +8,8 @@ from typing import Any
 import fastavro
 import pytest
 
-from headrace.contracts.compatibility import Verdict, compare_avro
-from headrace.contracts.compatibility.avro import parse_avro
+from headrace.contracts.compatibility import Verdict
+from headrace.contracts.compatibility.avro import compare_avro, parse_avro
 from headrace.errors import ContractError
 
 GOOD, BAD, UNSURE = Verdict.COMPATIBLE, Verdict.BREAKING, Verdict.UNDECIDED

@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 
 from headrace.contracts.compatibility import LENIENT, OPEN, STRICT, Verdict, compare
+from headrace.contracts.compatibility.differences import differences
+from headrace.contracts.compatibility.document import document_of
+from headrace.contracts.compatibility.facts import Alternatives
+from headrace.contracts.compatibility.sampling import Sampler
 from headrace.contracts.load import DRAFTS, compiled
 from headrace.errors import ContractError
 
@@ -157,6 +161,50 @@ def test_what_only_silver_feels_is_undecided():
     assert "DECIMAL(10,2)" in change.why
     stamp = of(a={"type": "string", "x-type": "datetime"})
     assert "column-type-changed" in {change.rule for change in compare(of(a={"type": "string"}), stamp)}
+
+
+def test_a_column_is_told_though_one_whose_name_begins_with_its_own_breaks():
+    money = {"type": "number", "format": "decimal", "precision": 10, "scale": 2}
+    changes = compare(of(a=money, ab={"type": "string"}), of(a=money | {"precision": 12}, ab={"type": "integer"}))
+    assert {change.pointer for change in changes if change.rule == "column-type-changed"} == {"#/properties/a"}
+
+
+class Looked(str):
+    """A name that counts how often it is held against another."""
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other: object) -> bool:
+        Looked.times += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_names_that_are_required_are_not_each_held_against_all_others():
+    many, others = ([Looked(f"{lead}{n}") for n in range(300)] for lead in ("old", "new"))
+    found = list(differences({"required": many}, {"required": [*others, *many[:100]]}))
+    assert [each.rule for each in found] == ["required-removed"] * 200 + ["required-added"] * 300
+    assert Looked.times < 5_000
+
+
+def test_what_many_required_properties_must_be_is_found_out_once_each():
+    """Each change of a property is shown by a whole object; what the others are in it is known by then."""
+    looked: list[str] = []
+
+    class Watched(Sampler):
+        def least(self, node: Any, depth: int = 0) -> Any:
+            looked.extend(part.at for part in node)
+            return super().least(node, depth)
+
+    names = [f"f{n}" for n in range(60)]
+    document = document_of(of(**{name: {"type": "string"} for name in names}) | {"required": names})
+    (facts,) = Alternatives().of((document.root(),))
+    sampler = Watched(Alternatives(), document.budget, closed=document)
+    made = [sampler.object(facts, {name: 1}, 0) for name in names]
+    assert [list(each) for each in made] == [[name, *(other for other in names if other != name)] for name in names]
+    assert sorted(looked) == sorted(f"#/properties/{name}" for name in names)
 
 
 def test_a_regular_expression_that_would_run_away_is_nobodys_problem():

@@ -2,7 +2,8 @@
 
 import pytest
 
-from headrace.contracts.compatibility import Verdict, compare_protobuf
+from headrace.contracts.compatibility import Verdict
+from headrace.contracts.compatibility.protobuf import compare_protobuf
 
 GOOD, BAD, UNSURE = Verdict.COMPATIBLE, Verdict.BREAKING, Verdict.UNDECIDED
 
