@@ -65,6 +65,9 @@ class Refuter:
         if doubt.step is not None and doubt.step.facts is facts and isinstance(doubt.step.place, str):
             yield from self._sampler.some(value_of(self._inclusion, facts, doubt.step.place), (), 0, 6)
             return
+        if doubt.aspect == "not":  # what the writer allows, and the reader denies
+            denied = doubt.part.below(doubt.part.schema["not"], "not")
+            yield from self._sampler.some((*facts.parts, denied), (), 0, 12)
         if doubt.aspect in {"dependencies", "dependentRequired"} and doubt.detail is not None:
             value = self._sampler.least(value_of(self._inclusion, facts, doubt.detail), 1)
             if value is not NONE:

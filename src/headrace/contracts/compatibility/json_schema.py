@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
+_MOST_LOOKED_AT = 200
+
+
 class Finding(NamedTuple):
     """A doubt of one direction, and the document that bears it out; NONE where none was found."""
 
@@ -107,6 +110,9 @@ def _difference(doubt: Doubt, by_place: Mapping[tuple[str, str, str | None], Dif
             return by_place[at, aspect, detail]
     if aspect == "enum" and (at, "type", None) in by_place:
         return by_place[at, "type", None]
+    only = _only_below(at, by_place)
+    if only is not None:
+        return only
     place = at
     while place != "#":
         name = place.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
@@ -117,6 +123,18 @@ def _difference(doubt: Doubt, by_place: Mapping[tuple[str, str, str | None], Dif
             return by_place[place, "schema", None]
         place = place.rpartition("/")[0]
     return by_place.get(("#", "schema", None))
+
+
+def _only_below(at: str, by_place: Mapping[tuple[str, str, str | None], Difference]) -> Difference | None:
+    """Return what is written differently at a place or below it, where that is but one thing: it is the cause."""
+    if len(by_place) > _MOST_LOOKED_AT:
+        return None
+    found = [
+        each
+        for (place, aspect, _), each in by_place.items()
+        if (place == at or place.startswith(f"{at}/")) and not aspect.startswith("x-")
+    ]
+    return found[0] if len(found) == 1 else None
 
 
 def _change(difference: Difference | None, both: tuple[list[Finding], list[Finding]]) -> Change:

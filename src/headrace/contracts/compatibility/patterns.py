@@ -48,6 +48,7 @@ class Difference(NamedTuple):
     found: str | None = None
 
 
+@lru_cache(4096)
 def lengths(pattern: str) -> tuple[int, float]:
     """Return how short and how long a text can be that matches a pattern."""
     tree = _tree(pattern)

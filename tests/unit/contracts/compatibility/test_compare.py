@@ -153,6 +153,21 @@ def test_a_change_within_a_definition_is_told_once_and_there():
     assert (change.pointer, change.rule) == ("#/$defs/m", "minimum-raised")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "rule", "fix"),
+    [
+        ({"exclusiveMinimum": 1}, {"exclusiveMinimum": 2}, "exclusive-minimum-changed", '"exclusiveMinimum": 1 again'),
+        ({"const": "x"}, {"const": "y"}, "const-changed", '"const": "x" again'),
+        ({"enum": ["a", "B"]}, {"enum": ["a", "B"], "pattern": "^[a-z]$"}, "pattern-added", 'remove "pattern"'),
+        ({"not": {"enum": ["a"]}}, {"not": {"enum": ["a", "b"]}}, "enum-extended", '"enum": ["a"] again'),
+    ],
+)
+def test_a_fix_names_what_was_changed_as_it_is_typed(old, new, rule, fix):
+    (change,) = compare(of(a=old), of(a=new))
+    assert (change.rule, change.backward) == (rule, BAD)
+    assert change.fix.startswith(fix)
+
+
 def test_what_only_silver_feels_is_undecided():
     old = of(a={"type": "number", "format": "decimal", "precision": 10, "scale": 2})
     new = of(a={"type": "number", "format": "decimal", "precision": 12, "scale": 4})
