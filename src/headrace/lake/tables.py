@@ -196,6 +196,7 @@ DEPLOYMENTS = Table(
             ("files", pa.string()),
             ("variables", pa.string()),
             ("models", pa.string()),
+            ("seeds", pa.string()),
         ]
     ),
 )
@@ -207,6 +208,9 @@ before they were recorded.
 
 `variables` is one of the HEADRACE_ settings that were set, by name: some of them decide what becomes of an event. Null
 in deployments of before they were recorded.
+
+`seeds` has the columns of each seed that events are enriched from, with their types, as `runtime.recorded_seeds` writes
+them: what is looked up may have others today. Null in deployments of before they were recorded.
 """
 
 CONTRACTS = Table(

@@ -18,6 +18,7 @@ from headrace.lake.base import Change
 from headrace.lake.reader import open_reader
 from headrace.runtime import applied
 from headrace.runtime.inputs import inputs
+from headrace.runtime.recorded_seeds import columns_of
 from headrace.runtime.tick import Tick
 from headrace.warehouse.rendering import dbt_files
 
@@ -142,6 +143,7 @@ def recorded(project: Project) -> dict[str, Any]:
         "files": _as_json(project.files),
         "variables": json.dumps(dict(project.variables), sort_keys=True),
         "models": _as_json(models),
+        "seeds": columns_of(project.sources.values()),
     }
 
 

@@ -10,14 +10,16 @@ import pytest
 from headrace import words
 from headrace.bus.memory import MemoryBus
 from headrace.config.project import load_project
-from headrace.errors import ContractError
+from headrace.errors import ContractError, InputError
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.references import References
 from headrace.runtime import references
 from headrace.runtime.deployment import deploy
 from headrace.runtime.loop import Loop
 from headrace.runtime.pipeline import Pipeline
+from headrace.runtime.plan.making import Ask, plan
 from headrace.runtime.references import SourceReferences
+from headrace.runtime.verify import verify
 from living import codes, lived, messages, rows, run_out, silver, sqlite_bus, ticking, totals, write_source
 
 EVENT = {
@@ -179,6 +181,28 @@ def test_added_columns_evolve_and_a_changed_type_is_refused_by_its_name(tmp_path
         ) as caught:
             lived(changed, bus)
         assert "`types:`" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("seed", "added"),
+    [("code,called\nNL,Netherlands\n", "called"), ("code,name,people\nNL,Netherlands,18\n", "people"), (None, "")],
+)
+def test_a_rebuild_has_the_columns_that_a_seed_had_then(tmp_path, seed, added):
+    """The seed gets another column, one more, or goes together with its step: silver of before stays what it was."""
+    with sqlite_bus(shop(tmp_path, SEEDED)) as bus:
+        bus.publish("visits", visits(0, 3))
+        lived(load_project(tmp_path), bus)
+        now = shop(tmp_path, *([SEEDED] if seed else []), seed=seed or "")
+        if seed is None:
+            (tmp_path / "seeds/countries.csv").unlink()
+        (table,) = plan(now)["tables"]
+        assert [each["column"] for each in table["columns"] if each["change"] == "added"] == [added] * bool(added)
+        if added:
+            with pytest.raises(InputError, match=f"visits now takes {added} of countries"):
+                plan(now, Ask(history=True))
+        bus.publish("visits", visits(3, 5))
+        lived(now, bus)
+    assert verify(now, from_bronze=True).holds
 
 
 def test_a_lookup_that_cannot_be_had_fails_its_source_alone_and_loses_nothing(tmp_path, monkeypatch):

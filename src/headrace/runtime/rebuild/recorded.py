@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.config.project import load_project
 from headrace.errors import ConfigError, HeadraceError, LakeError
+from headrace.runtime.recorded_seeds import lay_out
 from headrace.runtime.references import NOTHING, Seen
 
 if TYPE_CHECKING:
@@ -135,8 +136,10 @@ class Deployments:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         seeds = self._project.root / SEEDS
-        if seeds.is_dir():  # what is looked up was recorded by itself; of the seeds only the columns are needed
+        if seeds.is_dir():  # for what was deployed before the columns of seeds were recorded
             shutil.copytree(seeds, root / SEEDS, copy_function=_linked, dirs_exist_ok=True)
+        # What is looked up was recorded with each batch; of the seeds only the columns are needed, as they were.
+        lay_out(rows[0].get("seeds") or "{}", root / SEEDS)
         try:
             return load_project(root, self._project.environment, variables)
         except HeadraceError as problem:

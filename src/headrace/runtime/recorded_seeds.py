@@ -1,0 +1,58 @@
+"""What is recorded of the seeds that a deployment looks up: their columns, which decide what silver has.
+
+Their rows are recorded by themselves, with each batch. A seed that gains, loses or renames a column, or is taken away,
+is another one from then on; a rebuild of what came before needs it as it was.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from headrace.config.source import Source
+
+
+def columns_of(sources: Iterable[Source]) -> str:
+    """Return what lays out the seeds that sources look up, without rows: JSON of lookup to an Arrow schema, base64.
+
+    Of each seed it has the columns that any step uses. One that two steps read with different types is left out.
+    """
+    import pyarrow as pa
+
+    found: dict[str, dict[str, pa.DataType]] = {}
+    unclear: set[str] = set()
+    for step in (step for source in sources for dataset in source.datasets for step in dataset.enrichments):
+        if step.seed is None:
+            continue
+        columns = found.setdefault(step.lookup, {})
+        for field in step.seed.select(list(step.columns)).schema:
+            if columns.setdefault(field.name, field.type) != field.type:
+                unclear.add(step.lookup)
+    said = {
+        name: base64.b64encode(pa.schema(list(columns.items())).serialize().to_pybytes()).decode()
+        for name, columns in found.items()
+        if name not in unclear
+    }
+    return json.dumps(said, sort_keys=True)
+
+
+def lay_out(said: str, folder: Path) -> None:
+    """Write the seeds that `columns_of` told, without rows, into a folder; what it has of these names goes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schemas: dict[str, str] = json.loads(said)
+    for path in [*folder.rglob("*")] if schemas and folder.is_dir() else []:
+        if path.stem in schemas and path.is_file():
+            path.unlink()
+    for name, encoded in schemas.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(encoded)))
+        pq.write_table(schema.empty_table(), folder / f"{name}.parquet")
