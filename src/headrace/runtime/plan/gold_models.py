@@ -90,7 +90,7 @@ def model_changes(
     told |= shifted
     told |= {name for each in edited & after.keys() for name in graph.dependents(each) if name in after}
     types_before = _bound(told, before, was.project or now, lake)
-    types_after = _bound(told, after, now, lake, tables)
+    types_after = _bound(told, after, now, lake)
     found = []
     for name in sorted(told):
         change = _change(name, before, after, graph, reached, ways, types_before, types_after, shifted=name in shifted)
@@ -166,7 +166,6 @@ def _bound(
     known: Mapping[str, Model],
     project: Project,
     lake: LakeReader | None,
-    changes: Sequence[TableChange] = (),
 ) -> dict[str, Bound]:
     """Bind these models and all that they read."""
     wanted: dict[str, None] = {}
@@ -182,12 +181,10 @@ def _bound(
             todo.append((name, True))
             todo += [(parent, False) for parent in sorted(known[name].parents) if (parent, True) not in todo]
     chosen = [known[name] for name in wanted]
-    return bound(_silver(project, lake, chosen, changes), chosen) if chosen else {}
+    return bound(_silver(project, lake, chosen), chosen) if chosen else {}
 
 
-def _silver(
-    project: Project, lake: LakeReader | None, chosen: Sequence[Model], changes: Sequence[TableChange]
-) -> dict[str, dict[str, str]]:
+def _silver(project: Project, lake: LakeReader | None, chosen: Sequence[Model]) -> dict[str, dict[str, str]]:
     """Return the columns of the silver tables that models name: in a ref, or written out."""
     said = " ".join(model.sql.lower() for model in chosen)
     tables: dict[str, Table] = {
@@ -196,13 +193,7 @@ def _silver(
         for dataset in source.datasets
         if dataset.name in said
     }
-    found = layouts(tables, lake)
-    for change in changes:
-        if change["action"] == "rewrite" and change["table"] in tables:
-            renewed = {each["column"] for each in change["columns"] if each["change"] == "type"}
-            of_now = layouts({change["table"]: tables[change["table"]]}, None)[change["table"]]
-            found[change["table"]] |= {name: of_now[name] for name in renewed}
-    return found
+    return layouts(tables, lake)
 
 
 def _digest(model: Model | None) -> str:

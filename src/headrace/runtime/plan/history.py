@@ -6,17 +6,18 @@ it makes lies in a lake of its own, so nothing is written to the project's. What
 
 from __future__ import annotations
 
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace import words
 from headrace.contracts.types import literal
 from headrace.errors import ConfigError
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+from headrace.runtime.plan.other_values import is_other
 from headrace.runtime.plan.sampling import Sample
+from headrace.runtime.plan.shown import Shown
 from headrace.runtime.rebuild.silver import FOLDER, rebuilt
 from headrace.stages.canonical import column_sql
-from headrace.stages.masking import Maskings
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -44,16 +45,17 @@ def replayed(
     """
     from headrace.errors import ContractError
 
-    try:
-        again = {name: each.start for name, each in windows.items()}
-        with rebuilt(project, lake, list(windows), again, sampling) as made:
-            yield made
-    except ContractError as problem:
-        raise ConfigError(
-            f"history before the window has another type: {problem.message}",
-            at=problem.at,
-            fix="decide all of it again: --history all",
-        ) from problem
+    again = {name: each.start for name, each in windows.items()}
+    with ExitStack() as held:
+        try:
+            made = held.enter_context(rebuilt(project, lake, list(windows), again, sampling))
+        except ContractError as problem:
+            raise ConfigError(
+                f"history before the window has another type: {problem.message}",
+                at=problem.at,
+                fix="decide all of it again: --history all",
+            ) from problem
+        yield made
 
 
 class Sides(NamedTuple):
@@ -149,7 +151,9 @@ class Comparison:
             f"FROM {of} GROUP BY ALL ORDER BY messages DESC, stage, code, path, dataset, version LIMIT 50"
         )
         (total,) = self._rows(f"SELECT count(*) AS n FROM {of}")
-        shown = self._rows(f"SELECT id, seq, stage, code, reason, path, value FROM {of} ORDER BY seq LIMIT {examples}")
+        shown = self._rows(
+            f"SELECT id, seq, dataset, stage, code, reason, path, value FROM {of} ORDER BY seq LIMIT {examples}"
+        )
         whole = self._whole(f"SELECT n.seq FROM {of}")
         return {"messages": total["n"], "whole": whole or None, "reasons": reasons, "examples": shown}
 
@@ -300,12 +304,8 @@ class Comparison:
                 tests[name] = f"l.{column} IS NOT NULL"
             elif name not in was:
                 tests[name] = f"r.{column} IS NOT NULL"
-            elif was[name] == now[name] or (_is_number(was[name]) and _is_number(now[name])):
-                tests[name] = f"l.{column} IS DISTINCT FROM r.{column}"
             else:
-                tests[name] = (
-                    f"CAST(to_json(l.{column}) AS VARCHAR) IS DISTINCT FROM CAST(to_json(r.{column}) AS VARCHAR)"
-                )
+                tests[name] = is_other(f"l.{column}", f"r.{column}", was[name], now[name])
         return tests
 
     def _columns(self, lake: str, name: str) -> dict[str, str]:
@@ -323,19 +323,6 @@ def _batches(lake: str, source: str, first: int) -> str:
 
 def _text(side: str, column: str, there: Mapping[str, str]) -> str:
     return f"CAST({side}.{column} AS VARCHAR)" if column.strip('"').replace('""', '"') in there else "NULL"
-
-
-def _is_number(kind: str) -> bool:
-    return kind.partition("(")[0] in {
-        "TINYINT",
-        "SMALLINT",
-        "INTEGER",
-        "BIGINT",
-        "HUGEINT",
-        "FLOAT",
-        "DOUBLE",
-        "DECIMAL",
-    }
 
 
 def compared(
@@ -357,10 +344,11 @@ def compared(
             both = [dataset for each in sides[name] for dataset in each.datasets]
             keys = {dataset.name: [each.partition(".")[0] for each in dataset.key] for dataset in both}
             told = comparison.source(name, window, list(keys), keys, examples, sampling)
-            masked = Maskings(both)
+            shown = Shown(both)
             for dataset in told["datasets"]:
                 for each in dataset["examples"]:
                     for side in ("was", "now"):
-                        each[side] = masked[dataset["dataset"]].field(each["column"], each[side])
+                        each[side] = shown.value(dataset["dataset"], each["column"], each[side])
+            told["now_pass"]["examples"] = [shown.failed(each) for each in told["now_pass"]["examples"]]
             found.append(told)
     return found

@@ -13,7 +13,7 @@ from headrace.stages.canonical import column_sql
 from headrace.warehouse.silver import duckdb_types
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Set
+    from collections.abc import Iterable, Mapping, Set
 
     import pyarrow as pa
 
@@ -98,9 +98,23 @@ def layouts(tables: Mapping[str, Table], lake: LakeReader | None) -> dict[str, d
     found: dict[str, dict[str, str]] = {}
     for name, table in tables.items():
         existing = lake.layout(name) if lake is not None else None
-        columns = _types(existing) if existing is not None else {}
-        found[name] = columns | _types(table.columns)
+        found[name] = _types(table.columns if existing is None else _with(existing, table.columns))
     return found
+
+
+def _with(existing: Iterable[pa.Field], wanted: Iterable[pa.Field]) -> pa.Schema:
+    """Return what a table has once it holds what is wanted: what is no longer named stays, in objects too."""
+    import pyarrow as pa
+
+    found = {field.name.casefold(): field for field in existing}
+    for field in wanted:
+        was = found.get(field.name.casefold())
+        is_wider = was is not None and was.name == field.name and pa.types.is_struct(was.type)
+        if was is not None and is_wider and pa.types.is_struct(field.type):
+            found[field.name.casefold()] = pa.field(field.name, pa.struct(list(_with(was.type, field.type))))
+        else:
+            found[field.name.casefold()] = field
+    return pa.schema(list(found.values()))
 
 
 def _types(schema: pa.Schema) -> dict[str, str]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    import pyarrow as pa
+
     from headrace.config.project import Project
     from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
@@ -68,9 +70,8 @@ def pasts(
         return found, skipped
     deployments = Deployments(now, lake, folder, {was.digest: was.project})
     for name, source in now.sources.items():
-        if name not in was.project.sources:
-            continue  # a new source has no history
-        changed = _rules(was.project.sources[name]) != _rules(source)
+        before = was.project.sources.get(name)  # None: it is new, or was taken away, and its history is still there
+        changed = before is not None and _rules(before) != _rules(source)
         span = window(lake, name, since)
         if span is None or not len(span):
             if changed:
@@ -158,17 +159,36 @@ def window(lake: LakeReader, source: str, since: dt.datetime | None) -> range | 
 
 
 def refuse_new_lookups(under: Sequence[Source], now: Source) -> None:
-    """Raise `InputError` where a source looks up what it did not: which version history would have seen is unknown."""
+    """Raise `InputError` where a source looks up what it did not: which version history would have seen is unknown.
+
+    So it is where a lookup has a column more, or one of another type: what was recorded has not.
+    """
+    wanted = _looked_up(now)
     for source in under:
-        then = {step.lookup for dataset in source.datasets for step in dataset.enrichments}
-        for dataset in now.datasets:
-            for step in dataset.enrichments:
-                if step.lookup not in then:
-                    raise InputError(
-                        f"{now.id} now looks up {step.lookup}, and no version of it was recorded for its history",
-                        at=f"connectors/{now.id}.yaml",
-                        fix="plan without --history: the lookup is for new messages; join history in a model",
-                    )
+        then = _looked_up(source)
+        for lookup, columns in wanted.items():
+            if lookup not in then:
+                said = f"{now.id} now looks up {lookup}, and no version of it was recorded for its history"
+            elif other := next((each for each, kind in columns.items() if then[lookup].get(each) != kind), None):
+                said = f"{now.id} now takes {other} of {lookup}, which was not recorded for its history as it is now"
+            else:
+                continue
+            raise InputError(
+                said,
+                at=f"connectors/{now.id}.yaml",
+                fix="plan without --history: the lookup is for new messages; join history in a model",
+            )
+
+
+def _looked_up(source: Source) -> dict[str, dict[str, pa.DataType | None]]:
+    """Return the columns of each lookup that a source's steps use, with the types of those that are added."""
+    found: dict[str, dict[str, pa.DataType | None]] = {}
+    for step in (step for dataset in source.datasets for step in dataset.enrichments):
+        columns = found.setdefault(step.lookup, {})
+        for name in step.columns:
+            columns.setdefault(name, None)
+        columns |= {field.name: field.type for field in step.added}
+    return found
 
 
 def since_of(text: str, now: dt.datetime) -> dt.datetime | None:
@@ -185,4 +205,7 @@ def since_of(text: str, now: dt.datetime) -> dt.datetime | None:
 
 def sides(pasts: Mapping[str, Past], was: Project, now: Project) -> dict[str, tuple[Source, ...]]:
     """Return each replayed source as it was at any time in its window, as it is deployed, and as it is now."""
-    return {name: (*past.under, was.sources[name], now.sources[name]) for name, past in pasts.items()}
+    return {
+        name: (*past.under, *(each.sources[name] for each in (was, now) if name in each.sources))
+        for name, past in pasts.items()
+    }

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from headrace.config.project import load_project
-from headrace.errors import BusyError, InputError
+from headrace.errors import BusyError, ContractError, InputError
 from headrace.lake.ducklake import DuckLake
 from headrace.runtime.plan.applying import apply, check
 from headrace.runtime.plan.making import Ask, plan
@@ -149,6 +149,16 @@ def test_a_type_that_silver_cannot_take_needs_all_of_history(project):
     (since,) = rows(project, "SELECT max(ingest_time) AS t FROM lake.bronze.messages WHERE source = 'orders'")
     with pytest.raises(Exception, match="history before the window has another type"):
         plan(changed, Ask(history=True, since=since["t"]))
+
+
+def test_a_version_that_was_applied_is_refused_by_its_name(project):
+    numbered = change(project, {**ORDERS, "version": "1"})
+    apply(numbered, plan(numbered, ALL))
+    changed = change(project, {**with_amount(type="number", maximum=3), "version": "1"})
+    found = plan(changed, ALL)
+    assert any("v1 of orders was applied" in each for each in found["breaking"])
+    with pytest.raises(ContractError, match=r"^schemas/orders\.json: v1 of orders was applied"):
+        apply(changed, found)
 
 
 def test_while_another_writes_it_says_so(project, integer_plan):

@@ -12,10 +12,12 @@ from headrace.runtime.plan.applying import apply
 from headrace.runtime.plan.document import read, sealed, write
 from headrace.runtime.plan.making import Ask, plan
 from headrace.runtime.plan.silver_tables import table_changes
-from living import ORDERS, project_of, rows
+from headrace.runtime.verify import verify
+from living import ORDERS, project_of, rows, write_source
 from planning import TOTAL, change, dumped, publish, with_amount, write_models
 
 INTEGER = with_amount(type="integer")
+BY_ID = "  bronze_to_silver:\n  - deduplication: {key: [id]}\n"
 
 
 def test_nothing_is_deployed_or_nothing_has_changed(tmp_path, project):
@@ -117,6 +119,80 @@ def test_each_source_is_replayed_under_its_own_rules(project):
     assert orders["partitions"] == []
     assert orders["rewritten"], "their version is another"
     assert (visits["entered"], visits["left"]) == (2, 0), "versions of one visit are visits of their own"
+
+
+def test_a_field_that_objects_gain_is_no_other_value(tmp_path):
+    where = {"type": "object", "properties": {"zip": {"type": "integer"}}}
+    schema = {"type": "object", "properties": {"id": {"type": "string"}, "to": where, "way": {"items": where}}}
+    project = project_of(tmp_path, schema=schema, more=BY_ID)
+    publish(project, *({"id": f"o{n}", "to": {"zip": n}, "way": [{"zip": n}, {"zip": 0}]} for n in range(3)))
+    wider = {"type": "object", "properties": {"zip": {"type": "number"}, "street": {"type": "string"}}}
+    found = plan(
+        change(project, {**schema, "properties": {**schema["properties"], "to": wider}}, BY_ID), Ask(history=True)
+    )
+    (orders,) = found["history"]["sources"][0]["datasets"]
+    assert (orders["changed"], orders["unchanged"], orders["columns"], orders["partitions"]) == (0, 3, [], [])
+    wider["properties"]["zip"] = {"type": "string"}
+    whole = {**schema, "properties": {**schema["properties"], "way": {"items": wider}}}
+    found = plan(change(project, whole, BY_ID), Ask(history=True))
+    assert found["history"]["sources"][0]["now_fail"]["messages"] == 3, "a list of them: 7 is no text"
+
+
+def test_a_column_in_other_letters_is_planned(project):
+    schema = with_amount(type="number")
+    schema["properties"]["Amount"] = schema["properties"].pop("amount")
+    found = plan(change(project, schema), Ask(history=True))
+    (table,) = found["tables"]
+    assert table["statements"] == [
+        'ALTER TABLE lake.silver."orders" DROP COLUMN "amount"',
+        'ALTER TABLE lake.silver."orders" ADD COLUMN "Amount" DOUBLE',
+    ]
+    apply(load_project(project.root), found)
+    assert plan(load_project(project.root))["nothing"]
+
+
+def test_a_model_of_a_field_that_objects_lose_does_not_break(tmp_path):
+    where = {"type": "object", "properties": {"zip": {"type": "integer"}, "street": {"type": "string"}}}
+    schema = {"type": "object", "properties": {"id": {"type": "string"}, "to": where}}
+    project = project_of(tmp_path, schema=schema, more=BY_ID)
+    write_models(project, streets="select \"to\".street as street from {{ source('silver', 'orders') }}")
+    publish(project, {"id": "o1", "to": {"zip": 1, "street": "x"}})
+    narrow = {"type": "object", "properties": {"zip": {"type": "integer"}}}
+    found = plan(change(project, {**schema, "properties": {**schema["properties"], "to": narrow}}, BY_ID))
+    assert {each["breaks"] for each in found["models"]} == {""}, "silver keeps the field, and it is null"
+    assert found["breaking"] == []
+
+
+def test_what_was_personal_at_any_time_is_not_shown(tmp_path):
+    """Of a column that goes, of unknown fields, and of why a message failed before its field was tagged."""
+    fields = {"id": {"type": "string"}, "mail": {"type": "string", "x-pii": True}, "note": {"type": "string"}}
+
+    def of(*names):
+        write_source(tmp_path, "orders", schema={"properties": {name: fields[name] for name in names}}, more=BY_ID)
+        (tmp_path / "headrace.yaml").write_text("name: lab\ndefaults: {freshness_secs: 0, validation: lenient}\n")
+        return load_project(tmp_path)
+
+    publish(of(*fields), {"id": "o1", "mail": "ada@x.org", "note": "by hand"})
+    for gone, left in (("mail", "note"), ("note", "mail")):
+        found = plan(of("id", left), Ask(history=True))
+        examples = found["history"]["sources"][0]["datasets"][0]["examples"]
+        assert [each["column"] for each in examples] == [gone, "_extra"]
+        assert "ada@x.org" not in json.dumps(found, default=str)
+    assert [each["was"] for each in examples] == ["by hand", None], "what is not personal is shown"
+
+
+def test_the_history_of_a_source_that_was_taken_away_and_is_back(project):
+    text = (project.root / "connectors/visits.yaml").read_text()
+    (project.root / "connectors/visits.yaml").unlink()
+    gone = load_project(project.root)
+    apply(gone, plan(gone))
+    (project.root / "connectors/visits.yaml").write_text(text)
+    assert plan(load_project(project.root), Ask(history=True))["history"]["sources"] == [], "by the rules of then"
+    back = change(project, with_amount(type="integer"), source="visits")
+    found = plan(back, Ask(history=True))
+    assert [each["now_fail"]["messages"] for each in found["history"]["sources"]] == [4]
+    apply(back, found)
+    assert verify(back, from_bronze=True).holds
 
 
 def test_a_window_begins_with_a_batch(project):
