@@ -38,6 +38,12 @@ TREE = {"properties": {"name": {"type": "string", "x-pii": True}, "kids": {"type
          {"a": MASK}),
         ({"patternProperties": {"^m_": {"x-pii": True}}, "additionalProperties": {}}, {"m_1": "x", "n": "y"},
          {"m_1": MASK, "n": "y"}),
+        # A pattern matches what the validator says, for which no other letters are of a word.
+        ({"patternProperties": {r"^\w+$": {}}, "additionalProperties": {"x-pii": True}}, {"a": "x", "é": "y"},
+         {"a": "x", "é": MASK}),
+        # In Python this would run away.
+        ({"patternProperties": {"^(a+)+$": {}}, "additionalProperties": {"x-pii": True}}, {"a" * 90 + "b": "y"},
+         {"a" * 90 + "b": MASK}),
         (TREE, {"name": "x", "kids": [{"name": "y", "kids": []}]},
          {"name": MASK, "kids": [{"name": MASK, "kids": []}]}),
         ({"properties": {"x-pii": {"type": "string"}, "pii": {}}}, {"x-pii": "a field", "pii": 1}, None),
