@@ -16,7 +16,7 @@ from headrace.contracts.pii import may_match
 from headrace.contracts.refs import schemas_in, target
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Set
 
     import pyarrow as pa
 
@@ -64,8 +64,7 @@ def deprecated_fields(contract: Contract) -> tuple[Deprecated, ...]:
     known: Known = {}
     found = [each for name, field in columns.items() for each in _below(_member(whole, name), field, name, root, known)]
     if contract.validation == "lenient":
-        others = (each for each in _inside(whole, root) if each.split(".")[1] not in columns)
-        found += [Deprecated(words.EXTRA, each) for each in others]
+        found += [Deprecated(words.EXTRA, each) for each in _inside(whole, root, columns.keys())]
     return tuple(found)
 
 
@@ -149,8 +148,11 @@ def _elements(whole: Whole) -> list[Spoken]:
     ]
 
 
-def _inside(whole: Whole, root: Mapping[str, Any]) -> Iterator[str]:
-    """Yield where marks are within a value, each by the shortest way to it: every schema is entered once."""
+def _inside(whole: Whole, root: Mapping[str, Any], columns: Set[str] = frozenset()) -> Iterator[str]:
+    """Yield where marks are within a value, each by the shortest way to it: every schema is entered once.
+
+    Members that have columns of their own are left out.
+    """
     entered: set[int] = set()
     waiting: deque[tuple[Any, str]] = deque((part, "") for part, _ in whole)
     while waiting:
@@ -161,7 +163,7 @@ def _inside(whole: Whole, root: Mapping[str, Any]) -> Iterator[str]:
         for part, _ in _all([(declared, True)], root):
             if id(part) not in entered:
                 entered.add(id(part))
-                waiting += [(each, path + step) for each, step in _steps(part)]
+                waiting += [(each, path + step) for each, step in _steps(part) if path or step[1:] not in columns]
 
 
 def _steps(part: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:

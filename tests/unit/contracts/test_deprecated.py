@@ -88,6 +88,14 @@ def test_a_mark_in_a_branch_counts_where_nothing_declares_the_field_without():
     assert fields({"kind": TEXT}, "strict", **when, then=an_object(x=OLD)) == (), "it is not kept"
 
 
+def test_what_has_a_column_is_not_among_what_has_none():
+    contact = {"$ref": "#/$defs/contact"}
+    known = {"kind": TEXT, "lines": {"type": "array", "items": an_object(x=OLD)}, "one": contact}
+    more = {"if": {"required": ["kind"]}, "then": an_object(other=contact), "$defs": {"contact": an_object(fax=OLD)}}
+    assert fields(known, "lenient", **more) == ("lines.x", "one.fax", "_extra.other.fax")
+    assert fields({"kind": TEXT}, "lenient", items=OLD, **more) == ("_extra[]", "_extra.other.fax")
+
+
 def test_definitions_that_all_refer_to_one_another_are_looked_at_once():
     names = range(9)
     parts = {f"d{i}": an_object(old=OLD, **{f"p{j}": {"$ref": f"#/$defs/d{j}"} for j in names}) for i in names}
