@@ -45,6 +45,24 @@ def test_what_references_lead_to_is_held_against_each_other_once(last: Any) -> N
     assert old.followed_times == new.followed_times == length + 1
 
 
+class Compared(dict[str, Any]):
+    """A schema that counts how often any of them is held against another."""
+
+    times = 0
+
+    def __ne__(self, other: object) -> bool:
+        Compared.times += 1
+        return super().__ne__(other)
+
+
+@pytest.mark.parametrize("word", ["integer", "string"])
+def test_two_parts_are_held_against_each_other_once_whichever_is_named_first(word: str) -> None:
+    old, new = (Document({}).made(Compared(type=each), "#") for each in ("string", word))
+    same, before = Sameness(), Compared.times
+    assert {same.parts(*pair) for pair in ((old, new), (new, old), (old, new))} == {word == "string"}
+    assert Compared.times == before + 1
+
+
 def test_a_circle_is_the_same_unless_something_on_it_differs() -> None:
     round_ = {"$defs": {"a": {"items": {"$ref": "#/$defs/b"}}, "b": {"not": {"$ref": "#/$defs/a"}}, "c": {}}}
     other = {"$defs": {**round_["$defs"], "b": {"not": {"$ref": "#/$defs/a"}, "items": {"$ref": "#/$defs/c"}}}}
