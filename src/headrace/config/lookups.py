@@ -93,7 +93,7 @@ class Lookups:
         from headrace.stages.lookup import Lookup
 
         try:
-            types = {column: _declared(word) for column, word in spec.types.items()}
+            types = {column: declared(word) for column, word in spec.types.items()}
         except ContractError as error:
             return self._wrong((*key, "types"), error.message, error.fix)
         assumed = {column: kind for _, column, kind in pairs if column not in types}
@@ -256,7 +256,8 @@ class Lookups:
         return Bound(None)
 
 
-def _declared(word: str) -> pa.DataType:
+def declared(word: str) -> pa.DataType:
+    """Return the type that a word of `types:` means. Raises `ContractError` for one that means none."""
     from headrace.contracts.fields import scalar_schema
     from headrace.contracts.unfolding import arrow_of
 

@@ -10,6 +10,8 @@ import base64
 import json
 from typing import TYPE_CHECKING
 
+from headrace.config.lookups import declared
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
@@ -22,19 +24,27 @@ if TYPE_CHECKING:
 def columns_of(sources: Iterable[Source]) -> str:
     """Return what lays out the seeds that sources look up, without rows: JSON of lookup to an Arrow schema, base64.
 
-    Of each seed it has the columns that any step uses. One that two steps read with different types is left out.
+    Of each seed it has the columns that any step uses, or declares the type of, in the order of the step that uses
+    most: a step that takes all takes them in that order again. A seed that two steps read with different types is left
+    out.
     """
     import pyarrow as pa
 
+    sources = list(sources)
     found: dict[str, dict[str, pa.DataType]] = {}
     unclear: set[str] = set()
-    for step in (step for source in sources for dataset in source.datasets for step in dataset.enrichments):
+    steps = [step for source in sources for dataset in source.datasets for step in dataset.enrichments]
+    for step in sorted(steps, key=lambda step: -len(step.columns)):
         if step.seed is None:
             continue
         columns = found.setdefault(step.lookup, {})
         for field in step.seed.select(list(step.columns)).schema:
             if columns.setdefault(field.name, field.type) != field.type:
                 unclear.add(step.lookup)
+    for asked in (step.enrich for source in sources for step in source.spec.processing.bronze_to_silver):
+        if asked is not None and asked.lookup in found:
+            for name, word in asked.types.items():
+                found[asked.lookup].setdefault(name, declared(word))
     said = {
         name: base64.b64encode(pa.schema(list(columns.items())).serialize().to_pybytes()).decode()
         for name, columns in found.items()
