@@ -37,7 +37,7 @@ def whole(schema: Any, others: Mapping[str, Any]) -> Any:
     places = {name: f"#/$defs/referenced-{number}" for number, name in enumerate(others, 1)}
     base = _address(schema)
     found: dict[str, Any] = _moved(
-        schema, _Places("#", base, {**{urljoin(base, name): place for name, place in places.items()}, **places})
+        schema, _Places("#", base, {**{_joined(base, name): place for name, place in places.items()}, **places})
     )
     if others:
         parts = {
@@ -50,6 +50,14 @@ def whole(schema: Any, others: Mapping[str, Any]) -> Any:
 def _address(schema: Any) -> str:
     said = (schema.get("$id") or schema.get("id")) if isinstance(schema, dict) else None
     return said.partition("#")[0] if isinstance(said, str) else ""
+
+
+def _joined(base: str, name: str) -> str:
+    """Return a name reckoned from an address; itself, where either is no address."""
+    try:
+        return urljoin(base, name)
+    except ValueError:
+        return name
 
 
 def _unnamed(part: Any) -> Any:
@@ -80,7 +88,7 @@ def _target(reference: str, known: _Places) -> str:
     document, mark, pointer = reference.partition("#")
     if not document or document == known.base:
         return f"{known.root}{pointer}" if pointer.startswith("/") or not pointer else f"#{pointer}"
-    for name in (reference, document, urljoin(known.base, document)):
+    for name in (reference, document, _joined(known.base, document)):
         if name in known.places:
             whole_one = name == reference or not (mark and pointer.startswith("/"))
             return known.places[name] if whole_one else f"{known.places[name]}{pointer}"

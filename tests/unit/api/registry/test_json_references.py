@@ -48,7 +48,10 @@ def test_what_a_reference_names_is_reckoned_from_the_address_of_its_schema(addre
     assert not any(check.is_valid({word: "x"}) for word in words)
 
 
-@pytest.mark.parametrize("reference", ["b.json", "http://127.0.0.1:1/x", "file:///etc/passwd", "//x/y#/a"])
-def test_nothing_is_fetched(reference):
+@pytest.mark.parametrize("address", ["", "http://x/o.json", "http://[x"])
+@pytest.mark.parametrize(
+    "reference", ["b.json", "http://127.0.0.1:1/x", "file:///etc/passwd", "//x/y#/a", "http://[y/a"]
+)
+def test_nothing_is_fetched(address, reference):
     with pytest.raises(ContractError, match="outside"):
-        whole({"x-unknown": {"deep": [{"$ref": reference}]}}, {"a.json": {}})
+        whole({"$id": address, "x-unknown": {"deep": [{"$ref": reference}]}}, {"a.json": {}})
