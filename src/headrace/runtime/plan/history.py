@@ -349,6 +349,7 @@ def compared(
                 for each in dataset["examples"]:
                     for side in ("was", "now"):
                         each[side] = shown.value(dataset["dataset"], each["column"], each[side])
-            told["now_pass"]["examples"] = [shown.failed(each) for each in told["now_pass"]["examples"]]
+            for failures in (told["now_fail"], told["now_pass"]):
+                failures["examples"] = [shown.failed(each) for each in failures["examples"]]
             found.append(told)
     return found

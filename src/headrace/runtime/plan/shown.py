@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from headrace import words
+from headrace.stages.json_text import child
 from headrace.stages.masking import Maskings
 
 if TYPE_CHECKING:
@@ -33,13 +34,30 @@ class Shown:
         return json.dumps(fields, ensure_ascii=False)
 
     def failed(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return why a message failed, which was masked by what was personal then, masked by what is now."""
-        ever = self._ever.get(row["dataset"])
-        return row if ever is None else ever[-1][1].failure(row)
+        """Return why a message failed, which was masked as it failed, masked by all who know its field.
+
+        Where that hides more, which rule it did not meet is left out: those who hide it know their own rule alone.
+        """
+        said = f"the value (masked) does not meet {row['code']}"
+        for masking in _who_know(self._ever.get(row["dataset"], ()), row["path"] or "$"):
+            masked = masking.failure(row)
+            if masked["reason"].startswith(said):
+                masked["reason"] = row["reason"] if row["reason"].startswith(said) else said
+            row = masked
+        return row
 
     def _field(self, dataset: str, name: str, value: Any) -> Any:
         """Mask a field as those say who know it; what nobody knows is personal where anything is."""
-        ever = self._ever[dataset]
-        for masking in [masking for known, masking in ever if name in known] or [masking for _, masking in ever]:
+        for masking in _who_know(self._ever[dataset], child("$", name)):
             value = masking.event({name: value})[name]
         return value
+
+
+def _who_know(ever: Sequence[tuple[frozenset[str], Masking]], path: str) -> list[Masking]:
+    """Return the maskings of those that have the column that a path begins with; of what nobody has, all."""
+    known = [masking for names, masking in ever if any(_is_within(path, child("$", name)) for name in names)]
+    return known or [masking for _, masking in ever]
+
+
+def _is_within(path: str, place: str) -> bool:
+    return path == place or path.startswith((f"{place}.", f"{place}["))

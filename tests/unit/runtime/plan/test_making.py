@@ -132,6 +132,9 @@ def test_a_field_that_objects_gain_is_no_other_value(tmp_path):
     )
     (orders,) = found["history"]["sources"][0]["datasets"]
     assert (orders["changed"], orders["unchanged"], orders["columns"], orders["partitions"]) == (0, 3, [], [])
+    both = {**schema, "properties": {**schema["properties"], "way": {"items": wider}}}
+    (orders,) = plan(change(project, both, BY_ID), Ask(history=True))["history"]["sources"][0]["datasets"]
+    assert (orders["changed"], orders["columns"]) == (0, []), "nor in a list"
     wider["properties"]["zip"] = {"type": "string"}
     whole = {**schema, "properties": {**schema["properties"], "way": {"items": wider}}}
     found = plan(change(project, whole, BY_ID), Ask(history=True))
@@ -164,7 +167,7 @@ def test_a_model_of_a_field_that_objects_lose_does_not_break(tmp_path):
 
 
 def test_what_was_personal_at_any_time_is_not_shown(tmp_path):
-    """Of a column that goes, of unknown fields, and of why a message failed before its field was tagged."""
+    """Of a column that goes, and of unknown fields."""
     fields = {"id": {"type": "string"}, "mail": {"type": "string", "x-pii": True}, "note": {"type": "string"}}
 
     def of(*names):
@@ -179,6 +182,33 @@ def test_what_was_personal_at_any_time_is_not_shown(tmp_path):
         assert [each["column"] for each in examples] == [gone, "_extra"]
         assert "ada@x.org" not in json.dumps(found, default=str)
     assert [each["was"] for each in examples] == ["by hand", None], "what is not personal is shown"
+
+
+def test_why_messages_fail_shows_nothing_that_was_or_is_personal(tmp_path):
+    """Nor a rule that was not the one that they did not meet; what is not personal is shown."""
+
+    def of(since, **fields):
+        schema = {"properties": {"id": {"type": "string"}, "mail": since, "n": {}} | fields}
+        found = plan(change(project, schema, BY_ID), Ask(history=True))
+        assert "x.org" not in json.dumps(found, default=str)
+        (source,) = found["history"]["sources"]
+        return {what: [(each["reason"], each["value"]) for each in source[what]["examples"]]
+                for what in ("now_pass", "now_fail")}  # fmt: skip
+
+    short, long, tag = {"type": "string", "maxLength": 9}, {"type": "string", "maxLength": 99}, {"x-pii": True}
+    hidden = "the value (masked) does not meet"
+    project = project_of(tmp_path, schema={"properties": {"id": {}, "mail": short | tag}}, more=BY_ID)
+    events = [{"id": "o1", "mail": "a@x.org"}, {"id": "o2", "mail": "charles@x.org"}, {"id": "o3", "n": "seven"}]
+    publish(project, *events)
+    assert of(long | tag)["now_pass"] == [(f"{hidden} maxLength: 9", "***")], "as it failed, not as it is now"
+    assert of({"type": "integer"})["now_fail"] == [(f"{hidden} type", "***")], "tagged then, and no more"
+    ((why, value),) = of(short | tag, n={"type": "integer"})["now_fail"]
+    assert (value, hidden in why) == ('"seven"', False)
+
+    (tmp_path / "plain").mkdir()
+    project = project_of(tmp_path / "plain", schema={"properties": {"id": {}, "mail": short}}, more=BY_ID)
+    publish(project, *events)
+    assert of(long | tag)["now_pass"] == [(f"{hidden} maxLength", "***")], "tagged now, and not then"
 
 
 def test_the_history_of_a_source_that_was_taken_away_and_is_back(project):
