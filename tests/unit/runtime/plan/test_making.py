@@ -123,7 +123,10 @@ def test_each_source_is_replayed_under_its_own_rules(project):
 
 def test_a_field_that_objects_gain_is_no_other_value(tmp_path):
     where = {"type": "object", "properties": {"zip": {"type": "integer"}}}
-    schema = {"type": "object", "properties": {"id": {"type": "string"}, "to": where, "way": {"items": where}}}
+    schema = {
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "to": where, "way": {"type": "array", "items": where}},
+    }
     project = project_of(tmp_path, schema=schema, more=BY_ID)
     publish(project, *({"id": f"o{n}", "to": {"zip": n}, "way": [{"zip": n}, {"zip": 0}]} for n in range(3)))
     wider = {"type": "object", "properties": {"zip": {"type": "number"}, "street": {"type": "string"}}}
@@ -132,11 +135,11 @@ def test_a_field_that_objects_gain_is_no_other_value(tmp_path):
     )
     (orders,) = found["history"]["sources"][0]["datasets"]
     assert (orders["changed"], orders["unchanged"], orders["columns"], orders["partitions"]) == (0, 3, [], [])
-    both = {**schema, "properties": {**schema["properties"], "way": {"items": wider}}}
+    both = {**schema, "properties": {**schema["properties"], "way": {"type": "array", "items": wider}}}
     (orders,) = plan(change(project, both, BY_ID), Ask(history=True))["history"]["sources"][0]["datasets"]
     assert (orders["changed"], orders["columns"]) == (0, []), "nor in a list"
     wider["properties"]["zip"] = {"type": "string"}
-    whole = {**schema, "properties": {**schema["properties"], "way": {"items": wider}}}
+    whole = {**schema, "properties": {**schema["properties"], "way": {"type": "array", "items": wider}}}
     found = plan(change(project, whole, BY_ID), Ask(history=True))
     assert found["history"]["sources"][0]["now_fail"]["messages"] == 3, "a list of them: 7 is no text"
 
