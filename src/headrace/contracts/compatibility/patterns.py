@@ -95,7 +95,7 @@ def beyond(narrow: frozenset[str], wide: str, least: int = 0, most: float = math
 def _search(machines: list[_Machine], symbols: list[tuple[str, frozenset[str]]], least: int, most: float) -> Difference:
     """Go through the states of all machines at once, a character a round: the first text that is found is shortest."""
     start = tuple(machine.start for machine in machines)
-    seen = {(start, 0)}
+    seen = set[tuple[tuple[frozenset[int], ...], int]]()  # not where it starts: `$^` matches there alone
     current: list[tuple[tuple[frozenset[int], ...], str]] = [(start, "")]
     steps = 0
     for length in itertools.count():
