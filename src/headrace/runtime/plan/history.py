@@ -350,6 +350,7 @@ def compared(
                     for side in ("was", "now"):
                         each[side] = shown.value(dataset["dataset"], each["column"], each[side])
             for failures in (told["now_fail"], told["now_pass"]):
+                failures["reasons"] = shown.reasons(failures["reasons"])
                 failures["examples"] = [shown.failed(each) for each in failures["examples"]]
             found.append(told)
     return found

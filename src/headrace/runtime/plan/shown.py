@@ -46,6 +46,15 @@ class Shown:
             row = masked
         return row
 
+    def reasons(self, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return how many messages failed for what, most first, at paths that may be told; what is one then is one."""
+        found: dict[tuple[Any, ...], dict[str, Any]] = {}
+        for row in rows:
+            path = self.failed({**row, "reason": "", "value": None})["path"]
+            one = {**row, "path": path, "messages": 0}
+            found.setdefault(tuple(one.values()), one)["messages"] += row["messages"]
+        return sorted(found.values(), key=lambda one: -int(one["messages"]))
+
     def _field(self, dataset: str, name: str, value: Any) -> Any:
         """Mask a field as those say who know it; what nobody knows is personal where anything is."""
         for masking in _who_know(self._ever[dataset], child("$", name)):

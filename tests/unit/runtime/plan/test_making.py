@@ -195,9 +195,11 @@ def test_why_messages_fail_shows_nothing_that_was_or_is_personal(tmp_path):
         found = plan(change(project, schema, BY_ID), Ask(history=True))
         assert "x.org" not in json.dumps(found, default=str)
         (source,) = found["history"]["sources"]
+        reasons.extend((each["path"], each["messages"]) for each in source["now_fail"]["reasons"])
         return {what: [(each["reason"], each["value"]) for each in source[what]["examples"]]
                 for what in ("now_pass", "now_fail")}  # fmt: skip
 
+    reasons = []
     short, long, tag = {"type": "string", "maxLength": 9}, {"type": "string", "maxLength": 99}, {"x-pii": True}
     hidden = "the value (masked) does not meet"
     project = project_of(tmp_path, schema={"properties": {"id": {}, "mail": short | tag}}, more=BY_ID)
@@ -207,6 +209,14 @@ def test_why_messages_fail_shows_nothing_that_was_or_is_personal(tmp_path):
     assert of({"type": "integer"})["now_fail"] == [(f"{hidden} type", "***")], "tagged then, and no more"
     ((why, value),) = of(short | tag, n={"type": "integer"})["now_fail"]
     assert (value, hidden in why) == ('"seven"', False)
+
+    (tmp_path / "names").mkdir()
+    names = {"x-pii": True, "additionalProperties": {"type": "string"}}
+    project = project_of(tmp_path / "names", schema={"properties": {"id": {}, "to": names}}, more=BY_ID)
+    publish(project, *({"id": f"o{n}", "to": {f"p{n}@x.org": "x"}} for n in range(3)))
+    found = of(short, to={"additionalProperties": {"type": "integer"}})
+    assert len(found["now_fail"]) == 3
+    assert reasons[-1] == ("$.to", 3), "nor are names of members shown, or reasons told apart by them"
 
     (tmp_path / "plain").mkdir()
     project = project_of(tmp_path / "plain", schema={"properties": {"id": {}, "mail": short}}, more=BY_ID)
