@@ -69,8 +69,8 @@ VERBS = (
 )
 
 _BRIEF = frozenset({"contract"})
-"""Verbs that only read and answer. They leave next to nothing in circles, and the process ends with the answer: to
-search all that was read for such circles, again and again, would be a tenth of its time."""
+"""Verbs whose work is brief, whatever they read. They leave next to nothing in circles, and the process ends with the
+answer: to search all that was read for such circles, again and again, would be a tenth of its time."""
 
 USER_EXIT = 2
 

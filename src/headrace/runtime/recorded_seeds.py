@@ -65,4 +65,6 @@ def lay_out(said: str, folder: Path) -> None:
     for name, encoded in schemas.items():
         folder.mkdir(parents=True, exist_ok=True)
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(encoded)))
-        pq.write_table(schema.empty_table(), folder / f"{name}.parquet")
+        path = folder / f"{name}.parquet"
+        path.unlink(missing_ok=True)  # where names ignore case, one of another case: what it links to is not written to
+        pq.write_table(schema.empty_table(), path)

@@ -18,7 +18,7 @@ from headrace.warehouse.embedded import DbtWarehouse
 from headrace.words import COUNTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from headrace.config.project import Project
     from headrace.config.source import Source
@@ -164,7 +164,7 @@ def taken(lake: LakeReader) -> dict[str, int]:
     return {row["source"]: row["seq"] for row in rows}
 
 
-def _decided_by(lake: LakeReader, sources: Iterable[str]) -> dict[str, int]:
+def _decided_by(lake: LakeReader, sources: Collection[str]) -> dict[str, int]:
     """Return how many messages of some sources other versions of Headrace decided, by version."""
     rows = lake.rows(
         "SELECT source, code_version AS version, sum(next_seq - first_seq)::BIGINT AS n FROM lake.ops.batches "
