@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.contracts import fields
 from headrace.contracts.flat import TYPE_WORD, flattened
-from headrace.contracts.formats.form import Exported, Imported, nullable, unwrapped
+from headrace.contracts.formats.form import Exported, Imported, chosen, free_name, nullable, unwrapped
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.pii import WORD
 from headrace.errors import ContractError
@@ -50,8 +50,6 @@ def read(document: Any, choice: str | None, place: str, load: Loader) -> Importe
     """Return a record schema as JSON Schema; a type that holds itself becomes a reference."""
     if isinstance(document, list):
         records = {each["name"]: each for each in document if is_one(each)}
-        from headrace.contracts.formats.form import chosen
-
         name = chosen(records, choice, "record")
         reader = _Reader(place)
         for each in document:
@@ -245,10 +243,7 @@ class _Writer:
 
     def _unique(self, name: str) -> str:
         """Return the name that a record or enum called so gets: of one schema, each has its own."""
-        unique, number = name, 1
-        while unique in self._names:
-            number += 1
-            unique = f"{name}_{number}"
+        unique = free_name(name, self._names.__contains__)
         self._names.add(unique)
         return unique
 

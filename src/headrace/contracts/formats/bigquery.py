@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.formats.form import Exported
+from headrace.contracts.formats.form import Exported, free_name
 from headrace.contracts.types import bigquery_field
 
 if TYPE_CHECKING:
@@ -42,11 +42,8 @@ def _rename(fields: list[dict[str, Any]], at: str, found: Exported) -> None:
         if not _is_legal(name):
             found.drop(below, "its name: BigQuery takes letters, digits and _, at most 300, and keeps some for itself")
             first = re.sub(r"\W", "_", name)[:290]
-            first, number = first if _is_legal(first) else f"x{first}", 1
-            field["name"] = first
-            while field["name"].lower() in taken:
-                number += 1
-                field["name"] = f"{first}_{number}"
+            legal = first if _is_legal(first) else f"x{first}"
+            field["name"] = free_name(legal, lambda one: one.lower() in taken)
             taken.add(field["name"].lower())
         _rename(field.get("fields", []), below, found)
 

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urljoin
 
+from headrace.contracts.formats.form import free_name
 from headrace.contracts.load import DRAFTS
 from headrace.contracts.refs import followed, subschemas
 from headrace.errors import ContractError
@@ -158,10 +159,7 @@ class _Bundle:
         self._at(place, pointer)
         if (place, pointer) not in self._names:
             wanted = re.sub(r"[^A-Za-z0-9_.-]", "_", pointer.rpartition("/")[2] or place.rpartition("/")[2]) or "schema"
-            name, number = wanted, 1
-            while name in self._found or name in self._names.values():
-                number += 1
-                name = f"{wanted}_{number}"
+            name = free_name(wanted, lambda one: one in self._found or one in self._names.values())
             self._names[place, pointer] = name
             self._waiting.append((place, pointer, name))
         name = self._names[place, pointer]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,15 @@ SILENT = frozenset({"$schema", "$id", "id", "$defs", "definitions", "title", "de
 
 Load = "Callable[[str, str], tuple[Any, str]]"
 """Returns the document that a reference names, from the place of the document that it stands in, and its place."""
+
+
+def free_name(wanted: str, is_taken: Callable[[str], bool], joint: str = "_") -> str:
+    """Return a name that is not taken: the wanted one, or it with the first number from 2 on that makes it another."""
+    name, number = wanted, 1
+    while is_taken(name):
+        number += 1
+        name = f"{wanted}{joint}{number}"
+    return name
 
 
 def chosen(named: Mapping[str, Any], choice: str | None, what: str, *, likely: str | None = None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from headrace.contracts.formats.form import free_name
 from headrace.contracts.formats.protobuf_model import json_name_of
 
 if TYPE_CHECKING:
@@ -40,23 +41,17 @@ class Scope:
     def __init__(self, properties: Iterable[str]) -> None:
         self.fields: dict[str, str] = {}
         """The name of the field of each property. Their usual names in JSON differ too: protoc asks for that."""
-        in_json: set[str] = set()
+        self._taken: set[str] = set()
+        in_json = {""}  # no field has no name
         for each in properties:
-            first = _snake(each)
-            name, number = first, 1
-            while name in self.fields.values() or json_name_of(name) in in_json or not json_name_of(name):
-                number += 1
-                name = f"{first}{number}"
+            name = free_name(_snake(each), lambda one: one in self._taken or json_name_of(one) in in_json, joint="")
             self.fields[each] = name
+            self._taken.add(name)
             in_json.add(json_name_of(name))
-        self._taken = set(self.fields.values())
 
     def declared(self, name: str) -> str:
         """Return the name that a type called so gets, and keep it."""
-        unique, number = name, 1
-        while unique in self._taken:
-            number += 1
-            unique = f"{name}{number}"
+        unique = free_name(name, self._taken.__contains__, joint="")
         self._taken.add(unique)
         return unique
 
