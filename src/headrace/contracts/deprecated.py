@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace import words
 from headrace.contracts.contract import is_json
-from headrace.contracts.pii import may_match
+from headrace.contracts.pii import members_of
 from headrace.contracts.refs import schemas_in, target
 
 if TYPE_CHECKING:
@@ -129,14 +129,8 @@ def _branches(part: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _member(whole: Whole, name: str) -> list[Spoken]:
-    """Return the schemas that declare a member of a value: by its name, by a pattern, or as one of the others."""
-    found: list[Spoken] = []
-    for part, always in whole:
-        here = [part["properties"][name]] if name in part.get("properties", {}) else []
-        here += [said for pattern, said in part.get("patternProperties", {}).items() if may_match(pattern, name)]
-        here = here or [part[word] for word in _OTHERS if isinstance(part.get(word), dict)]
-        found += [(each, always) for each in here]
-    return found
+    """Return the schemas that declare a member of a value."""
+    return [(each, always) for part, always in whole for each in members_of(part, name)]
 
 
 def _elements(whole: Whole) -> list[Spoken]:

@@ -87,7 +87,7 @@ class Pii:
         """Return the place of a member or an element; None where the contract does not know it."""
         found: list[Any] = []
         for part in place:
-            found += _elements(part, step) if isinstance(step, int) else _members(part, step)
+            found += _elements(part, step) if isinstance(step, int) else members_of(part, step)
         return self._whole(found) if found else None  # `true` is known, and says nothing
 
     def is_personal(self, place: Place) -> bool:
@@ -154,7 +154,8 @@ def _same(part: Mapping[str, Any], root: Mapping[str, Any]) -> list[Any]:
     return parts
 
 
-def _members(part: Mapping[str, Any], name: str) -> list[Any]:
+def members_of(part: Mapping[str, Any], name: str) -> list[Any]:
+    """Return the schemas that declare a member of an object: by its name, by patterns, else as one of the others."""
     found = [part["properties"][name]] if name in part.get("properties", {}) else []
     found += [each for pattern, each in part.get("patternProperties", {}).items() if may_match(pattern, name)]
     if not found:
