@@ -6,6 +6,8 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from headrace.contracts.refs import unescaped
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -42,7 +44,7 @@ def lines_of(text: str, pointers: Iterable[str]) -> dict[str, int]:
 
 def _steps(pointer: str) -> tuple[str, ...]:
     steps = pointer.removeprefix("#").split("/")[1:]
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
+    return tuple(unescaped(step) for step in steps)
 
 
 def _nearest(path: tuple[str, ...], places: dict[tuple[str, ...], int]) -> int:

@@ -22,6 +22,16 @@ _IN_ONE, _IN_LIST, _IN_MAP = frozenset(_ONE), frozenset(_LIST), frozenset(_MAP)
 _WITHIN = _IN_ONE | _IN_LIST | _IN_MAP
 
 
+def escaped(name: str) -> str:
+    """Return a name as a step of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def unescaped(step: str) -> str:
+    """Return the name that a step of a JSON pointer stands for."""
+    return step.replace("~1", "/").replace("~0", "~")
+
+
 def subschemas(schema: object, at: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every schema object within a schema, itself first, each with its JSON pointer.
 
@@ -95,7 +105,7 @@ def followed(document: Any, pointer: str) -> Any:
     """Return what a JSON pointer (RFC 6901) that begins with a slash leads to; `LookupError` where it leads nowhere."""
     node = document
     for part in pointer.split("/")[1:]:
-        word = part.replace("~1", "/").replace("~0", "~")
+        word = unescaped(part)
         if isinstance(node, dict) and word in node:
             node = node[word]
         elif isinstance(node, list) and _INDEX.fullmatch(word) and int(word) < len(node):

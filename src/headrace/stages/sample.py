@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from headrace.contracts.contract import is_json
+from headrace.contracts.refs import escaped
 from headrace.contracts.types import literal
 from headrace.errors import ConfigError
 from headrace.stages import paths
@@ -192,4 +193,4 @@ def _canonical(name: str) -> str:
 
 
 def _pointer(steps: Iterable[str]) -> str:
-    return "".join("/" + each.replace("~", "~0").replace("/", "~1") for each in steps)
+    return "".join(f"/{escaped(each)}" for each in steps)

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from pydantic import BeforeValidator, Field, model_validator
 
 from headrace import words
+from headrace.contracts.refs import escaped
 from headrace.contracts.versions import number_of, same_version
 from headrace.spec import Spec
 from headrace.stages.base import Outcome
@@ -273,7 +274,7 @@ class Versioned:
         docs, rows = decoded.column("doc"), decoded.column(words.ROW)
         if not len(docs):
             return pa.nulls(messages, pa.string())
-        path = "/" + field.replace("~", "~0").replace("/", "~1")
+        path = f"/{escaped(field)}"
         quoted = path.replace("'", "''")
         # What DuckDB cannot read though it is JSON (a lone surrogate, say) is read one by one, by the exact reader.
         found = self._kernel.run(

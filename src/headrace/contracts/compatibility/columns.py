@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.compatibility.change import Change, Verdict
-from headrace.contracts.compatibility.document import escaped
+from headrace.contracts.refs import escaped
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.compatibility.document import alike, escaped, text
+from headrace.contracts.compatibility.document import alike, text
 from headrace.contracts.compatibility.gather import is_number, types_of
+from headrace.contracts.refs import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from headrace.contracts.compatibility.budget import Budget
 from headrace.contracts.compatibility.drafts import YEARS, as_read, draft_of, identifier
 from headrace.contracts.load import DRAFTS
-from headrace.contracts.refs import schemas_in, target
+from headrace.contracts.refs import escaped, schemas_in, target, unescaped
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class Document:
             return found
         node, base = self.read, ""
         for step in unquote(reference)[2:].split("/"):
-            word = step.replace("~1", "/").replace("~0", "~")
+            word = unescaped(step)
             node = node[int(word)] if isinstance(node, list) else node[word]
             base = base or identifier(node, self.draft) or ""
         made = as_read(found, self.draft, base or None, root=False)
@@ -218,11 +218,6 @@ class Part:
 def key(node: Node) -> frozenset[tuple[int, int]]:
     """Return what tells a node from all others."""
     return frozenset(part.key for part in node)
-
-
-def escaped(step: str) -> str:
-    """Return a step of a JSON pointer."""
-    return step.replace("~", "~0").replace("/", "~1")
 
 
 def text(value: Any) -> str:

@@ -14,6 +14,7 @@ from headrace.contracts.compatibility.facts import Alternatives, Facts
 from headrace.contracts.compatibility.fixes import fix_of
 from headrace.contracts.compatibility.inclusion import Inclusion
 from headrace.contracts.compatibility.sampling import NONE
+from headrace.contracts.refs import unescaped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -115,7 +116,7 @@ def _difference(doubt: Doubt, by_place: Mapping[tuple[str, str, str | None], Dif
         return only
     place = at
     while place != "#":
-        name = place.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+        name = unescaped(place.rpartition("/")[2])
         for key in ((place, "member", name), (place.rpartition("/")[0], place.rpartition("/")[2], None)):
             if key in by_place:
                 return by_place[key]

@@ -9,6 +9,7 @@ from headrace.contracts.compatibility.doubt import Doubt, Step
 from headrace.contracts.compatibility.facts import choices, conjunction
 from headrace.contracts.compatibility.gather import dependents_of, shape_of
 from headrace.contracts.compatibility.holding import holds, shape_parts
+from headrace.contracts.refs import unescaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def object_doubts(proof: Inclusion, facts: Facts, part: Part, step: Step | None)
 
 def _asks(proof: Inclusion, facts: Facts, word: str, wanted: Part) -> bool:
     """Whether the writer asks for the same schema where the same property is."""
-    name = wanted.at.rpartition("/")[2].replace("~1", "/").replace("~0", "~")
+    name = unescaped(wanted.at.rpartition("/")[2])
     return any(
         isinstance(each.schema, dict)
         and name in each.schema.get(word, {})

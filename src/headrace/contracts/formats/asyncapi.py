@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.contracts.formats import avro
 from headrace.contracts.formats.bundle import Part, bundled, meant
 from headrace.contracts.formats.form import Imported, chosen
+from headrace.contracts.refs import escaped
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
@@ -62,17 +63,13 @@ def _messages(
 def _named(document: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield where messages may be, those of the components first; one without a name is called as its channel is."""
     for name in (document.get("components") or {}).get("messages") or {}:
-        yield name, f"/components/messages/{_escaped(name)}"
+        yield name, f"/components/messages/{escaped(name)}"
     for channel, item in (document.get("channels") or {}).items():
-        at = f"/channels/{_escaped(channel)}"
+        at = f"/channels/{escaped(channel)}"
         for name in item.get("messages") or {}:  # AsyncAPI 3
-            yield name, f"{at}/messages/{_escaped(name)}"
+            yield name, f"{at}/messages/{escaped(name)}"
         for operation in ("publish", "subscribe"):
             message = (item.get(operation) or {}).get("message") or {}
             yield str(message.get("name") or channel), f"{at}/{operation}/message"
             for index, each in enumerate(message.get("oneOf", ())):
                 yield str(each.get("name") or f"{channel}[{index}]"), f"{at}/{operation}/message/oneOf/{index}"
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")

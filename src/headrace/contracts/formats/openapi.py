@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.formats.bundle import Part, bundled, meant
 from headrace.contracts.formats.form import Imported, chosen, nullable
+from headrace.contracts.refs import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,7 +27,7 @@ def read(document: Mapping[str, Any], choice: str | None, place: str, load: Load
     old = "swagger" in document
     components = document.get("definitions", {}) if old else (document.get("components") or {}).get("schemas", {})
     base = "/definitions/" if old else "/components/schemas/"
-    named = {base + _escaped(name): name for name in components}
+    named = {base + escaped(name): name for name in components}
     every = {name: Part(document, place, at) for at, name in named.items()}
     if choice and choice.startswith("/"):
         part = Part(document, place, choice)
@@ -46,7 +47,7 @@ def _bodies(document: Mapping[str, Any], place: str, load: Loader) -> Iterator[t
     """Yield what may be posted, to this API or by its webhooks: `POST /orders`, `POST newOrder`, with its schema."""
     for word in ("paths", "webhooks"):
         for path in document.get(word) or {}:
-            item = meant(Part(document, place, f"/{word}/{_escaped(path)}"), load)
+            item = meant(Part(document, place, f"/{word}/{escaped(path)}"), load)
             for method in _METHODS:
                 schema = _posted(item._replace(pointer=f"{item.pointer}/{method}"), load)
                 if schema is not None:
@@ -62,17 +63,13 @@ def _posted(operation: Part, load: Loader) -> Part | None:
     content = body.value.get("content") if isinstance(body.value, dict) else None
     for kind, each in (content or {}).items():
         if "json" in kind and isinstance(each, dict) and "schema" in each:
-            return body._replace(pointer=f"{body.pointer}/content/{_escaped(kind)}/schema")
+            return body._replace(pointer=f"{body.pointer}/content/{escaped(kind)}/schema")
     for index in range(len(said.get("parameters") or ())):
         parameter = meant(operation._replace(pointer=f"{operation.pointer}/parameters/{index}"), load)
         value = parameter.value
         if isinstance(value, dict) and value.get("in") == "body" and "schema" in value:
             return parameter._replace(pointer=f"{parameter.pointer}/schema")
     return None
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _quiet(part: dict[str, Any]) -> None:

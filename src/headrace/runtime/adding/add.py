@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.config.files import MAX_FILE_BYTES, inside
 from headrace.config.json_lines import lines_of
 from headrace.contracts.inference.infer import FIELDS
+from headrace.contracts.refs import escaped
 from headrace.errors import InputError, UserError
 from headrace.runtime.adding.cases import three_cases
 from headrace.runtime.adding.draft import schema_text, source_text
@@ -137,7 +138,7 @@ def _objects(schema: Any, path: str, pointer: str) -> Iterator[tuple[str, str]]:
     if not isinstance(schema, dict):
         return
     for name, below in schema.get("properties", {}).items():
-        here, step = f"{path}.{name}" if path else name, name.replace("~", "~0").replace("/", "~1")
+        here, step = f"{path}.{name}" if path else name, escaped(name)
         part, deeper = below, f"{pointer}/properties/{step}"
         while isinstance(part.get("items"), dict):
             part, deeper = part["items"], f"{deeper}/items"
