@@ -10,11 +10,11 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from headrace.contracts import pii
 from headrace.contracts.refs import subschemas
-from headrace.spec import Spec
+from headrace.spec import CellNames, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -45,19 +45,12 @@ class VersionSpec(Spec):
         examples=["2027-03-01"],
     )
 
-    csv_columns: tuple[str, ...] = Field(
+    csv_columns: CellNames = Field(
         default=(),
         description="The cells of a CSV record of this version, in order, where no header names them (default: "
         "`ingestion.csv.columns`).",
         examples=[["id", "amount"]],
     )
-
-    @field_validator("csv_columns")
-    @classmethod
-    def _named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"{twice!r} is named twice: give each cell a name of its own")
-        return names
 
     @model_validator(mode="after")
     def _dated(self) -> Self:

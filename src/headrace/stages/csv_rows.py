@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from headrace.spec import Spec
+from headrace.spec import CellNames, Spec
 from headrace.stages.json_text import Unreadable, cut, quote, read
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class CsvSpec(Spec):
         max_length=1,
         description="What stands before a quote within a quoted cell; default: it doubles.",
     )
-    columns: tuple[str, ...] = Field(
+    columns: CellNames = Field(
         (), description="The header's names, in order; empty: a message's attribute `csv-header` has them."
     )
     null_values: tuple[str, ...] = Field(
@@ -81,13 +81,6 @@ class CsvSpec(Spec):
         """What a cell of a boolean column, in small letters, is in JSON."""
         meanings = (("true", self.true_values), ("false", self.false_values))
         return {cell.lower(): meaning for meaning, cells in meanings for cell in cells}
-
-    @field_validator("columns")
-    @classmethod
-    def _named_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"{twice!r} is named twice: give each cell a name of its own")
-        return names
 
     @field_validator("encoding")
     @classmethod
