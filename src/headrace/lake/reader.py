@@ -151,6 +151,18 @@ def _patiently(read: Callable[[], T]) -> T:
     raise InternalError("there is always a last look")
 
 
+def _attach(connection: duckdb.DuckDBPyConnection, folder: Path) -> bool:
+    """Attach a lake for reading; False where its writer is about to make the first tables."""
+    statement = attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True)
+    try:
+        connection.execute(statement)
+    except duckdb.Error:
+        if _is_being_made(connection, folder):
+            return False
+        connection.execute(statement)  # the first tables may have come between the two looks
+    return True
+
+
 def _is_being_made(connection: duckdb.DuckDBPyConnection, folder: Path) -> bool:
     """Say whether a catalog is there and has no table yet: its writer is about to make the first ones."""
     try:
@@ -171,14 +183,7 @@ def open_reader(folder: Path) -> Iterator[LakeReader | None]:
         connection = connect()
         held.callback(connection.close)
         try:
-            try:
-                connection.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
-            except duckdb.Error:
-                if not _is_being_made(connection, folder):
-                    raise
-                yield None
-                return
-            yield LakeReader(connection, folder, held)
+            yield LakeReader(connection, folder, held) if _attach(connection, folder) else None
         except duckdb.Error as problem:
             raise LakeError(
                 f"the lake's catalog cannot be opened: {problem}",

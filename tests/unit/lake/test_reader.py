@@ -92,3 +92,15 @@ def test_a_catalog_that_is_being_made_has_nothing_yet_and_one_that_lost_its_tabl
     (tmp_path / DATA / "left.parquet").touch()
     with pytest.raises(LakeError), open_reader(tmp_path):
         pass
+
+
+def test_a_catalog_whose_tables_come_between_two_looks_is_read(tmp_path, monkeypatch):
+    def late(connection, folder, look=reader._is_being_made):
+        DuckLake(folder).close()
+        return look(connection, folder)
+
+    (tmp_path / DATA).mkdir()
+    (tmp_path / CATALOG).touch()
+    monkeypatch.setattr(reader, "_is_being_made", late)
+    with open_reader(tmp_path) as lake:
+        assert lake.snapshot() >= 0
