@@ -21,6 +21,7 @@ STEPS: Final = {
     "tick.bronze": "a batch's raw messages are staged",
     "tick.commit": "a tick is committed: the batches of some sources, with their positions",
     "tick.ack": "the bus is told of a batch that is committed",
+    "lake.create": "the catalog of a new lake gets its name",
     "lake.file": "a Parquet file of ours is written, synced, and its name in its folder too",
     "lake.sync": "a written Parquet file is synced",
     "lake.register": "the files of a commit are named in the catalog's open transaction",

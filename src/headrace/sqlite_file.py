@@ -138,6 +138,12 @@ def fold(connection: sqlite3.Connection) -> None:
         raise error
 
 
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, and what SQLite keeps beside it. Nobody may have it open."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection, patience_secs: float | None = None) -> Iterator[None]:
     """Commit what the block does, or roll it back where it raises; writers take turns from its beginning.

@@ -196,7 +196,7 @@ def _fault(rng: Random, does: Does, strike: Strike) -> Fault:
         points = [point for point in points if point.endswith(".before") or point in MISTOLD]
     commits = [point for point in points if point.rpartition(".")[0] in COMMITS]
     point = rng.choice(commits if commits and rng.random() < COMMIT_SHARE else points)
-    once = ("gold.", "lake.expire", "lake.clean", "lake.copy", "bus.create")
+    once = ("gold.", "lake.expire", "lake.clean", "lake.copy", "lake.create", "bus.create")
     often = doers(point)[:1] == (does,) and not point.startswith(once)
     nth = rng.choice((1, 1, 1, 2, 2, 3, 5, 9)) if often else 1
     return Fault(point, nth, strike, round(rng.uniform(0.01, 0.15), 3) if strike == "pause" else 0.0)

@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 CATALOG, DATA = "catalog.db", "data"  # within a lake's folder
 
 
+def is_catalog(catalog: Path) -> bool:
+    """Say whether there is a catalog; an empty file is none."""
+    return catalog.exists() and not (catalog.is_file() and not catalog.stat().st_size)
+
+
 def connect(*, memory_limit: str = "512MiB") -> duckdb.DuckDBPyConnection:
     """Return an in-memory DuckDB with DuckLake and SQLite loaded, UTC, never looking for extensions on a network."""
     connection = duckdb.connect(config={"threads": threads(), "memory_limit": memory_limit, **extensions.CONFIG})

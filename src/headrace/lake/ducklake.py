@@ -14,13 +14,13 @@ import duckdb
 import pyarrow as pa
 
 from headrace import words
-from headrace.disk import disk_error, make_folder
+from headrace.disk import disk_error, make_folder, sync
 from headrace.errors import InDoubtError, InternalError, LakeError, SpaceError
 from headrace.fault_points import reach
 from headrace.file_lock import FileLock
 from headrace.lake import evolution, tables
 from headrace.lake.base import Change, Known, Position, StagedFile, Stored
-from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, is_catalog
 from headrace.lake.copies import copy_catalog
 from headrace.lake.definitions import Definitions
 from headrace.lake.key_index import RECENT_ROWS
@@ -32,7 +32,7 @@ from headrace.lake.references import References
 from headrace.lake.replacement import Replacement
 from headrace.lake.soundness import refuse_damaged
 from headrace.lake.transaction import Transactions, sync_written_files
-from headrace.sqlite_file import DOCTOR
+from headrace.sqlite_file import DOCTOR, remove
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence, Set
@@ -96,7 +96,31 @@ class DuckLake:
         return Knowledge(self._query, self.folder, self._recent_keys)
 
     def _open(self, catalog: Path) -> None:
+        if is_catalog(catalog):
+            self._attach(catalog)
+            self._complete()
+        else:
+            self._create(catalog)
+            self._attach(catalog)
+
+    def _attach(self, catalog: Path) -> None:
         self._connection.execute(attach_statement("lake", catalog, self._data))
+
+    def _create(self, catalog: Path) -> None:
+        """Make a catalog that gets its name once its tables are in it: who reads beside finds all of them, or none."""
+        made = catalog.with_name(f"{CATALOG}.new")
+        remove(made)  # what was cut off
+        self._attach(made)
+        self._complete()
+        self._connection.execute("DETACH lake")
+        sync(made)
+        reach("lake.create.before")
+        made.replace(catalog)
+        sync(self.folder)
+        reach("lake.create.after")
+
+    def _complete(self) -> None:
+        """Give the catalog what it lacks of our options and tables."""
         self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
         self._connection.execute(f"CALL lake.set_option('parquet_row_group_size', {ROW_GROUP_ROWS})")
         existing = {table.name: self._definitions.columns(table) for table in tables.FIXED}

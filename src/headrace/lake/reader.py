@@ -10,7 +10,7 @@ import duckdb
 
 from headrace.errors import ContractError, InternalError, LakeError
 from headrace.lake import evolution, leases
-from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, json_columns, unattached
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, is_catalog, json_columns
 from headrace.lake.soundness import refuse_damaged
 from headrace.lake.tables import silver
 from headrace.sqlite_file import DOCTOR
@@ -151,31 +151,10 @@ def _patiently(read: Callable[[], T]) -> T:
     raise InternalError("there is always a last look")
 
 
-def _attach(connection: duckdb.DuckDBPyConnection, folder: Path) -> bool:
-    """Attach a lake for reading; False where its writer is about to make the first tables."""
-    statement = attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True)
-    try:
-        connection.execute(statement)
-    except duckdb.Error:
-        if _is_being_made(connection, folder):
-            return False
-        connection.execute(statement)  # the first tables may have come between the two looks
-    return True
-
-
-def _is_being_made(connection: duckdb.DuckDBPyConnection, folder: Path) -> bool:
-    """Say whether a catalog is there and has no table yet: its writer is about to make the first ones."""
-    try:
-        found = connection.execute(f"FROM {unattached(folder / CATALOG, 'sqlite_master')} LIMIT 1").fetchall()
-    except duckdb.Error:
-        return False
-    return not found and next((folder / DATA).rglob("*.parquet"), None) is None
-
-
 @contextmanager
 def open_reader(folder: Path) -> Iterator[LakeReader | None]:
     """Open a lake's folder for reading; None where nothing was ever committed to it."""
-    if not (folder / CATALOG).exists():
+    if not is_catalog(folder / CATALOG):
         refuse_damaged(folder, whole=False)
         yield None
         return
@@ -183,7 +162,8 @@ def open_reader(folder: Path) -> Iterator[LakeReader | None]:
         connection = connect()
         held.callback(connection.close)
         try:
-            yield LakeReader(connection, folder, held) if _attach(connection, folder) else None
+            connection.execute(attach_statement("lake", folder / CATALOG, folder / DATA, read_only=True))
+            yield LakeReader(connection, folder, held)
         except duckdb.Error as problem:
             raise LakeError(
                 f"the lake's catalog cannot be opened: {problem}",

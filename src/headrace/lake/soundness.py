@@ -9,7 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.errors import LakeError
-from headrace.lake.catalog import CATALOG, DATA
+from headrace.lake.catalog import CATALOG, DATA, is_catalog
 from headrace.sqlite_file import DOCTOR, connect, trouble
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def damaged(catalog: Path, data: Path, *, deep: bool = False) -> list[Damaged]:
 def catalog_trouble(folder: Path, *, whole: bool = True) -> str:
     """Return what is wrong with the catalog of a lake's folder; nothing where it is sound, or there is no lake yet."""
     catalog = folder / CATALOG
-    if not catalog.exists() or (catalog.is_file() and not catalog.stat().st_size):
+    if not is_catalog(catalog):
         any_data = next((folder / DATA).rglob("*.parquet"), None) is not None
         return f"it is {'empty' if catalog.exists() else 'gone'}, and its data is there" if any_data else ""
     return trouble(catalog, whole=whole or (catalog.is_file() and catalog.stat().st_size <= CHECKED_BYTES))

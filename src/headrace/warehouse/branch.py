@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from contextlib import closing, contextmanager
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 from headrace.disk import make_folder, sync
 from headrace.fault_points import reach
 from headrace.file_lock import FileLock, hold, hold_if_free
-from headrace.sqlite_file import connect, fold
+from headrace.sqlite_file import connect, fold, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -94,7 +93,7 @@ def start_branch(folder: GoldFolder, parent: str | None) -> None:
 
 def drop_branch(folder: GoldFolder) -> None:
     """Forget the branch. Its data files stay until `sweep`."""
-    _remove_catalog(folder.branch)
+    remove(folder.branch)
 
 
 def make_durable(folder: GoldFolder, parent: str | None) -> int:
@@ -125,7 +124,7 @@ def make_durable(folder: GoldFolder, parent: str | None) -> int:
 
 def adopt_branch(folder: GoldFolder, build: str) -> None:
     """Give the branch its name among the catalogs; nothing reads it until the ledger names it."""
-    _remove_catalog(folder.catalog(build))
+    remove(folder.catalog(build))
     reach("gold.adopt.before")
     folder.branch.replace(folder.catalog(build))
     sync(folder.catalog(build).parent)
@@ -177,11 +176,5 @@ def sweep(folder: GoldFolder, kept: Mapping[str, object]) -> int:
 def _forget_unless_read(folder: GoldFolder, build: str) -> None:
     with hold_if_free(folder.pin(build)) as is_unread:
         if is_unread:
-            _remove_catalog(folder.catalog(build))
+            remove(folder.catalog(build))
             folder.pin(build).unlink(missing_ok=True)
-
-
-def _remove_catalog(path: Path) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).unlink()

@@ -192,12 +192,9 @@ def close_doors(connection: duckdb.DuckDBPyConnection, folders: Sequence[Path]) 
 
 def latest_snapshot(connection: duckdb.DuckDBPyConnection, catalog: Path) -> int | None:
     """Return the newest snapshot of a lake; None where there is no lake yet."""
-    from headrace.lake.catalog import unattached
+    from headrace.lake.catalog import is_catalog, unattached
 
-    if not catalog.exists():
-        return None
-    known = f"FROM {unattached(catalog, 'sqlite_master')} WHERE name = 'ducklake_snapshot'"
-    if not connection.execute(known).fetchall():  # its first writer has only just made the file
+    if not is_catalog(catalog):
         return None
     found = connection.execute(f"SELECT max(snapshot_id) FROM {unattached(catalog, 'ducklake_snapshot')}").fetchall()
     return None if found[0][0] is None else int(found[0][0])

@@ -15,7 +15,7 @@ from headrace.bus.topic_file import topic_path
 from headrace.errors import HeadraceError, LakeError
 from headrace.lake import copies, soundness
 from headrace.lake.base import Position
-from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
+from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, is_catalog
 from headrace.lake.ducklake import writer_lock
 from headrace.runtime.doctor import silver
 from headrace.runtime.doctor.damage import Damage
@@ -58,7 +58,7 @@ def catalog(project: Project, *, deep: bool) -> Iterator[Damage]:
 def files(project: Project, *, deep: bool) -> Iterator[Damage]:
     """Yield the tables of which data files are damaged; `deep` reads them all. Raises `LakeError`."""
     folder = project.state / "lake"
-    if not (folder / CATALOG).exists():
+    if not is_catalog(folder / CATALOG):
         return
     found = soundness.damaged(folder / CATALOG, folder / DATA, deep=deep)
     for table, each in groupby(sorted(found, key=_table), key=_table):
