@@ -188,6 +188,18 @@ def test_a_job_never_runs_twice_at_once_and_what_came_meanwhile_is_one_run(tmp_p
     assert [(each["missed"], each["message"]) for each in mine.history.runs()] == [(4, "run 2"), (0, "run 1")]
 
 
+def test_jobs_that_are_closed_while_one_looks_what_is_due_start_none(tmp_path):
+    clock, work = Clock(), Work()
+    jobs = jobs_with(tmp_path, work, lambda: closing() or clock())
+    closing = lambda: None  # noqa: E731
+    jobs.history.know(["build"], clock())
+    clock.now += dt.timedelta(minutes=1)
+    closing = jobs.close
+    jobs.start_due()
+    assert not jobs.history.runs()
+    assert not [each.name for each in threading.enumerate() if each.name == "job-build"]
+
+
 def is_free(jobs):
     try:
         jobs.history.lock("build").release()

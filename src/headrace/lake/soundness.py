@@ -73,7 +73,9 @@ def catalog_trouble(folder: Path, *, whole: bool = True) -> str:
     catalog = folder / CATALOG
     if not is_catalog(catalog):
         any_data = next((folder / DATA).rglob("*.parquet"), None) is not None
-        return f"it is {'empty' if catalog.exists() else 'gone'}, and its data is there" if any_data else ""
+        if not any_data or is_catalog(catalog):  # a writer that began meanwhile named its catalog before any data file
+            return ""
+        return f"it is {'empty' if catalog.exists() else 'gone'}, and its data is there"
     return trouble(catalog, whole=whole or (catalog.is_file() and catalog.stat().st_size <= CHECKED_BYTES))
 
 

@@ -7,6 +7,7 @@ import os
 import pytest
 
 from headrace.errors import LakeError
+from headrace.lake import soundness
 from headrace.lake.copies import COPY, copy_is_due, restore_copy
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.reader import open_reader
@@ -43,6 +44,13 @@ def test_a_sound_lake_is_sound(project):
     lake = project.state / "lake"
     assert catalog_trouble(lake) == ""
     assert damaged(lake / "catalog.db", lake / "data", deep=True) == []
+
+
+def test_a_lake_that_begins_while_one_looks_for_its_catalog_is_not_damaged(project, monkeypatch):
+    lake = project.state / "lake"
+    looks = iter([False, True])  # the second is after data was found
+    monkeypatch.setattr(soundness, "is_catalog", lambda _: next(looks))
+    assert catalog_trouble(lake) == ""
 
 
 @pytest.mark.parametrize(("harm", "deep", "said"), [

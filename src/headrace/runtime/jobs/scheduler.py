@@ -51,6 +51,7 @@ class Jobs:
         self._clock = clock
         self._stop = threading.Event()
         self._running: list[threading.Thread] = []
+        self._running_lock = threading.Lock()
 
     def schedule(self) -> None:
         """Start what is due, until `close`; runs in a thread of the caller's."""
@@ -67,13 +68,14 @@ class Jobs:
             self._stop.wait(LOOK_SECS)
 
     def start_due(self) -> None:
-        """Start each run that is due in a thread of its own."""
-        now = self._clock()
-        self._running = [each for each in self._running if each.is_alive()]
-        for run in due(now, self.jobs, self.history.past()):
+        """Start each run that is due in a thread of its own; none once it was closed."""
+        for run in due(self._clock(), self.jobs, self.history.past()):
             thread = threading.Thread(target=self._scheduled, args=(run,), name=f"job-{run.job}", daemon=True)
-            self._running.append(thread)
-            thread.start()
+            with self._running_lock:  # who closes meanwhile waits for each that has begun, and meets none that has not
+                if self._stop.is_set():
+                    return
+                thread.start()
+                self._running = [each for each in self._running if each.is_alive()] + [thread]
 
     def run(self, name: str) -> dict[str, Any]:
         """Run a job now, whatever its schedule says, and return its row of the history when it is over.
@@ -102,9 +104,11 @@ class Jobs:
 
     def close(self) -> None:
         """Start nothing more, and wait a while for what runs; what takes longer is interrupted by the process's end."""
-        self._stop.set()
+        with self._running_lock:
+            self._stop.set()
+            running = self._running
         deadline = time.monotonic() + END_SECS
-        for each in self._running:
+        for each in running:
             each.join(max(0.0, deadline - time.monotonic()))
 
     def _scheduled(self, run: Run) -> None:
