@@ -49,7 +49,7 @@ class Door:
     def end(self) -> int:
         """Ask it to end, and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
+        return self.process.wait(60)
 
 
 def settings_of(**settings: Any) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import socket
@@ -26,11 +27,21 @@ def wait_until(what: Callable[[], Any], secs: float = 120.0, why: str = "it neve
         time.sleep(0.03)
 
 
+_PORTS = itertools.cycle(range(10_000 + os.getpid() % 200 * 100, 10_100 + os.getpid() % 200 * 100))
+"""Below those that systems give to whoever asks for any, and each process of tests has its own: a port stays free until
+the test binds it, also while what listened there is killed and started again."""
+
+
 def free_port() -> int:
-    """Return a port of this machine that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return found.getsockname()[1]
+    """Return a port of this machine that nobody listens on, and that nobody else is given."""
+    for port in itertools.islice(_PORTS, 100):
+        with socket.socket() as found:
+            try:
+                found.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no port is free")
 
 
 @contextmanager

@@ -35,7 +35,7 @@ def is_there(pid):
 
 def told(door, path):
     """Return what each of some connections is told: whichever worker takes them."""
-    return {httpx.get(f"{door.url}{path}", trust_env=False).text for _ in range(6)}
+    return {httpx.get(f"{door.url}{path}", timeout=30, trust_env=False).text for _ in range(6)}
 
 
 def counted(door):

@@ -187,7 +187,7 @@ def test_it_streams_on_until_ctrl_c_and_builds_gold_meanwhile(again, running, mo
     assert (opened["accepted"], opened["balanced"], opened["project"]) == (EVENTS, True, str(again))
     later = shop.until(lambda told: told["gold"] not in {"", "b1"} and told["quarantined"] > opened["quarantined"])
     assert later["balanced"]
-    answer = httpx.post(f"{later['collector']}/v1/events/clickstream", content=b'{"event_id": "evt_1"}')
+    answer = httpx.post(f"{later['collector']}/v1/events/clickstream", content=b'{"event_id": "evt_1"}', timeout=30)
     assert answer.status_code == 202
     shop.process.send_signal(signal.SIGINT)
     code, rest = shop.ended()

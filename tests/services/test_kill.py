@@ -14,7 +14,9 @@ import subprocess
 import sys
 import time
 
+from headrace.runtime import control
 from living import messages, orders, project_of, rows, run_out, silver, sqlite_bus, statuses, ticking, totals
+from machine import wait_until
 
 ROUNDS = 4
 
@@ -88,14 +90,11 @@ def test_kill_at_any_moment_under_load_loses_nothing_and_doubles_nothing(tmp_pat
             publishers.append(child("-c", PUBLISHER, project.state / "bus", name, stdout=out))
     ups = []
     try:
-        deadline = time.monotonic() + 60
-        while not all(map(lines, logs)) and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: all(map(lines, logs)))
+        socket = project.state / "control.sock"
         for turn in range(ROUNDS):
             ups.append(child("-m", "headrace", "up", "--no-build", "--project", project.root))
-            socket = project.state / "control.sock"
-            while not socket.exists() and ups[-1].poll() is None and time.monotonic() < deadline:
-                time.sleep(0.02)
+            wait_until(lambda up=ups[-1]: socket.exists() or up.poll() is not None)
             time.sleep(chance.uniform(0.0, 1.2))
             if turn == ROUNDS // 2:
                 end(publishers.pop())  # a producer may be killed too: all that it was told of is durable
@@ -149,9 +148,7 @@ def test_up_killed_then_started_again_drains_and_ends_well(tmp_path):
         bus.publish("orders", messages(orders(0, 100)))
         end(child("-m", "headrace", "up", "--no-build", "--project", project.root))
         up = child("-m", "headrace", "up", "--no-build", "--project", project.root)
-        deadline = time.monotonic() + 60
-        while not (project.state / "control.sock").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        wait_until(lambda: control.ask(project.state, {"verb": "ping"}))  # a socket may be that of the killed one
         bus.publish("orders", messages(orders(100, 150)))
         assert end(up, signal.SIGINT) == 0, "Ctrl-C drains, and that is no fault"
     assert totals(project) == {"orders": {"accepted": 150, "silver": 150}}

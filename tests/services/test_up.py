@@ -176,12 +176,13 @@ def test_status_counts_one_commit_while_up_goes_on(tmp_path, started):
         building.bring_in(project)
         from headrace.runtime.views.status import status
 
-        seen = [status(project)["orders"] for _ in range(8)]
+        seen = [status(project)["orders"]]
+        while len(seen) < 8 or seen[-1].ledger["accepted"] == seen[0].ledger["accepted"]:
+            seen.append(status(project)["orders"])
     finally:
         stop.set()
         producer.join()
-    assert [each.unbalanced for each in seen] == [[]] * 8
-    assert seen[-1].ledger["accepted"] > seen[0].ledger["accepted"]
+    assert not any(each.unbalanced for each in seen)
 
 
 def test_status_shows_what_does_not_add_up_and_exits_1(tmp_path):

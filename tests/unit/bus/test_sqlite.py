@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -589,41 +590,34 @@ def test_two_that_publish_the_same_numbers_at_once_publish_them_once(tmp_path):
 
 
 NUMBERED = """
-import sys
+import os, random, sys, threading
 from pathlib import Path
 import pyarrow as pa
 from headrace.bus.base import Once
 from headrace.bus.sqlite import SqliteBus
 bus = SqliteBus(Path(sys.argv[1]))
-rows = int(sys.argv[2])
-print("ready", flush=True)
+rows, new = map(int, sys.argv[2:])
 for first in range(0, 20_000, rows):
     payload = [str(number).encode() for number in range(first, min(first + rows, 20_000))]
-    bus.publish("orders", pa.record_batch({"payload": pa.array(payload)}), once=Once("file", first))
+    told = bus.publish("orders", pa.record_batch({"payload": pa.array(payload)}), once=Once("file", first))
+    if new > 0 >= new - told.messages:  # from here on, at any moment
+        threading.Timer(random.uniform(0.0, 0.02), os.kill, (os.getpid(), 9)).start()
+    new -= told.messages
 print("done", flush=True)
 """
 
 
 def test_a_producer_killed_anywhere_that_starts_from_its_first_message_loses_and_doubles_nothing(tmp_path):
     chance = random.Random(3)
-    done = False
-    kills = 0
-    while not done:
-        command = [sys.executable, "-c", NUMBERED, str(tmp_path), str(chance.choice([7, 50, 333]))]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | _path())
-        assert process.stdout.readline() == "ready\n"
-        try:
-            process.wait(chance.uniform(0.02, 0.3) if kills < 8 else 60)
-        except subprocess.TimeoutExpired:
-            kills += 1
-        process.kill()
-        done = process.stdout.read().endswith("done\n")
-        process.wait()
-        process.stdout.close()
+    for life in range(8):
+        rows, new = chance.choice([7, 50, 333]), chance.randint(1, 2_000) if life < 7 else 100_000
+        command = [sys.executable, "-c", NUMBERED, str(tmp_path), str(rows), str(new)]
+        ended = subprocess.run(command, capture_output=True, text=True, env=os.environ | _path(), check=False)
+        whole = (0, "done\n") if life == 7 else (-signal.SIGKILL, "")
+        assert (ended.returncode, ended.stdout) == whole, ended.stderr
     bus = SqliteBus(tmp_path)
     bus.subscribe(READER)
     assert [row["payload"] for row in drain(bus, rows=5000)] == [str(number).encode() for number in range(20_000)]
-    assert kills >= 3
 
 
 def _path() -> dict[str, str]:

@@ -162,13 +162,13 @@ def test_what_is_cleared_leaves_nothing_under_way_to_who_begins_anew(tmp_path, m
 
     def slow(path, parts, room):
         begun.set()
-        goes_on.wait(5)
+        goes_on.wait(60)
         write_run(path, parts, room)
 
     monkeypatch.setattr(key_index, "write_run", slow)
     with indexed(tmp_path / "t", keep=False) as index:
         tell(index, 0, RECENT, RECENT)
-        assert begun.wait(5)
+        assert begun.wait(60)
         ended = Timer(0.05, goes_on.set)
         ended.start()
         index.clear()

@@ -33,11 +33,14 @@ def child(tmp_path, monkeypatch):
 
 
 LISTENS = """
-    import signal, sys, threading
+    import os, signal, sys, threading
     from headrace.runtime.child import say, when_parent_ends
     done = threading.Event()
     when_parent_ends(done.set)
     signal.signal(signal.SIGTERM, lambda *_: done.set())
+    if len(sys.argv) > 2:
+        while os.path.exists(sys.argv[2]) and not done.wait(0.02):
+            pass
     say(listening="here", given=sys.argv[1:])
     done.wait()
     open(sys.argv[1], "w").write("ended in order")
@@ -56,12 +59,15 @@ def test_what_a_child_says_is_heard_and_sigterm_ends_it_in_order(child, tmp_path
 
 
 def test_a_child_that_dies_is_started_again_and_its_problem_shown_meanwhile(child, tmp_path):
-    one = child(LISTENS, str(tmp_path / "end"))
+    silent = tmp_path / "silent"
+    one = child(LISTENS, str(tmp_path / "end"), str(silent))
     one.start()
     wait_until(lambda: one.said)
     first = one.pid
+    silent.touch()
     os.kill(first, signal.SIGKILL)
     wait_until(lambda: "code -9" in one.problem)
+    silent.unlink()
     wait_until(lambda: one.pid not in (None, first) and one.said and not one.problem)
 
 

@@ -97,7 +97,7 @@ class Blocked(SqliteBus):
 
     def pull(self, topic, name, max_rows, max_bytes):
         if topic.startswith("bad"):
-            self.go.wait(20)
+            self.go.wait(200)
         return super().pull(topic, name, max_rows, max_bytes)
 
 

@@ -244,7 +244,7 @@ def test_a_source_that_fails_while_its_batch_waits_for_the_writer_is_not_taken_t
 
         def commit(self, changes):
             if any(change.source == "first" for change in changes):
-                self.go_on.wait(30)
+                self.go_on.wait(200)
             return super().commit(changes)
 
     class Away(SqliteBus):
@@ -348,7 +348,7 @@ class Noting(DuckLake):
 
     def commit(self, changes):
         self.begun.set()
-        assert self.go.wait(20)
+        assert self.go.wait(200)
         super().commit(changes)
 
 
@@ -361,7 +361,7 @@ def test_the_next_batch_of_a_source_is_made_ready_while_one_is_committed_and_upk
         try:
             lake.go.clear()
             loop.step()
-            assert lake.begun.wait(20)
+            assert lake.begun.wait(200)
             loop.step()
             assert [each.first_seq for each in loop._ready] == [10], "a commit takes one batch of a source"
             assert [each.first_seq for each in loop._in_flight] == [0]
@@ -390,7 +390,7 @@ def test_upkeep_that_had_too_little_time_goes_on_soon_and_is_whole_in_the_end_th
             lake.go.clear()
             bus.publish("orders", messages(orders(0, 10)))
             loop.step()
-            assert lake.begun.wait(20)
+            assert lake.begun.wait(200)
             assert loop._upkeep_at == math.inf, "only when somebody asks"
             asked = [loop.upkeep({"compaction"}), loop.upkeep({"expiry"})]
             loop._upkeep_whole_at = 0.0
