@@ -14,6 +14,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
+from clients import EVENT, answers, head
 from collecting import collecting, listening, settings_of, start, taken, up
 from headrace.identity.tokens import Role, TokenFile
 from living import lived, project_of, rows, silver, write_source
@@ -125,6 +126,28 @@ def test_what_is_refused_says_why_and_is_stored_nowhere(door, source, body, head
     counted = httpx.get(f"http://127.0.0.1:{door.port}/metrics", timeout=30, trust_env=False).text
     label = source if source == "orders" else ""
     assert f'requests_total{{reason="{reason}",source="{label}",status="{status}"}}' in counted
+
+
+@pytest.mark.parametrize(
+    ("request_head", "is_last"),
+    [
+        (head(20).replace(b"orders", b"order"), True),
+        (head(20, "authorization: Bearer hr_a_b"), True),
+        (head(20, "content-type: application/xml"), True),
+        (head(100_001), True),
+        (head(20).replace(b"/v1/events/orders", b"/health"), True),
+        (head(3) + b"[[[", False),
+        (head(len(EVENT)) + EVENT, False),
+    ],
+)
+def test_an_answer_before_its_body_came_says_that_it_is_the_last_of_its_connection(door, request_head, is_last):
+    with door.connect() as connection:
+        connection.sendall(request_head)
+        told = connection.recv(65536)
+        assert (b"connection: close\r\n" in told) == is_last
+        if not is_last:
+            connection.sendall(head(len(EVENT)) + EVENT)
+        assert answers(connection, 1) == ([] if is_last else [202])
 
 
 def test_a_chunked_body_past_the_limit_is_cut_off(door):

@@ -133,13 +133,15 @@ def test_too_much_at_once_is_told_to_wait(tmp_path):
 
 
 def test_what_has_begun_is_finished_before_it_ends(tmp_path):
-    with collecting(project_of(tmp_path)) as door, door.connect() as connection:
+    with collecting(project_of(tmp_path)) as door, door.connect() as connection, door.connect() as idle:
+        idle.sendall(head(2) + b"[]")
+        assert answers(idle, 1) == [202]
         connection.sendall(head(len(EVENT)) + EVENT[:5])
         wait_until(lambda: "waiting_requests 1" in door.client.get("/metrics").text)
         door.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: not is_open(door.port))
+        assert idle.recv(1) == b"", "it ends, and says so to those who send nothing"
         with pytest.raises(httpx.TransportError):
-            httpx.post(f"{door.url}/v1/events/orders", content=EVENT, timeout=30, trust_env=False)
+            httpx.post(f"{door.url}/v1/events/orders", content=EVENT, timeout=1, trust_env=False)
         connection.sendall(EVENT[5:])
         assert answers(connection, 1) == [202]
         assert door.process.wait(30) == 0

@@ -330,6 +330,12 @@ def test_every_refusal_has_the_shape_that_clients_read(server, method, path, con
     assert answer.json()["message"]
 
 
+def test_an_answer_before_its_body_came_says_that_it_is_the_last_of_its_connection(server):
+    for kind, ends in (("text/plain", "close"), ("application/json", None)):
+        told = server.client.post("/subjects/s/versions", content=b"{", headers={"content-type": kind})
+        assert told.headers.get("connection") == ends
+
+
 def test_a_foreign_name_or_page_is_not_answered(server):
     assert server.client.get("/subjects", headers={"host": "rebound.example.com"}).status_code == 403
     assert server.client.get("/subjects", headers={"host": "localhost:1"}).status_code == 200

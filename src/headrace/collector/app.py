@@ -19,6 +19,7 @@ from headrace.collector.look import RECENT_AT_ONCE, Look
 from headrace.collector.room import Held, InFlight
 from headrace.config.faults import did_you_mean
 from headrace.http.answer import Answer
+from headrace.http.incoming import Incoming
 from headrace.http.problems import Refused, method_not_allowed, retry_after
 from headrace.identity.tokens import Role
 from headrace.words import DATASET_ATTRIBUTE
@@ -62,6 +63,7 @@ class Collector:
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer one request."""
         headers = scope.headers
+        request = Incoming(headers, proto)
         request_id = trace.request_id(headers.get("x-request-id"))
         source = ""
         try:
@@ -71,7 +73,7 @@ class Collector:
             if (origin := headers.get("origin")) is not None:
                 self._cors.check(origin)
             if source:
-                answer = await self._events(scope, proto, source, request_id)
+                answer = await self._events(scope, request, source, request_id)
             else:
                 answer = await self._look(scope, path, request_id)
         except Refused as refused:
@@ -87,9 +89,11 @@ class Collector:
             answer = self._refusal(bug, source, request_id)
         if (origin := headers.get("origin")) is not None:
             answer.headers.extend(self._cors.headers(origin))
+        if not request.is_read:
+            answer.headers.extend(request.closing())
         proto.response_bytes(answer.status, answer.headers, answer.body)
 
-    async def _events(self, scope: Any, proto: Any, name: str, request_id: str) -> Answer:
+    async def _events(self, scope: Any, request: Incoming, name: str, request_id: str) -> Answer:
         """Take events in: let in, read, split, make durable, acknowledge."""
         started = time.perf_counter()
         headers = scope.headers
@@ -106,7 +110,7 @@ class Collector:
         size = bodies.length_of(headers.get("content-length"), self._limits)
         held = self.in_flight.hold(source.id)
         try:
-            body = await self._read(proto, size, held)
+            body = await self._read(request, size, held)
             if len(body) > SMALL_BYTES or encoding:
                 unpack = asyncio.get_running_loop().run_in_executor
                 messages, plain = await unpack(self._unpackers, self._messages, body, layout, encoding)
@@ -159,23 +163,24 @@ class Collector:
             )
         return [*attributes, (DATASET_ATTRIBUTE, name)]
 
-    async def _read(self, proto: Any, size: int | None, held: Held) -> bytes:
+    async def _read(self, request: Incoming, size: int | None, held: Held) -> bytes:
         """Return the body; `sweep` cancels this where the client is too slow."""
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a request is always answered in a task
         self._reading[task] = time.monotonic()
         try:
             if size is None or size > WHOLE_BYTES:
-                body = await bodies.read_body(proto, self._limits, held.take)
+                body = await bodies.read_body(request.proto, self._limits, held.take)
             else:
                 held.take(size)
-                body = await proto()
+                body = await request.proto()
         except ProtocolClosed:
             raise bodies.short_body(f"Content-Length says {size or 0:,} bytes, and fewer came") from None
         finally:
             del self._reading[task]
         if size is not None and len(body) != size:
             raise bodies.short_body(f"Content-Length says {size:,} bytes, and {len(body):,} came")
+        request.is_read = True
         return body
 
     def _messages(self, body: bytes, layout: splitting.Layout, encoding: str) -> tuple[list[bytes], int]:
@@ -229,5 +234,4 @@ def _too_slow(limits: CollectorSpec) -> Refused:
         f"the body did not come within {limits.body_secs:g} seconds",
         at="body",
         fix="send smaller bodies, or raise `collector: {body_secs: …}` in headrace.yaml",
-        headers=(("connection", "close"),),
     )

@@ -18,6 +18,7 @@ from headrace.api.registry.asked import Asked, query_of
 from headrace.api.registry.refusal import Refusal, plain
 from headrace.errors import HeadraceError
 from headrace.http.hosts import is_local
+from headrace.http.incoming import Incoming
 from headrace.http.problems import Refused
 from headrace.identity.tokens import Role
 
@@ -48,8 +49,9 @@ class Application:
     async def __rsgi__(self, scope: Any, proto: Any) -> None:
         """Answer one request."""
         headers = [("content-type", CONTENT_TYPE)]
+        request = Incoming(scope.headers, proto)
         try:
-            found = await self._answer(scope, proto)
+            found = await self._answer(scope, request)
             text = found.text if isinstance(found, routes.Unescaped) else json.dumps(found, ensure_ascii=False)
             status, body = 200, text.encode("utf-8", "replace")
         except Refusal as refusal:
@@ -67,14 +69,15 @@ class Application:
         except Exception:  # the outermost edge of a request
             log.exception("%s %s", scope.method, scope.path[:200])
             status, body = 500, Refusal(50001, "this is a bug of Headrace: report it, with the server's log").body()
+        headers += request.closing()
         proto.response_bytes(status, headers, b"" if scope.method == "HEAD" else body)
 
-    async def _answer(self, scope: Any, proto: Any) -> Any:
+    async def _answer(self, scope: Any, request: Incoming) -> Any:
         if len(scope.path) > MAX_PATH:
             raise plain(414)
         route, names = routes.found(scope.method, scope.path)
         self._let_in(scope.headers, route, names)
-        body = await self._body(scope, proto) if route.method in {"POST", "PUT"} else None
+        body = await self._body(scope, request) if route.method in {"POST", "PUT"} else None
         takes_more = scope.headers.get("confluent-accept-unknown-properties", "").lower() == "true"
         asked = Asked(self._registry, names, query_of(scope.query_string), body, takes_more)
         return await asyncio.get_running_loop().run_in_executor(self._threads, route.run, asked)
@@ -93,7 +96,7 @@ class Application:
             # A web page whose name was made to point here would read, and write, as if it were local.
             raise plain(403, f"this is not shown as {host[:200]!r}: ask localhost, or use a token")
 
-    async def _body(self, scope: Any, proto: Any) -> Any:
+    async def _body(self, scope: Any, request: Incoming) -> Any:
         kind = scope.headers.get("content-type") or ""
         if not _TAKEN.fullmatch(kind):
             # What a web page may send without asking first is among those that are not taken.
@@ -101,9 +104,10 @@ class Application:
         if scope.headers.get("content-encoding", "identity").lower() != "identity":
             raise plain(415, "a compressed body is not taken")
         try:
-            text = await asyncio.wait_for(_read(proto, scope.headers.get("content-length")), BODY_SECS)
+            text = await asyncio.wait_for(_read(request.proto, scope.headers.get("content-length")), BODY_SECS)
         except TimeoutError:
-            raise plain(408, headers=(("connection", "close"),)) from None
+            raise plain(408) from None
+        request.is_read = True
         try:
             return json.loads(text)
         except (ValueError, RecursionError) as problem:
