@@ -23,6 +23,7 @@ DRAFTS = {
     "draft/2019-09": "https://json-schema.org/draft/2019-09/schema",
     "draft/2020-12": "https://json-schema.org/draft/2020-12/schema",
 }
+_LONGEST_FAULT = 500
 _LATEST = "draft/2020-12"
 _CLOSING = ("additionalProperties", "unevaluatedProperties")
 _SELF_DESCRIBING = "com.snowplowanalytics.self-desc/schema/jsonschema/1-0-"
@@ -115,6 +116,7 @@ def compiled(schema: Mapping[str, Any]) -> Any:
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         path = "/".join(str(part) for part in getattr(error, "instance_path", ()))
         text = getattr(error, "message", None) or str(error)
+        text = text if len(text) <= _LONGEST_FAULT else f"{text[:_LONGEST_FAULT]}…"
         raise ContractError(f"the schema is not valid at #/{path}: {text}", fix="correct the schema there") from error
 
 

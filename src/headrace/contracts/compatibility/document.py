@@ -111,6 +111,11 @@ class Document:
         self._made.append(made)
         return made
 
+    def listed(self) -> int:
+        """Return how many values the schemas list."""
+        lists = (schema["enum"] for schema in self._schemas() if isinstance(schema.get("enum"), list))
+        return sum(len(each) for each in lists)
+
     def _schemas(self) -> list[dict[str, Any]]:
         if self._within is None:
             self._within = schemas_in(self.read)

@@ -32,7 +32,6 @@ class Unread(Exception):  # noqa: N818 - it ends the reading, and is no error
     """A pattern has something of which no set of texts is made here, or is too large for one."""
 
 
-@lru_cache(4096)
 def tree_of(pattern: str) -> Any:
     """Return a pattern as a tree; None where it is not read."""
     reading = _Reading(pattern)
@@ -93,8 +92,7 @@ class _Reading:
             return ("class", Class(self.text[start : self.at], ranges, names))
         if character in "*+?{}]":
             raise Unread
-        text = character if character.isalnum() or ord(character) >= ASCII else f"\\x{ord(character):02x}"
-        return ("class", Class(text, ((ord(character), ord(character)),)))
+        return _one(character)
 
     def _escape(self) -> tuple[tuple[tuple[int, int], ...], tuple[tuple[str, bool], ...]]:
         character = self.text[self.at]
@@ -176,6 +174,39 @@ class _Reading:
         if self._next() in {"*", "+", "?", "{"}:
             raise Unread
         return ("counted", item, least, most)
+
+
+@lru_cache(1024)
+def _one(character: str) -> tuple[str, Class]:
+    text = character if character.isalnum() or ord(character) >= ASCII else f"\\x{ord(character):02x}"
+    return ("class", Class(text, ((ord(character), ord(character)),)))
+
+
+def listed_by(tree: Any, most: int) -> list[str] | None:
+    """Return the texts that a whole pattern lists, as `^(new|paid)$` does; None where it is no such list, or longer."""
+    if tree[0] != "all" or len(tree[1]) < 2 or tree[1][0] != ("begin",) or tree[1][-1] != ("end",):
+        return None
+    return _texts(("all", tree[1][1:-1]), most)
+
+
+def _texts(node: Any, most: int) -> list[str] | None:
+    word, *rest = node
+    if word == "class":
+        of = rest[0]
+        plain = not of.names and not of.denied and len(of.ranges) == 1 and of.ranges[0][0] == of.ranges[0][1]
+        return [chr(of.ranges[0][0])] if plain else None
+    if word not in {"one", "all"}:
+        return None
+    found: list[str] = [""] if word == "all" else []
+    for each in rest[0]:
+        texts = _texts(each, most)
+        if texts is None or (len(found) * len(texts) if word == "all" else len(found) + len(texts)) > most:
+            return None
+        if word == "one":
+            found += texts
+        else:
+            found = [first + then for first in found for then in texts]
+    return found
 
 
 def lengths_of(node: Any) -> tuple[int, float]:

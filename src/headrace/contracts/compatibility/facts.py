@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.contracts.compatibility.document import Document, Part, key
+from headrace.contracts.compatibility.patterns import Texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -183,12 +184,12 @@ class Facts:
 
 def type_of(value: Any) -> str:
     """Return the JSON type of a value; all numbers are `number`."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    names = {str: "string", dict: "object", list: "array"}
-    return next((name for kind, name in names.items() if isinstance(value, kind)), "number")
+    found = _NAMES.get(type(value))
+    return found or next((name for kind, name in _NAMES.items() if isinstance(value, kind)), "number")
+
+
+_NAMES = {str: "string", bool: "boolean", int: "number", float: "number", type(None): "null", dict: "object",
+          list: "array"}  # fmt: skip
 
 
 class Alternatives:
@@ -196,6 +197,8 @@ class Alternatives:
 
     def __init__(self) -> None:
         self._known: dict[frozenset[tuple[int, int]], list[Facts]] = {}
+        self.texts = Texts()
+        """What this comparison has found out about patterns."""
 
     def of(self, node: Node) -> list[Facts]:
         """Return facts such that every value of the node is described by at least one of them."""
@@ -214,7 +217,7 @@ class Alternatives:
         groups = [group for part in parts for group in choices(part)]
         budget = parts[0].document.budget if parts else None
         if not groups or depth > _DEEPEST or (budget is not None and budget.spent):
-            return [gathered(parts, partial=bool(groups))]
+            return [gathered(parts, self.texts, partial=bool(groups))]
         partial = False
         combined: list[tuple[Part, ...]] = [()]
         for group in sorted(groups, key=len):
@@ -226,11 +229,11 @@ class Alternatives:
         found: list[Facts] = []
         for chosen in combined:
             for each in self._expanded(chosen, above, depth + 1):
-                found.append(gathered((*parts, *each.parts), partial=partial or each.partial))
+                found.append(gathered((*parts, *each.parts), self.texts, partial=partial or each.partial))
                 if budget is not None and budget.spent:
                     break
             if len(found) > MOST_ALTERNATIVES or (budget is not None and budget.spent):
-                return [gathered(parts, partial=True)]
+                return [gathered(parts, self.texts, partial=True)]
         return found
 
 

@@ -5,20 +5,21 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.compatibility import patterns
 from headrace.contracts.compatibility.document import text
 from headrace.contracts.compatibility.facts import TYPES, Bound, Facts, Row, Shape, alone, type_of
 from headrace.contracts.compatibility.mentions import mention_of
+from headrace.contracts.compatibility.patterns import languages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from headrace.contracts.compatibility.document import Part
+    from headrace.contracts.compatibility.patterns import Texts
 
 CONTENTS = ("contentEncoding", "contentMediaType", "x-type")
 
 
-def gathered(parts: tuple[Part, ...], *, partial: bool = False) -> Facts:
+def gathered(parts: tuple[Part, ...], texts: Texts, *, partial: bool = False) -> Facts:
     """Return what holds for every value that meets all the parts; no types at all where surely none does."""
     facts = Facts(parts, partial=partial)
     if parts:
@@ -29,9 +30,10 @@ def gathered(parts: tuple[Part, ...], *, partial: bool = False) -> Facts:
         elif isinstance(part.schema, dict) and not alone(part):
             _take(facts, part)
     if facts.values is not None:
-        from headrace.contracts.compatibility.holding import holds
+        from headrace.contracts.compatibility.holding import each_holds
 
-        facts.values = [value for value in facts.values if holds(value, parts, literal=facts.literal) is not False]
+        said = each_holds(facts.values, parts, literal=facts.literal)
+        facts.values = [value for value, held in zip(facts.values, said, strict=True) if held is not False]
         facts.types &= frozenset(type_of(value) for value in facts.values)
     # The same text says the same within one document only: elsewhere its references lead to other schemas.
     denied = {(id(part.document), part.document.text(part.schema)) for part in facts.nots}
@@ -40,8 +42,8 @@ def gathered(parts: tuple[Part, ...], *, partial: bool = False) -> Facts:
     low, high = facts.lowest(), facts.highest()
     if low and high and (low.value > high.value or (low.value == high.value and (low.exclusive or high.exclusive))):
         facts.types -= {"number"}
-    for pattern in patterns.languages(facts.patterns, facts.formats) if facts.patterns or facts.formats else ():
-        least, most = patterns.lengths(pattern)
+    for pattern in languages(facts.patterns, facts.formats):
+        least, most = texts.lengths(pattern)
         facts.min_length, facts.max_length = max(facts.min_length, least), min(facts.max_length, most)
     if facts.min_length > facts.max_length:
         facts.types -= {"string"}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.compatibility import strings
 from headrace.contracts.compatibility.document import Part, text
-from headrace.contracts.compatibility.facts import alone, type_of
+from headrace.contracts.compatibility.facts import alone, conjunction, type_of
 from headrace.contracts.compatibility.gather import (
     CONTENTS,
     bounds_of,
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from headrace.contracts.compatibility.document import Node
 
 _UNKNOWN = ("$dynamicRef", "$recursiveRef", "unevaluatedItems", "unevaluatedProperties")
+_COMBINING = frozenset({"anyOf", "oneOf", "not", "if", *_UNKNOWN})
 _DEEPEST = 48
+_AT_ONCE = 16
+"""How many plain values are looked at in one step."""
 
 
 class _Asked:
@@ -47,6 +50,29 @@ def holds(value: Any, node: Node, *, literal: bool = False) -> bool | None:
     """
     asked = _Asked(literal=literal)
     return _all(_part(value, part, asked, top=True) for part in node)
+
+
+def each_holds(values: Iterable[Any], node: Node, *, literal: bool = False) -> Iterator[bool | None]:
+    """Say of each of many values whether it meets a node, as `holds` does: many plain ones take few steps."""
+    parts = conjunction(node)
+    plain, asked = all(_is_plain(part) for part in parts), _Asked(literal=literal)
+    for at, value in enumerate(values):
+        if not plain or isinstance(value, dict | list):
+            yield holds(value, node, literal=literal)
+        elif parts and (parts[0].document.budget.spent or not parts[0].document.budget.spend(at % _AT_ONCE == 0)):
+            yield None
+        else:
+            yield _all(found for part in parts if not alone(part) for found in _own(value, part, asked, top=True))
+
+
+def _is_plain(part: Part) -> bool:
+    """Whether what a part says of a value that is no list and no object is all in keywords of its own."""
+    schema = part.schema
+    if isinstance(schema, bool) or not isinstance(schema, dict):
+        return isinstance(schema, bool)
+    if "$ref" in schema and (part.document.tangled() or part.document.followed(schema["$ref"]) is None):
+        return False
+    return alone(part) or _COMBINING.isdisjoint(schema)
 
 
 def _all(found: Iterable[bool | None]) -> bool | None:
@@ -88,6 +114,17 @@ def _reference(value: Any, part: Part, asked: _Asked, top: bool) -> bool | None:
 
 
 def _checks(value: Any, part: Part, asked: _Asked, top: bool) -> Iterator[bool | None]:
+    yield from _own(value, part, asked, top=top)
+    yield from _combined(value, part, asked, top)
+    if any(word in part.schema for word in _UNKNOWN):
+        yield None
+
+
+def _own(value: Any, part: Part, asked: _Asked, *, top: bool) -> Iterator[bool | None]:
+    """Yield what a schema says by its own keywords: what it asks of the values within is among it."""
+    if isinstance(part.schema, bool):
+        yield part.schema
+        return
     schema, kind = part.schema, type_of(value)
     named = types_of(schema)
     if named is not None:
@@ -102,9 +139,6 @@ def _checks(value: Any, part: Part, asked: _Asked, top: bool) -> Iterator[bool |
         yield from _array(value, part, asked)
     elif kind == "object":
         yield from _object(value, part, asked)
-    yield from _combined(value, part, asked, top)
-    if any(word in schema for word in _UNKNOWN):
-        yield None
 
 
 def _typed(value: Any, kind: str, named: tuple[frozenset[str], bool], spelled: bool) -> bool | None:

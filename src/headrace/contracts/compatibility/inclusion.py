@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.compatibility import patterns
 from headrace.contracts.compatibility.arrays import array_doubts
 from headrace.contracts.compatibility.document import Node, Part, Sameness, key
 from headrace.contracts.compatibility.doubt import Doubt, Step
 from headrace.contracts.compatibility.facts import Alternatives, Facts, alone, choices, conjunction
 from headrace.contracts.compatibility.gather import bounds_of, contents_of, format_of, is_number, step_of, types_of
-from headrace.contracts.compatibility.holding import holds
+from headrace.contracts.compatibility.holding import each_holds
 from headrace.contracts.compatibility.objects import object_doubts, objects_apart
+from headrace.contracts.compatibility.patterns import NOTHING, languages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,7 +150,8 @@ class Inclusion:
         yield from self._combined(facts, part, step)
 
     def _values(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
-        said = [(value, holds(value, (part,), literal=facts.literal)) for value in facts.values or ()]
+        values = facts.values or []
+        said = list(zip(values, each_holds(values, (part,), literal=facts.literal), strict=True))
         refused = [value for value, found in said if found is False]
         unsure = [value for value, found in said if found is None]
         if refused or unsure:
@@ -183,10 +184,14 @@ class Inclusion:
         if "maxLength" in schema and schema["maxLength"] < facts.max_length:
             yield Doubt(part, "maxLength", f"a text may be longer than {schema['maxLength']}", facts, step)
         pattern = schema.get("pattern")
-        if isinstance(pattern, str) and not patterns.within(
-            patterns.languages(facts.patterns, facts.formats), pattern, facts.min_length, facts.max_length
-        ):
-            yield Doubt(part, "pattern", f"a text need not match {pattern}", facts, step)
+        if isinstance(pattern, str):
+            beyond = self.alternatives.texts.beyond(
+                languages(facts.patterns, facts.formats), pattern, self._budget, facts.min_length, facts.max_length
+            )
+            if not beyond.none:
+                why = f"a text need not match {pattern}"
+                hard = f"whether each text matches {pattern} takes too long to find out"
+                yield Doubt(part, "pattern", hard if beyond.spent else why, facts, step)
         name = format_of(part)
         if name is not None and name not in facts.formats:
             yield Doubt(part, "format", f"a text need not be a {name}", facts, step)
@@ -304,7 +309,7 @@ class Inclusion:
             return False
         for facts, against in ((mine, other), (other, mine)):
             if facts.values is not None and all(
-                holds(value, against.parts, literal=facts.literal) is False for value in facts.values
+                held is False for held in each_holds(facts.values, against.parts, literal=facts.literal)
             ):
                 return True
             denied = {part.document.text(part.schema): part for part in facts.nots}
@@ -326,8 +331,8 @@ class Inclusion:
         if kind == "string":
             if mine.min_length > other.max_length or other.min_length > mine.max_length:
                 return True
-            own, others = (patterns.languages(each.patterns, each.formats) for each in (mine, other))
-            return bool(own and others) and patterns.within(own | others, patterns.NOTHING)
+            own, others = (languages(each.patterns, each.formats) for each in (mine, other))
+            return bool(own and others) and self.alternatives.texts.within(own | others, NOTHING, self._budget)
         if kind == "array":
             return mine.min_items > other.most_items() or other.min_items > mine.most_items()
         return kind == "object" and objects_apart(self, mine, other, depth)

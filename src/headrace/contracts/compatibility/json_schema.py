@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from headrace.contracts.compatibility.budget import EXAMPLES, PROOF
+from headrace.contracts.compatibility import strings
+from headrace.contracts.compatibility.budget import EACH_VALUE, EXAMPLES, MOST_VALUES, PROOF
 from headrace.contracts.compatibility.change import OPEN, Change, ContentModel, Verdict
 from headrace.contracts.compatibility.counterexample import Refuter, without_forbidding
 from headrace.contracts.compatibility.differences import ABSENT, ASPECTS, Difference, differences, spelled
@@ -42,6 +43,13 @@ def compare(
     Raises:
         ContractError: a version is no valid schema, or refers to something outside of it.
     """
+    try:
+        return _compared(old, new, model)
+    finally:
+        strings.forget()
+
+
+def _compared(old: Mapping[str, Any] | bool, new: Mapping[str, Any] | bool, model: ContentModel) -> tuple[Change, ...]:
     before, after = document_of(old), document_of(new)
     _check(before)
     _check(after)
@@ -92,13 +100,14 @@ def _findings(
     closed = writer if model.closed_writers else None
     reader = document_of(without_forbidding(reader.schema)) if model.open_readers else reader
     reader.budget = writer.budget
-    writer.budget.renew(PROOF)
+    values = EACH_VALUE * min(writer.listed() + reader.listed(), MOST_VALUES)
+    writer.budget.renew(PROOF + values)
     inclusion = Inclusion(writer.budget, closed=closed, alternatives=alternatives, same=same)
     doubts = inclusion.doubts((writer.root(),), (reader.root(),))
     if not same.parts(writer.root(), reader.root()) and (writer.tangled() or reader.tangled()):
         why = "a schema refers to itself for the same value, and what that means nobody says"
         doubts = [*doubts, Doubt(reader.root(), "$ref", why, Facts((writer.root(),)), None)]
-    writer.budget.renew(EXAMPLES)
+    writer.budget.renew(EXAMPLES + values)
     refuter = Refuter(inclusion, writer, reader)
     return [Finding(doubt, refuter.example(doubt)) for doubt in doubts]
 

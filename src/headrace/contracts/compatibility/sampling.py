@@ -7,9 +7,10 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.compatibility import patterns, strings
+from headrace.contracts.compatibility import strings
 from headrace.contracts.compatibility.document import key, text
 from headrace.contracts.compatibility.holding import holds, shape_parts
+from headrace.contracts.compatibility.patterns import NOTHING, languages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -25,6 +26,7 @@ _DEEPEST = 10
 _LONGEST = 70_000
 _MOST = 60
 _MOST_LENGTHS = 24
+_MOST_LISTED = 12
 _MOST_PARTS = 2_000
 _LARGEST = 10**300
 """From here on a number has no neighbours that a float could be."""
@@ -112,7 +114,7 @@ class Sampler:
         for name in facts.formats:
             yield from strings.FORMATS.get(name.partition(" of ")[0], ())
         for hint in hints:
-            yield from (each for each in hint.values or () if isinstance(each, str))
+            yield from itertools.islice((each for each in hint.values or () if isinstance(each, str)), _MOST_LISTED)
         lengths = {
             length
             for each in every
@@ -121,14 +123,15 @@ class Sampler:
             for length in (int(end), int(end) - 1, int(end) + 1)
             if 0 <= length <= _LONGEST
         }
-        own = [pattern for pattern in facts.patterns if not patterns.matches_all(pattern)]
-        mine = patterns.languages(facts.patterns, facts.formats)
+        texts = self._alternatives.texts
+        own = [pattern for pattern in facts.patterns if not texts.matches_all(pattern, self._budget)]
+        mine = languages(facts.patterns, facts.formats)
         for hint in hints:
             for pattern in hint.patterns:
-                found = patterns.beyond(mine, pattern, facts.min_length, facts.max_length).found
+                found = texts.beyond(mine, pattern, self._budget, facts.min_length, facts.max_length).found
                 yield from () if found is None else (found,)
         for length in sorted(lengths) if own and len(lengths) < _MOST_LENGTHS else ():
-            found = patterns.beyond(mine, patterns.NOTHING, length, length).found
+            found = texts.beyond(mine, NOTHING, self._budget, length, length).found
             yield from () if found is None else (found,)
         for name in facts.formats:
             for length in lengths:

@@ -48,7 +48,21 @@ _WORD = "abcdefghijklmnopqrstuvwxyz"
 _LONGEST = 2000
 
 
-@lru_cache(4096)
+def forget() -> None:
+    """Let go of the patterns that were asked for: a short one may take megabytes where it is compiled."""
+    _pattern.cache_clear()
+
+
+@lru_cache(256)
+def _pattern(pattern: str) -> Any:
+    return _validator("pattern", pattern, 2020)
+
+
+@lru_cache(256)
+def _other(word: str, value: str, draft: int) -> Any:
+    return _validator(word, value, draft)
+
+
 def _validator(word: str, value: str, draft: int) -> Any:
     import jsonschema_rs
 
@@ -61,17 +75,17 @@ def _validator(word: str, value: str, draft: int) -> Any:
 
 def matches(pattern: str, text: str) -> bool | None:
     """Whether a text matches a pattern somewhere, as the validator says; None where it cannot be said."""
-    return _said("pattern", pattern, text, 2020)
+    return _said(_pattern(pattern), text)
 
 
 def has_format(name: str, text: str, draft: int) -> bool | None:
     """Whether a text has a format; what the validator does not know every text has."""
-    return _said("format", name, text, draft)
+    return _said(_other("format", name, draft), text)
 
 
 def has_content(word: str, value: str, text: str, draft: int) -> bool | None:
     """Whether a text is of a `contentEncoding` or `contentMediaType`, where the draft asserts them."""
-    return True if word == "x-type" else _said(word, value, text, draft)
+    return True if word == "x-type" else _said(_other(word, value, draft), text)
 
 
 @lru_cache(1024)
@@ -80,8 +94,7 @@ def asserted(name: str, draft: int) -> bool:
     return any(has_format(name, text, draft) is not True for text in ("", " \\ {", "zz z!", "%"))
 
 
-def _said(word: str, value: str, text: str, draft: int) -> bool | None:
-    validator = _validator(word, value, draft)
+def _said(validator: Any, text: str) -> bool | None:
     if validator is None:
         return None
     try:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from headrace.contracts.compatibility import Verdict, compare, patterns, strings
+from headrace.contracts.compatibility import Verdict, compare, strings
+from headrace.contracts.compatibility.budget import TEXTS, Budget
+from headrace.contracts.compatibility.patterns import NOTHING, Texts
 
 WITHIN = [
     (r"^[A-Z]{3}-\d{4}$", r"^[A-Z]{3}-\d{4,6}$"),
@@ -34,14 +36,18 @@ UNREAD = ["^(?=a)b", r"(a)\1", r"\bа", "(?i)a", "^[[a]]$", "a{,3}", "^(x{900}){
 EVERY = [*dict.fromkeys(pattern for pair in [*WITHIN, *APART] for pattern in pair)]
 
 
+def within(narrow, wide):
+    return Texts().within(frozenset({narrow}), wide, Budget())
+
+
 @pytest.mark.parametrize(("narrow", "wide"), WITHIN)
 def test_a_pattern_within_another(narrow, wide):
-    assert patterns.within(frozenset({narrow}), wide)
+    assert within(narrow, wide)
 
 
 @pytest.mark.parametrize(("narrow", "wide"), APART)
 def test_a_text_tells_patterns_apart(narrow, wide):
-    known, found = patterns.beyond(frozenset({narrow}), wide)
+    known, found, _ = Texts().beyond(frozenset({narrow}), wide, Budget())
     assert known
     assert found is not None
     assert strings.matches(narrow, found)
@@ -50,20 +56,21 @@ def test_a_text_tells_patterns_apart(narrow, wide):
 
 @pytest.mark.parametrize("pattern", UNREAD)
 def test_of_what_is_not_read_nothing_is_said(pattern):
-    assert not patterns.within(frozenset({"^a$"}), pattern)
-    assert not patterns.within(frozenset({pattern}), "^a$")
-    assert patterns.within(frozenset({pattern}), pattern)
+    assert not within("^a$", pattern)
+    assert not within(pattern, "^a$")
+    assert within(pattern, pattern)
 
 
 def test_no_text_contradicts_what_is_said():
+    known = Texts()
     texts = ["\n", " ", "-", "à", "٣", "\u3000", "a@b", "Z\u2028", "😀"]
     texts += [text for pattern in EVERY for text in strings.like(pattern)]
     for narrow in EVERY:
-        least, most = patterns.lengths(narrow)
+        least, most = known.lengths(narrow)
         mine = [text for text in dict.fromkeys(texts) if strings.matches(narrow, text)]
         assert all(least <= len(text) <= most for text in mine)
         for wide in EVERY:
-            if patterns.within(frozenset({narrow}), wide):
+            if known.within(frozenset({narrow}), wide, Budget()):
                 assert all(strings.matches(wide, text) for text in mine)
 
 
@@ -107,3 +114,61 @@ def test_branches_that_share_no_text_exclude_each_other():
     one = {"oneOf": [{"type": "string", "format": "date"}, {"type": "string", "pattern": "^never$"}]}
     more = {"oneOf": [*one["oneOf"], {"type": "string", "format": "date-time"}]}
     assert all(change.backward == "compatible" for change in compare(one, more))
+
+
+HARD = [(f"^(a|b)*a(a|b){{{at}}}x$", f"^(a|b)*b(a|b){{{at}}}x$") for at in range(12, 32)]
+
+
+def test_hard_patterns_share_their_steps_and_leave_some_for_the_others():
+    texts, budget = Texts(), Budget()
+    asked = [texts.beyond(frozenset({narrow, wide}), NOTHING, budget) for narrow, wide in HARD]
+    assert all(each.spent and not each.known for each in asked)
+    assert 0 < budget.steps_of_texts() < TEXTS / 32
+    assert texts.within(frozenset({r"^[A-Z]{3}-\d{4}$"}), r"^[A-Z]{3}-\d{4,6}$", budget)
+
+
+def test_what_was_answered_is_not_found_out_again_and_nothing_else_is_kept():
+    texts, budget = Texts(), Budget()
+    first = texts.beyond(frozenset({"^a+$"}), "^b+$", budget)
+    left = budget.steps_of_texts()
+    assert texts.beyond(frozenset({"^a+$"}), "^b+$", budget) is first
+    assert budget.steps_of_texts() == left
+    other = Budget()
+    Texts().beyond(frozenset({"^a+$"}), "^b+$", other)
+    assert other.steps_of_texts() == left
+
+
+def test_a_pattern_that_is_too_hard_is_undecided_and_says_so():
+    old, new = (of(pattern=pattern) | {"not": {"maxProperties": 0}} for pattern in HARD[0])
+    old["properties"]["a"]["minLength"] = new["properties"]["a"]["minLength"] = 3_000
+    (change,) = compare(old, new)
+    assert change.backward is change.forward is Verdict.UNDECIDED
+    assert "takes too long to find out" in change.why
+
+
+@pytest.mark.parametrize("nothing", ["(){1000000000}", "((){1000}){1000}", "(^$|){1000000000}"])
+def test_nothing_however_often_is_nothing(nothing):
+    assert within(f"^{nothing}a$", "^a$") is ("$" not in nothing)
+
+
+def test_a_compiled_pattern_is_let_go_with_its_comparison():
+    compare(of(pattern=r"^\p{L}{1,30}$"), of(pattern="^a"))
+    assert strings._pattern.cache_info().currsize == 0
+
+
+def test_a_class_of_thousands_of_ranges_is_compared():
+    many = "".join(chr(0x4E00 + 2 * at) for at in range(3_000))
+    assert within(f"^[{many}]$", "^[\u4e00-\u9fff]$")
+    assert not within("^[\u4e00-\u9fff]$", f"^[{many}]$")
+
+
+def test_what_a_pattern_lists_is_tried_text_by_text():
+    many = [f"value-{at}" for at in range(700)]  # more states than a machine has
+    narrow, wide = (f"^({'|'.join(each)})$" for each in (many[1:], many))
+    assert within(narrow, wide)
+    assert within(narrow, "^[a-z]+-[0-9]{1,3}$")
+    assert Texts().beyond(frozenset({wide}), narrow, Budget()).found == "value-0"
+    assert Texts().beyond(frozenset({wide, "9$"}), "^value-[0-8]", Budget()).found == "value-9"
+    assert Texts().within(frozenset({wide, "^[^v]"}), NOTHING, Budget())
+    assert not within("^(a|b", "^(a|b)$")
+    assert not within("a|b", "^(a|b)$")

@@ -148,6 +148,26 @@ def test_the_texts_of_values_are_made_once(monkeypatch: pytest.MonkeyPatch):
     assert len(made) < 20 * count
 
 
+VALUES = [f"v{at}" for at in range(6_000)]
+LISTED, LONGER = {"enum": VALUES}, {"enum": [*reversed(VALUES), "more"]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "backward", "forward"),
+    [
+        (LISTED, {"type": "string", "maxLength": 6}, GOOD, BAD),
+        ({"anyOf": [LISTED, {"type": "null"}]}, {"anyOf": [{"type": "null"}, LONGER]}, GOOD, BAD),
+        ({"oneOf": [{"enum": VALUES[:3_000]}, {"enum": VALUES[3_000:]}]}, LONGER, GOOD, BAD),
+        ({"items": LISTED | TEXT}, {"items": LISTED | TEXT | {"pattern": "^v"}}, GOOD, GOOD),
+    ],
+    ids=["a text", "or null", "of two lists", "a pattern"],
+)
+def test_lists_of_many_values_are_decided(old: Any, new: Any, backward: Verdict, forward: Verdict):
+    changes = compare(a(old), a(new))
+    for side, wanted in (("backward", backward), ("forward", forward)):
+        assert {getattr(each, side) for each in changes} - {GOOD} == {wanted} - {GOOD}
+
+
 def test_what_is_no_finite_number_is_no_integer():
     asked = holds(float("inf"), (document_of(WHOLE).root(),))
     assert asked is False
