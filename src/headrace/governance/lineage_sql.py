@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from headrace.governance.readable_sql import UnreadableError, write_readably
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
@@ -76,7 +78,7 @@ def lineage_of(sql: str, tables: Mapping[str, Sequence[str] | None]) -> Selected
             read.set("catalog", None)  # one lake, one gold: what stands before the schema says nothing
         if any(_is_partial(star) for star in statements[0].find_all(exp.Star)):
             return _unread("which columns a star with a condition takes is not followed")
-        _as_written_otherwise(statements[0])
+        write_readably(statements[0])
         for written in statements[0].find_all(exp.Coalesce):
             written.meta[_WRITTEN] = True  # sqlglot makes others, of the columns that USING and NATURAL merge
         query = qualify(
@@ -95,7 +97,7 @@ def lineage_of(sql: str, tables: Mapping[str, Sequence[str] | None]) -> Selected
         counted = frozenset(name for name, refs in outputs.items() if _COUNTED in refs)
         made = {name: refs - {_COUNTED} for name, refs in outputs.items()}
         return Selected(made, frozenset(reader.rows - {_COUNTED}), counted=counted)
-    except (SqlglotError, _UnreadableError, RecursionError) as problem:
+    except (SqlglotError, UnreadableError, RecursionError) as problem:
         text = str(problem).partition("\n")[0].partition(". Line")[0] or type(problem).__name__
         return _unread(f"sqlglot cannot read it: {text}")
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as problem:  # a flaw of the optimizer's
@@ -104,10 +106,6 @@ def lineage_of(sql: str, tables: Mapping[str, Sequence[str] | None]) -> Selected
 
 def _unread(why: str) -> Selected:
     return Selected({}, frozenset(), why)
-
-
-class _UnreadableError(Exception):
-    """A shape that has no lineage by columns."""
 
 
 class _Reader:
@@ -199,7 +197,7 @@ class _Reader:
             if isinstance(source, exp.Table):
                 name = _name(source)
                 if self._tables.get(name) is None:
-                    raise _UnreadableError(f"the columns of {name} are not known")
+                    raise UnreadableError(f"the columns of {name} are not known")
                 yield from ((each.lower(), frozenset({Ref(name, each.lower())})) for each in self._tables[name] or ())
             else:
                 yield from self.outputs(source).items()
@@ -319,71 +317,6 @@ def _is_all(order: exp.Expr) -> bool:
     from sqlglot import exp
 
     return any(each.name.upper() == "ALL" for each in order.find_all(exp.Var))
-
-
-def _as_written_otherwise(query: exp.Expr) -> None:
-    """Write a query as sqlglot reads it best: joins after FROM and without parentheses, columns as columns."""
-    from sqlglot import exp
-
-    for inner in list(query.find_all(exp.Subquery)):  # (a JOIN b), which is no SELECT
-        if isinstance(inner.this, exp.Table) and not inner.alias and isinstance(inner.parent, (exp.From, exp.Join)):
-            inner.replace(inner.this)
-    for table in list(query.find_all(exp.Table)):
-        over: Any = table.parent
-        select = over.parent if isinstance(over, (exp.From, exp.Join)) else None
-        joins = table.args.get("joins")
-        if isinstance(select, exp.Select) and joins:
-            table.set("joins", None)
-            others = list(select.args.get("joins") or [])
-            at = 0
-            if isinstance(over, exp.Join):
-                at = next(at for at, each in enumerate(others, 1) if each is over)
-                for join in joins:
-                    _say_on(join, table)
-            select.set("joins", [*others[:at], *joins, *others[at:]])
-    for dot in list(query.find_all(exp.Dot)):  # left of a method, as in `a.upper()`, columns are but names
-        for first in list(dot.this.find_all(exp.Identifier)):
-            if _is_bare(first):
-                _make_column(first)
-
-
-def _say_on(join: exp.Join, table: exp.Table) -> None:
-    """Write ON for USING: outside of its parentheses it would take the columns of other tables."""
-    from sqlglot import exp
-
-    if join.args.get("method"):
-        raise _UnreadableError(f"a {join.args['method'].lower()} join in parentheses")
-    for name in join.args.get("using") or ():
-        sides = (exp.column(name.name, table=each.alias_or_name) for each in (table, join.this))
-        join.on(exp.EQ(this=next(sides), expression=next(sides)), copy=False)
-    join.set("using", None)
-
-
-def _is_bare(name: exp.Identifier) -> bool:
-    """Return whether a name stands where a column's does, and is none."""
-    from sqlglot import exp
-
-    named = (exp.Column, exp.Table, exp.Alias, exp.TableAlias, exp.Window, exp.DataType)
-    of_key = isinstance(name.parent, (exp.Dot, exp.PropertyEQ, exp.Kwarg))
-    of_lambda = isinstance(name.parent, exp.Lambda) and name.arg_key == "expressions"
-    if isinstance(name.parent, named) or of_lambda:
-        return False
-    if of_key:  # `a` of `a.b` is a column's, and `b` of `{'a': b}`
-        return name.arg_key == ("this" if isinstance(name.parent, exp.Dot) else "expression")
-    return name.arg_key != "alias"
-
-
-def _make_column(first: exp.Identifier) -> None:
-    """Put a column in the place of a name, and of those that follow its dots."""
-    from sqlglot import exp
-
-    chain: list[exp.Expr] = [first]
-    last: Any = first
-    while isinstance(last.parent, exp.Dot) and isinstance(last.parent.expression, exp.Identifier) and len(chain) < 4:
-        last = last.parent
-        chain.append(last.expression)
-    parts = zip(("this", "table", "db", "catalog"), reversed(chain), strict=False)
-    last.replace(exp.Column(**{word: part.copy() for word, part in parts}))
 
 
 def _merged(coalesce: exp.Coalesce, scope: Scope) -> list[exp.Expr]:
