@@ -58,7 +58,8 @@ def compared(old: Form, new: Form, model: ContentModel) -> tuple[Change, ...]:
             return compare(old.whole, new.whole, model=model)
         if new.type == "AVRO":
             return compare_avro(old.whole, new.whole)
-        return compare_protobuf(old.whole, new.whole, imports=new.imports, old_imports=old.imports)
+        # What names its schema by an id is in the binary form: names of fields are not in it.
+        return compare_protobuf(old.whole, new.whole, imports=new.imports, old_imports=old.imports, wire_only=True)
     except ContractError as error:
         raise invalid_schema(f"it cannot be compared: {error.message}") from error
     except RecursionError:

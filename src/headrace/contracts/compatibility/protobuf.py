@@ -2,64 +2,52 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.compatibility.change import Change, Verdict
-from headrace.contracts.formats.protobuf import Enum, Field, Message, Schema, parse
+from headrace.contracts.compatibility.protobuf_enums import enum_changes
+from headrace.contracts.compatibility.protobuf_reading import OK, Side, default_of, read_as, share_a_form
+from headrace.contracts.compatibility.protobuf_values import Values
+from headrace.contracts.formats.protobuf import Field, Message, Schema, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_VARINTS = {"bool": 1, "int32": 31, "uint32": 32, "enum": 31, "int64": 63, "uint64": 64}
-"""Types that share a form on the wire, each with the bits of what it holds."""
-_GROUPS = (
-    frozenset(_VARINTS), frozenset({"sint32", "sint64"}), frozenset({"fixed32", "sfixed32"}),
-    frozenset({"fixed64", "sfixed64"}), frozenset({"string", "bytes", "message"}), frozenset({"float"}),
-    frozenset({"double"}),
-)  # fmt: skip
-_BEYOND = {"int32": 2**31, "uint32": 2**32, "enum": 2**31, "bool": 2, "int64": 2**63, "sint32": 2**31}
-_DEEPEST = 8
 GOOD, BAD, UNSURE = Verdict.COMPATIBLE, Verdict.BREAKING, Verdict.UNDECIDED
-
-
-class Side(NamedTuple):
-    """What a change does in one direction: the verdict, and the writer's value of the field where it breaks."""
-
-    verdict: Verdict
-    value: Any = None
-
-
-OK = Side(GOOD)
 
 
 def compare_protobuf(
     old: str, new: str, *, message: str | None = None, imports: Mapping[str, str] | None = None,
-    old_imports: Mapping[str, str] | None = None,
+    old_imports: Mapping[str, str] | None = None, wire_only: bool = False,
 ) -> tuple[Change, ...]:  # fmt: skip
     """Return what changed between two .proto texts, as `compare` does; examples are messages in Protobuf's JSON form.
 
     `message` names the message whose changes count, with all that it holds; all of them unless given. `imports` has the
     texts of what they import, `old_imports` those of the old one where they differ. A pointer is `#/<message>/<field>`.
-    Fields are told apart by their numbers, as on the wire.
+    Fields are told apart by their numbers, as on the wire. Writers write the values of enums that they declare.
+    `wire_only`: nobody reads the JSON form, so that a name that changes is compatible.
 
     Raises:
         ContractError: one of them is no Protobuf text.
     """
     before, after = parse(old, imports=imports if old_imports is None else old_imports), parse(new, imports=imports)
+    sides = Values(before), Values(after)
+    counted = None if message is None else _held(before, message) | _held(after, message)
     found: list[Change] = []
     for name in dict.fromkeys([*before.messages, *after.messages]):
-        if message is not None and name not in _held(before, message) | _held(after, message):
+        if counted is not None and name not in counted:
             continue
         if name in before.messages and name in after.messages:
-            found += _Messages(before, after, before.messages[name], after.messages[name]).changes()
+            both = before.messages[name], after.messages[name]
+            found += _Messages(sides, both, wire_only=wire_only).changes()
         elif name in before.messages:
             why = f"the message {name} is gone: what is written as it has no reader"
             found.append(Change(f"#/{name}", "message-removed", UNSURE, UNSURE, why, fix=f"keep {name}"))
         else:
             found.append(Change(f"#/{name}", "message-added", GOOD, GOOD, f"the message {name} is new"))
     for name in dict.fromkeys([*before.enums, *after.enums]):
-        if message is None or name in _held(before, message) | _held(after, message):
-            found += _enum(name, before.enums.get(name), after.enums.get(name))
+        if counted is None or name in counted:
+            found += enum_changes(*sides, name, wire_only=wire_only)
     return tuple(sorted(found, key=lambda change: (change.pointer, change.rule)))
 
 
@@ -76,14 +64,16 @@ def _held(schema: Schema, message: str) -> set[str]:
 
 
 class _Messages:
-    """One message in both versions."""
+    """One message in both versions: index 0 is the old one, which backward writes, and 1 the new one."""
 
-    def __init__(self, before: Schema, after: Schema, old: Message, new: Message) -> None:
-        self._schemas = before, after
-        self._old, self._new = old, new
+    def __init__(self, sides: tuple[Values, Values], both: tuple[Message, Message], *, wire_only: bool) -> None:
+        self._sides = sides
+        self._both = both
+        self._fields = both[0].by_number, both[1].by_number
+        self._names = GOOD if wire_only else UNSURE
 
     def changes(self) -> Iterator[Change]:
-        was, now = self._old.by_number, self._new.by_number
+        was, now = self._fields
         for number in sorted({*was, *now}):
             if number not in now:
                 yield self._removed(was[number])
@@ -93,170 +83,117 @@ class _Messages:
                 yield from self._field(was[number], now[number])
         yield from self._oneofs()
 
-    def _at(self, field: Field) -> str:
-        return f"#/{self._new.name}/{field.name}"
-
     def _removed(self, field: Field) -> Change:
-        forward = Side(BAD, None) if field.label == "required" else OK
-        reserved = any(low <= field.number <= high for low, high in self._new.reserved)
+        forward = Side(BAD) if field.label == "required" else OK
+        reserved = any(low <= field.number <= high for low, high in self._both[1].reserved)
         why = f"{field.name} = {field.number} is gone; readers pass over it on the wire"
         fix = "" if reserved else f"reserved {field.number}; so that nobody takes the number again"
+        backward = OK
         if forward.verdict is BAD:
             why, fix = f"{field.name} was required: an old reader refuses a message without it", f"keep {field.name}"
+        elif self._is_lost(field, 0):
+            backward, fix = Side(UNSURE), f"keep {field.name}"
+            why = f"{field.name} is gone from the oneof {field.oneof}: where it was set, a new reader finds none set"
         elif not reserved:
             why += ", but its number is not reserved, and may come to mean something else"
-        return self._change(field, "field-removed", OK, forward, why, fix, whole=True)
+        return self._change(field, "field-removed", backward, forward, why, fix, is_left_out=True)
 
     def _added(self, field: Field) -> Change:
-        reused = any(low <= field.number <= high for low, high in self._old.reserved)
-        if reused:
+        if any(low <= field.number <= high for low, high in self._both[0].reserved):
             why = f"{field.name} takes the number {field.number}, which was reserved: old data may still hold it"
             return self._change(field, "reserved-number", Side(UNSURE), Side(UNSURE), why, "take a number of its own")
         backward = Side(BAD) if field.label == "required" else OK
+        forward = Side(UNSURE) if self._is_lost(field, 1) else OK
         why = f"{field.name} = {field.number} is new" + ("; no old message has it" if backward.verdict is BAD else "")
+        why += f": where it is set, an old reader finds none of the oneof {field.oneof} set" if forward != OK else ""
         fix = f"make {field.name} optional" if backward.verdict is BAD else ""
-        return self._change(field, "field-added", backward, OK, why, fix, whole=True)
+        return self._change(field, "field-added", backward, forward, why, fix, is_left_out=True)
+
+    def _is_lost(self, field: Field, writer: int) -> bool:
+        """Whether a field that the reader lacks is one of a oneof that it has: it takes nothing for all there is."""
+        others = (each for each in self._both[writer].fields if field.oneof and each.oneof == field.oneof)
+        known = self._fields[1 - writer]
+        return any(each.number in known and known[each.number].oneof for each in others)
 
     def _field(self, was: Field, now: Field) -> Iterator[Change]:
         if was.name != now.name or was.json_name != now.json_name:
             why = f"{was.name} is called {now.name}: the same on the wire, another name in JSON"
-            fix = f'json_name = "{was.json_name or was.name}"'
-            yield self._change(now, "field-renamed", Side(UNSURE), Side(UNSURE), why, fix)
-        kinds = self._kind(was, 0), self._kind(now, 1)
-        if (was.type, was.key) != (now.type, now.key) and not (kinds[0] == kinds[1] == "enum"):
-            sides = self._read(was, now, 0), self._read(now, was, 1)
+            verdict = Side(self._names)
+            yield self._change(now, "field-renamed", verdict, verdict, why, f'json_name = "{was.json_name}"')
+        before, after = self._sides
+        sides = read_as(before, was, after, now), read_as(after, now, before, was)
+        kinds = before.kind(was), after.kind(now)
+        if (was.type, was.key, was.delimited, kinds[0]) != (now.type, now.key, now.delimited, kinds[1]):
             why = f"{now.name} was {_spelt(was)} and is {_spelt(now)}"
-            group = next(group for group in _GROUPS if kinds[0] in group)
-            why += "" if kinds[1] in group else ": another form on the wire"
-            why += ": not every value fits" if kinds[1] in group and any(side.verdict is BAD for side in sides) else ""
+            why += "" if share_a_form(*kinds) and was.delimited == now.delimited else ": another form on the wire"
+            why += ": not every value fits" if share_a_form(*kinds) and BAD in {each.verdict for each in sides} else ""
             fix = f"keep {_spelt(was)}, or take a new number" if any(side.verdict is not GOOD for side in sides) else ""
-            yield self._change(now, "type-changed", sides[0], sides[1], why, fix)
-        if (was.label == "repeated") != (now.label == "repeated") and not was.key and not now.key:
-            several = [self._value(was if was.label == "repeated" else now, 0 if was.label == "repeated" else 1)] * 2
-            backward = Side(BAD, several) if was.label == "repeated" else OK
-            forward = Side(BAD, several) if now.label == "repeated" else OK
+            yield self._change(now, "type-changed", *sides, why, fix)
+        elif (was.label == "repeated") != (now.label == "repeated"):
             why = (
                 f"{now.name} was {was.label or 'single'} and is {now.label or 'single'}: of several values one is read"
             )
-            yield self._change(now, "label-changed", backward, forward, why, f"keep it {was.label or 'single'}")
+            yield self._change(now, "label-changed", *sides, why, f"keep it {was.label or 'single'}")
         if (was.label == "required") != (now.label == "required"):
             backward = Side(BAD) if now.label == "required" else OK
             forward = Side(BAD) if was.label == "required" else OK
             why = f"{now.name} was {was.label or 'optional'} and is {now.label or 'optional'}"
-            yield self._change(
-                now, "required-changed", backward, forward, why, f"keep it {was.label or 'optional'}", whole=True
-            )
+            fix = f"keep it {was.label or 'optional'}"
+            yield self._change(now, "required-changed", backward, forward, why, fix, is_left_out=True)
+        yield from self._default(was, now)
+
+    def _default(self, was: Field, now: Field) -> Iterator[Change]:
+        defaults = default_of(self._sides[0], was), default_of(self._sides[1], now)
+        kinds = self._sides[0].kind(was), self._sides[1].kind(now)
+        if None in defaults or defaults[0] == defaults[1] or not share_a_form(*kinds):
+            return
+        if "required" not in {was.label, now.label}:
+            # A zero of a field without presence is not written: its reader takes another value for it.
+            backward, forward = (Side(UNSURE if each.presence else BAD) for each in (was, now))
+            why = f"where it is absent, {now.name} was {defaults[0]!r} and is {defaults[1]!r}"
+            yield self._change(now, "default-changed", backward, forward, why, "keep the default", is_left_out=True)
 
     def _oneofs(self) -> Iterator[Change]:
-        was = {each.number: each.oneof for each in self._old.fields}
-        for name in self._new.oneofs:
-            moved = [each for each in self._new.fields if each.oneof == name and was.get(each.number, name) != name]
-            if len(moved) > 1 or (moved and name in self._old.oneofs):
-                every = [each for each in self._new.fields if each.oneof == name and each.number in was]
-                example = {each.json_name or each.name: self._value(each, 1) for each in every[:2]}
-                names = ", ".join(each.name for each in moved)
-                why = f"{names} moved into the oneof {name}: of several that are set one is read"
+        for name in dict.fromkeys([*self._both[1].oneofs, *self._both[0].oneofs]):
+            found = [self._clash(name, writer) for writer in (0, 1)]
+            if any(found):
+                examples = [
+                    self._sides[writer].message(
+                        self._both[writer], {each.number: self._sides[writer].usual(each) for each in clash}
+                    ) if clash else None
+                    for writer, clash in enumerate(found)
+                ]  # fmt: skip
+                names = ", ".join(dict.fromkeys(each.name for clash in found for each in clash))
+                where, fix = ("within", "out of") if found[0] else ("no longer in", "in")
+                why = f"{names} are {where} one oneof ({name}): of several that are set a reader of it sees one"
+                verdicts = [BAD if clash else GOOD for clash in found]
                 yield Change(
-                    f"#/{self._new.name}/{name}", "oneof-changed", BAD, GOOD, why, example, None, f"keep {names} out"
-                )
+                    f"#/{self._both[1].name}/{name}", "oneof-changed", verdicts[0], verdicts[1], why, examples[0],
+                    examples[1], f"keep {names} {fix} {name}",
+                )  # fmt: skip
 
-    def _kind(self, field: Field, side: int) -> str:
-        if field.key or field.type in self._schemas[side].messages:
-            return "message"
-        if field.type in self._schemas[side].enums:
-            return "enum"
-        known = {kind for group in _GROUPS for kind in group}
-        return field.type if field.type in known else "message"
-
-    def _read(self, writer: Field, reader: Field, side: int) -> Side:
-        """Return what becomes of a writer's values under another type of the same number."""
-        kind, wanted = self._kind(writer, side), self._kind(reader, 1 - side)
-        group = next((group for group in _GROUPS if kind in group), frozenset[str]())
-        if wanted not in group or "message" in {kind, wanted}:
-            if kind == wanted == "message":
-                return Side(UNSURE)
-            return OK if (kind, wanted) == ("message", "bytes") else Side(BAD, self._value(writer, side))
-        if kind == "bytes":
-            return Side(BAD, "/w==")  # no UTF-8
-        if kind in _VARINTS and wanted in _VARINTS:
-            signed = kind in {"int32", "int64"} and wanted in {"uint32", "uint64", "bool"}
-            fits = _VARINTS[kind] <= _VARINTS[wanted] and not signed
-            return OK if fits else Side(BAD, -1 if signed else _BEYOND[wanted])
-        if kind == "sint64":
-            return Side(BAD, _BEYOND["sint32"])
-        if kind in {"fixed32", "fixed64", "sfixed32", "sfixed64"}:
-            return Side(BAD, -1 if kind.startswith("s") else 2 ** (int(kind[-2:]) - 1))
-        return OK
-
-    def _value(self, field: Field, side: int, depth: int = 0) -> Any:
-        kind = self._kind(field, side)
-        if kind == "message":
-            if field.key or depth > _DEEPEST:
-                return {}
-            message = self._schemas[side].messages.get(field.type)
-            asked = [each for each in message.fields if each.label == "required"] if message else []
-            return {each.json_name or each.name: self._value(each, side, depth + 1) for each in asked}
-        if kind == "enum":
-            return next(iter(self._schemas[side].enums[field.type].values), 0)
-        return {"string": "a", "bytes": "YQ==", "bool": True, "float": 1.5, "double": 1.5}.get(kind, 1)
+    def _clash(self, name: str, writer: int) -> tuple[Field, ...]:
+        """Return two fields of one oneof of a reader, both of which a writer can set; none where there are no such."""
+        there = self._fields[writer]
+        read = (each.number for each in self._both[1 - writer].fields if each.oneof == name)
+        own = [there[each] for each in read if each in there and self._sides[writer].is_ever_written(there[each])]
+        for place, one in enumerate(own):
+            for other in own[place + 1 :]:
+                if not one.oneof or one.oneof != other.oneof:
+                    return one, other
+        return ()
 
     def _change(
-        self, field: Field, rule: str, backward: Side, forward: Side, why: str, fix: str, *, whole: bool = False
+        self, field: Field, rule: str, backward: Side, forward: Side, why: str, fix: str, *, is_left_out: bool = False
     ) -> Change:
-        examples = [
-            None if side.verdict is not BAD else self._example(field, side.value, at, leave_out=whole)
-            for at, side in enumerate((backward, forward))
-        ]
-        return Change(self._at(field), rule, backward.verdict, forward.verdict, why, examples[0], examples[1], fix)
-
-    def _example(self, field: Field, value: Any, side: int, *, leave_out: bool) -> dict[str, Any]:
-        message = (self._old, self._new)[side]
-        found = {}
-        for each in message.fields:
-            if each.number == field.number and not leave_out:
-                found[each.json_name or each.name] = value
-            elif each.label == "required" and each.number != field.number:
-                found[each.json_name or each.name] = self._value(each, side)
-        return found
+        examples: list[Any] = []
+        for writer, side in enumerate((backward, forward)):
+            holding = {} if is_left_out else {field.number: side.value}
+            message = self._sides[writer].message(self._both[writer], holding, {field.number})
+            examples.append(message if side.verdict is BAD else None)
+        pointer = f"#/{self._both[1].name}/{field.name}"
+        return Change(pointer, rule, backward.verdict, forward.verdict, why, examples[0], examples[1], fix)
 
 
 def _spelt(field: Field) -> str:
     return f"map<{field.key}, {field.type}>" if field.key else field.type
-
-
-def _enum(name: str, old: Enum | None, new: Enum | None) -> Iterator[Change]:
-    if old is None or new is None:
-        verdict = UNSURE if new is None else GOOD
-        rule, what = ("enum-removed", "gone") if new is None else ("enum-added", "new")
-        yield Change(
-            f"#/{name}", rule, verdict, verdict, f"the enum {name} is {what}", fix="" if new else f"keep {name}"
-        )
-        return
-    was, now = ({number: each for each, number in reversed(list(enum.values.items()))} for enum in (old, new))
-    for number in sorted({*was, *now}):
-        if number in was and number in now:
-            if was[number] != now[number]:
-                moved = was[number] in new.values
-                verdict = BAD if moved else UNSURE
-                why = f"{number} was {was[number]} and is {now[number]}" + (
-                    ": another value is read" if moved else ": the same on the wire, another name in JSON"
-                )
-                fix = f"{was[number]} = {number} as it was"
-                yield Change(
-                    f"#/{name}/{now[number]}", "value-renamed", verdict, verdict, why,
-                    was[number] if moved else None, now[number] if moved else None, fix,
-                )  # fmt: skip
-        elif number in was:
-            verdict = BAD if new.closed else UNSURE
-            why = f"{was[number]} = {number} is gone: a new reader " + (
-                "drops it" if new.closed else "keeps the number on the wire, and refuses the name in JSON"
-            )
-            example = was[number] if new.closed else None
-            yield Change(
-                f"#/{name}/{was[number]}", "value-removed", verdict, GOOD, why, example, None, f"keep {was[number]}"
-            )
-        else:
-            verdict = BAD if old.closed else GOOD
-            why = f"{now[number]} = {number} is new" + (": an old reader drops it" if old.closed else "")
-            example = now[number] if old.closed else None
-            yield Change(f"#/{name}/{now[number]}", "value-added", GOOD, verdict, why, None, example)

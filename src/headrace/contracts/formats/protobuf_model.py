@@ -32,7 +32,8 @@ Numbers = tuple[tuple[int, int], ...]
 class Field:
     """A field of a message. `type` is a scalar, or the full name of a message or enum; `key` the key type of a map.
 
-    `presence`: whether a reader can tell an absent field from one with the default value.
+    `presence`: whether a reader can tell an absent field from one with the default value. `delimited`: a message that
+    is between two marks on the wire, as a group is, and not behind its length.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Field:
     oneof: str = ""
     json_name: str = ""
     presence: bool = False
+    delimited: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
     line: int = 0

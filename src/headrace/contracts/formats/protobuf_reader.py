@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from headrace.contracts.formats.protobuf_model import MAX_NUMBER, Enum, Field, Label, Message, json_name_of
+from headrace.contracts.formats.protobuf_model import (
+    MAX_NUMBER,
+    SCALARS,
+    Enum,
+    Field,
+    Label,
+    Message,
+    json_name_of,
+)
 from headrace.contracts.formats.protobuf_tokens import Tokens
 
 if TYPE_CHECKING:
@@ -27,6 +35,8 @@ class Reader:
         self.messages: dict[str, Message] = {}
         self.enums: dict[str, Enum] = {}
         self._explicit = True
+        self._closed = True
+        self._delimited = False
 
     def file(self) -> None:
         """Read the whole text."""
@@ -40,6 +50,7 @@ class Reader:
                 if word == "syntax" and said not in {"proto2", "proto3"}:
                     raise self._words.fault(f"the syntax {said!r} is unknown", 'write syntax = "proto3";')
                 self._explicit = said != "proto3"
+                self._closed = self.syntax == "proto2"
                 self._words.take(";")
             elif self._words.at("package"):
                 self._words.take()
@@ -55,6 +66,10 @@ class Reader:
                 name, value = self._option_line()
                 if name == "features.field_presence":
                     self._explicit = value != "IMPLICIT"
+                elif name == "features.enum_type":
+                    self._closed = value == "CLOSED"
+                elif name == "features.message_encoding":
+                    self._delimited = value == "DELIMITED"
             elif self._words.at("message"):
                 self._message(self.package, comment, 0)
             elif self._words.at("enum"):
@@ -165,14 +180,19 @@ class Reader:
     def _oneof(self, message: str, name: str, depth: int) -> list[Field]:
         return [self._field(message, name, self._words.now.comment, depth) for _ in self._statements()]
 
-    def _statements(self) -> Iterator[None]:
-        """Read a block, and yield where each statement of it begins that is neither empty nor an option."""
+    def _statements(self, options: dict[str, str] | None = None) -> Iterator[None]:
+        """Read a block, and yield where each statement of it begins that is neither empty nor an option.
+
+        `options` gets those that the block says.
+        """
         self._words.take("{")
         while not self._words.at("}"):
             if self._words.at(";"):
                 self._words.take()
             elif self._words.at("option"):
-                self._option_line()
+                name, value = self._option_line()
+                if options is not None:
+                    options[name] = value
             else:
                 yield
         self._words.take("}")
@@ -205,7 +225,10 @@ class Reader:
             label = "required"
         presence = bool(oneof) or (label != "repeated" and not key and (explicit or label in {"optional", "required"}))
         json_name = options.get("json_name") or json_name_of(name)
-        return Field(name, number, type_, label, key, oneof, json_name, presence, options, comment, line)
+        encoding = options.get("features.message_encoding")
+        delimited = self._delimited if encoding is None else encoding == "DELIMITED"
+        delimited = delimited and not key and type_ not in SCALARS
+        return Field(name, number, type_, label, key, oneof, json_name, presence, delimited, options, comment, line)
 
     def _group(self, message: str, oneof: str, label: Label, comment: str, depth: int) -> Field:
         line = self._words.now.line
@@ -218,7 +241,8 @@ class Reader:
         self._message_body(full, comment, depth + 1, line)
         low = name.lower()
         json_name = json_name_of(low)
-        return Field(low, number, f".{full}", label, "", oneof, json_name, label != "repeated", options, comment, line)
+        presence = label != "repeated"
+        return Field(low, number, f".{full}", label, "", oneof, json_name, presence, True, options, comment, line)
 
     def _enum(self, scope: str, comment: str) -> None:
         self._words.take("enum")
@@ -230,7 +254,8 @@ class Reader:
         values: dict[str, int] = {}
         reserved: list[tuple[int, int]] = []
         names: set[str] = set()
-        for _ in self._statements():
+        options: dict[str, str] = {}
+        for _ in self._statements(options):
             if self._words.at("reserved"):
                 reserved += self._ranges(names)
             else:
@@ -243,7 +268,8 @@ class Reader:
                 self._words.take(";")
         if not values:
             raise self._words.fault(f"the enum {full} has no values", "give it one", line)
-        closed = self.syntax == "proto2"
+        said = options.get("features.enum_type")
+        closed = self._closed if said is None else said == "CLOSED"
         self.enums[full] = Enum(full, values, tuple(reserved), frozenset(names), comment, closed, line)
 
     def _ranges(self, names: set[str]) -> list[tuple[int, int]]:
