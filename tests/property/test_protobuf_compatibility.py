@@ -81,6 +81,8 @@ def said(message):
         values = list(value) if field.is_repeated else [value]
         if field.is_repeated or (message.HasField(field.name) if field.has_presence else value):
             plain = [(MESSAGE, each.SerializeToString()) if field.type == MESSAGE else each for each in values]
+            if field.type == SCALARS["string"] and any(isinstance(each, bytes) for each in plain):
+                plain = ["no text"]  # how proto2 reads what is no UTF-8
             names = field.enum_type.values_by_number if field.type == ENUM else {}
             found[field.number] = [(each, names[each].name if names and each in names else None) for each in plain]
     return {number: values for number, values in found.items() if values}
