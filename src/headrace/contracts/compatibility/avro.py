@@ -369,8 +369,10 @@ def _least(schema: Any, depth: int, made: Iterator[int]) -> Any:
     if depth > _DEEPEST or next(made) > _MOST_VALUES:
         return None
     if isinstance(schema, list):
-        null = next((each for each in schema if each["type"] == "null"), schema[0] if schema else {"type": "null"})
-        return _least(null, depth + 1, made)
+        # A record may hold itself in a branch, and have no end: one that is none comes before it.
+        ranks = {"null": 0, "record": 2}
+        plain = min(schema, key=lambda each: ranks.get(each["type"], 1), default={"type": "null"})
+        return _least(plain, depth + 1, made)
     kind = schema["type"]
     if kind == "record":
         return {field["name"]: _least(field["type"], depth + 1, made) for field in schema["fields"]}

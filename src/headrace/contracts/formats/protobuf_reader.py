@@ -30,6 +30,7 @@ class Reader:
     def __init__(self, text: str, at: str) -> None:
         self._words = Tokens(text, at)
         self.syntax = "proto2"
+        self._is_said = False
         self.package = ""
         self.imports: list[str] = []
         self.messages: dict[str, Message] = {}
@@ -47,6 +48,7 @@ class Reader:
                 self._words.take("=")
                 said = self._words.text()
                 self.syntax = said if word == "syntax" else f"edition {said}"
+                self._is_said = True
                 if word == "syntax" and said not in {"proto2", "proto3"}:
                     raise self._words.fault(f"the syntax {said!r} is unknown", 'write syntax = "proto3";')
                 self._explicit = said != "proto3"
@@ -215,6 +217,7 @@ class Reader:
             type_ = self._words.take(kind="word")
             self._words.take(">")
         name = self._words.take(kind="word")
+        self._check_label(name, label, is_map=bool(key), oneof=oneof)
         self._words.take("=")
         number = self._words.number()
         options = self._options()
@@ -229,6 +232,20 @@ class Reader:
         delimited = self._delimited if encoding is None else encoding == "DELIMITED"
         delimited = delimited and not key and type_ not in SCALARS
         return Field(name, number, type_, label, key, oneof, json_name, presence, delimited, options, comment, line)
+
+    def _check_label(self, name: str, label: Label, *, is_map: bool, oneof: str) -> None:
+        """Refuse what protoc refuses: who takes it here could not compile it anywhere."""
+        if oneof and (label or is_map):
+            what = "a map" if is_map else label
+            raise self._words.fault(f"{name} is {what} within the oneof {oneof}", "write it beside the oneof")
+        if is_map and label:
+            raise self._words.fault(f"{name} is a map that is {label}", f"remove {label}")
+        if label == "required" and self.syntax != "proto2":
+            raise self._words.fault(f"{name} is required, which {self.syntax} does not know", "remove required")
+        if self._is_said and self.syntax == "proto2" and not (label or is_map or oneof):
+            raise self._words.fault(
+                f"{name} is neither optional, required nor repeated, as proto2 asks", 'write it, or syntax = "proto3";'
+            )
 
     def _group(self, message: str, oneof: str, label: Label, comment: str, depth: int) -> Field:
         line = self._words.now.line
@@ -270,6 +287,14 @@ class Reader:
             raise self._words.fault(f"the enum {full} has no values", "give it one", line)
         said = options.get("features.enum_type")
         closed = self._closed if said is None else said == "CLOSED"
+        first, number = next(iter(values.items()))
+        if number and not closed:
+            raise self._words.fault(
+                f"the first value of {full} is {first} = {number}", "begin with one that is 0", line
+            )
+        if len(set(values.values())) < len(values) and options.get("allow_alias") != "true":
+            message = f"two values of {full} have one number"
+            raise self._words.fault(message, "number them apart, or write option allow_alias = true;", line)
         self.enums[full] = Enum(full, values, tuple(reserved), frozenset(names), comment, closed, line)
 
     def _ranges(self, names: set[str]) -> list[tuple[int, int]]:

@@ -207,3 +207,12 @@ def test_a_type_that_is_used_many_times_is_compared_once():
     assert compare_avro(doubled(26, "int"), doubled(26, "string"))[0].backward is UNSURE
     sizes = [{"type": "fixed", "name": "F", "size": size} for size in (10**12, 10**12 + 1)]
     assert [each.rule for each in compare_avro(*sizes)] == ["size-changed"]
+
+
+def test_an_example_ends_where_a_record_holds_itself_in_a_branch_without_null():
+    def tree(kind):
+        kids = {"name": "kids", "type": ["n", {"type": "array", "items": "n"}]}
+        return {"type": "record", "name": "n", "fields": [kids, {"name": "v", "type": kind}]}
+
+    (change,) = compare_avro(tree("int"), tree("string"))
+    assert change.backward_example == {"kids": [], "v": 0}

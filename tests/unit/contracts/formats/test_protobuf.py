@@ -109,6 +109,13 @@ def test_imports_that_are_given():
         ("message A { string ä = 1; }", "no Protobuf"),
         ('syntax = "proto4";', "proto4"),
         ("message M {" * 70, "deep"),
+        ('syntax = "proto2"; message A { int32 a = 1; }', "neither optional, required nor repeated"),
+        ('syntax = "proto3"; message A { required int32 a = 1; }', "does not know"),
+        ('syntax = "proto3"; message A { oneof x { repeated int32 a = 1; } }', "within the oneof x"),
+        ('syntax = "proto3"; message A { oneof x { map<string, int32> a = 1; } }', "a map within the oneof x"),
+        ('syntax = "proto3"; message A { repeated map<string, int32> a = 1; }', "a map that is repeated"),
+        ('syntax = "proto3"; enum E { X = 1; }', "first value of E is X = 1"),
+        ('syntax = "proto3"; enum E { X = 0; Y = 0; }', "have one number"),
     ],
 )
 def test_what_is_no_schema_says_where(text, said):
