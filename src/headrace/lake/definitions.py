@@ -59,9 +59,11 @@ class Definitions:
 
     def create(self, table: Table) -> None:
         """Create a table, unless it is there."""
+        if self.columns(table) is None:
+            self._create(table)
+
+    def _create(self, table: Table) -> None:
         self._connection.execute(f"CREATE SCHEMA IF NOT EXISTS lake.{table.schema_name}")
-        if self.columns(table) is not None:
-            return
         make_folder(self._data / table.schema_name / table.table_name)  # DuckLake would make it, and never fsync it
         layout = table.columns.empty_table()
         self._connection.register("layout", layout)
@@ -75,7 +77,7 @@ class Definitions:
     def complete(self, table: Table, existing: pa.Schema | None) -> None:
         """Create one of our own tables, or give one that an earlier version made the columns that it lacks."""
         if existing is None:
-            self.create(table)
+            self._create(table)
             return
         for field in evolution.missing(existing, table.columns):
             kind = self._sql_type(field.type)

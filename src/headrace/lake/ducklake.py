@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 NEARLY_FULL_BYTES = 1 << 20
 LISTED_ROWS = 1000  # to be deleted, named one by one
+OPTIONS = {"parquet_compression": "zstd", "parquet_row_group_size": str(ROW_GROUP_ROWS)}  # of what DuckLake writes
 
 
 def writer_lock(folder: Path) -> FileLock:
@@ -121,9 +122,15 @@ class DuckLake:
 
     def _complete(self) -> None:
         """Give the catalog what it lacks of our options and tables."""
-        self._connection.execute("CALL lake.set_option('parquet_compression', 'zstd')")
-        self._connection.execute(f"CALL lake.set_option('parquet_row_group_size', {ROW_GROUP_ROWS})")
-        existing = {table.name: self._definitions.columns(table) for table in tables.FIXED}
+        self._transaction.begin()  # one look for all: each transaction reads the catalog anew
+        try:
+            options = dict(self._connection.execute("SELECT option_name, value FROM lake.options()").fetchall())
+            existing = {table.name: self._definitions.columns(table) for table in tables.FIXED}
+        finally:
+            self._transaction.rollback()
+        for name, value in OPTIONS.items():
+            if options.get(name) != value:
+                self._connection.execute(f"CALL lake.set_option('{name}', '{value}')")
         if any(evolution.missing(existing[table.name], table.columns) for table in tables.FIXED):
             with self._transaction():
                 for table in tables.FIXED:
