@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections import Counter, deque
@@ -15,6 +14,7 @@ from headrace.errors import BusError, ExternalError, LakeError, SpaceError
 from headrace.lake.maintenance import TASKS
 from headrace.runtime import due
 from headrace.runtime.tick import Tick, subscription
+from headrace.runtime.upkeep import EVERY_SECS, Upkeep
 
 if TYPE_CHECKING:
     import threading
@@ -22,17 +22,10 @@ if TYPE_CHECKING:
 
     from headrace.bus.base import Bus
     from headrace.config.source import Source
-    from headrace.lake.base import Pace
     from headrace.lake.ducklake import DuckLake
     from headrace.runtime.batch import Prepared
 
 RETRY_FIRST_SECS, RETRY_LAST_SECS = 0.5, 30.0
-UPKEEP_EVERY_SECS = 30.0
-UPKEEP_BUDGET_SECS = 0.5
-UPKEEP_AGAIN_SECS = 3.0  # where a slot was too short: a tenth of the writer's time, or a little more
-UPKEEP_EASE_SECS = 5.0  # with no commit: then nobody minds what takes a second or two
-UPKEEP_WHOLE_SECS = 600.0  # the longest that upkeep leaves out what takes long, for those who wait
-UPKEEP_WHOLE_SHARE = 0.1  # of the writer's time for what takes long, where it is left out for so long and is not done
 SOURCES_PER_COMMIT = 20  # a commit has a cost of its own; more would only wait for each other
 FEW = 10  # are enough for a writer that has nothing else to do
 SIDE_BY_SIDE = 2  # more would only hold more memory: the writer and the thread of bronze work beside them
@@ -83,7 +76,7 @@ class Loop:
         *,
         keep: Callable[[], Set[int]] = frozenset,
         forget: Callable[[DuckLake], None] | None = None,
-        upkeep_every_secs: float | None = UPKEEP_EVERY_SECS,
+        upkeep_every_secs: float | None = EVERY_SECS,
     ) -> None:
         """Open the lake and start the tick. Raises `BusyError` where another process has the lake.
 
@@ -93,8 +86,6 @@ class Loop:
         self.progress = Progress()
         self._bus = bus
         self._sources = sources
-        self._keep = keep
-        self._forget = forget
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="lake-writer")
         self._preparers = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="prepare")
         opened: list[DuckLake] = []
@@ -108,6 +99,7 @@ class Loop:
                 self._writer.submit(lake.close).result()
             self._writer.shutdown()
             raise
+        self._upkeep = Upkeep(self._lake, self._writer, keep, forget, upkeep_every_secs)
         self._health = {name: Health() for name in sources}
         self._committing: Future[dict[str, Exception]] | None = None
         self._in_flight: list[Prepared] = []
@@ -116,10 +108,6 @@ class Loop:
         self._limits: dict[str, int] = {}  # of messages a batch, where more of a source take too long to prepare
         self._foreseen: set[str] = set()
         self._committed: Counter[str] = Counter()
-        self._upkeep_every_secs = math.inf if upkeep_every_secs is None else upkeep_every_secs
-        self._upkeep_at = time.monotonic() + self._upkeep_every_secs
-        self._upkeep_ease_at = time.monotonic()
-        self._upkeep_whole_at = time.monotonic() + UPKEEP_WHOLE_SECS
         for name, problem in refused.items():  # a damaged topic is its own source's trouble
             self._health[name] = Health(failures=1, problem=str(problem), astray=True)
             self._rest(self._health[name])
@@ -191,9 +179,8 @@ class Loop:
         elif not took:
             self._settle()
             wait([each.future for each in self._preparing.values()], PAUSE_SECS, FIRST_COMPLETED)
-        if now >= self._upkeep_at:
-            self._upkeep_at = now + self._upkeep_every_secs
-            self.upkeep(TASKS if self._upkeep_every_secs < math.inf else {"compaction"})
+        if tasks := self._upkeep.due(now):
+            self.upkeep(tasks)
         return took
 
     def _is_busy(self) -> bool:
@@ -310,36 +297,13 @@ class Loop:
         self._lake.discard([file for each in batches if each is not None for file in each.files])
 
     def upkeep(self, tasks: Set[str] = TASKS) -> Future[Mapping[str, int]]:
-        """Let the writer do a slot of upkeep when it is free: all of it, or `tasks` of it. Any thread may ask.
-
-        While commits come one after the other, what takes long is left for a slot after the last; not for ever. What
-        a slot has no time for is gone on with soon.
-        """
-        now = time.monotonic()
-        at_ease = not self._is_busy() and now >= self._upkeep_ease_at
-        pace: Pace = "at ease" if at_ease else "overdue" if now >= self._upkeep_whole_at else "busy"
-        slot = self._writer.submit(self._maintain, tasks, pace)
+        """Let the writer do a slot of upkeep when it is free: all of it, or `tasks` of it. Any thread may ask."""
+        slot = self._upkeep.slot(tasks, is_busy=self._is_busy())
         slot.add_done_callback(self._note_upkeep)
         return slot
 
     def _note_upkeep(self, slot: Future[Mapping[str, int]]) -> None:
-        problem = None if slot.cancelled() else slot.exception()
-        self.progress.upkeep = str(problem or "")
-        if not slot.cancelled() and problem is None and slot.result()["unfinished"]:
-            self._upkeep_at = min(self._upkeep_at, time.monotonic() + UPKEEP_AGAIN_SECS)
-
-    def _maintain(self, tasks: Set[str], pace: Pace) -> Mapping[str, int]:
-        if self._forget is not None and "expiry" in tasks:
-            self._forget(self._lake)
-        began = time.monotonic()
-        is_overdue = began >= self._upkeep_whole_at
-        done = self._lake.maintain(self._keep, UPKEEP_BUDGET_SECS, tasks, pace)
-        if pace != "busy" and "compaction" in tasks:
-            pause = UPKEEP_WHOLE_SECS
-            if done["unfinished"] and is_overdue:  # a load that leaves no gap: one such slot is never enough
-                pause = (time.monotonic() - began) / UPKEEP_WHOLE_SHARE
-            self._upkeep_whole_at = time.monotonic() + pause
-        return done
+        self.progress.upkeep = str((None if slot.cancelled() else slot.exception()) or "")
 
     def _timed_commit(self, prepared: list[Prepared]) -> dict[str, Exception]:
         started = time.monotonic()
@@ -368,7 +332,7 @@ class Loop:
                 self.progress.messages += count
                 self._committed[each.source] += count
         self.progress.commits += bool(len(in_flight) > len(failed))
-        self._upkeep_ease_at = time.monotonic() + UPKEEP_EASE_SECS
+        self._upkeep.committed()
         self._report()
         return failed.keys()
 

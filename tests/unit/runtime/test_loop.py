@@ -15,7 +15,8 @@ from headrace.errors import BusError, BusyError, LakeError, SpaceError
 from headrace.lake.ducklake import DuckLake
 from headrace.runtime import due
 from headrace.runtime.deployment import deploy
-from headrace.runtime.loop import UPKEEP_WHOLE_SECS, Loop
+from headrace.runtime.loop import Loop
+from headrace.runtime.upkeep import WHOLE_SECS
 from living import KEYED, messages, orders, project_of, rows, silver, sqlite_bus, totals
 
 
@@ -365,14 +366,14 @@ def test_the_next_batch_of_a_source_is_made_ready_while_one_is_committed_and_upk
             loop.step()
             assert [each.first_seq for each in loop._ready] == [10], "a commit takes one batch of a source"
             assert [each.first_seq for each in loop._in_flight] == [0]
-            loop._upkeep_at = 0.0
+            loop._upkeep._next_at = 0.0
             threading.Timer(0.2, lake.go.set).start()
             until(loop, lambda: loop.progress.messages == 60)
-            loop._upkeep_at = 0.0
+            loop._upkeep._next_at = 0.0
             loop.step()
             assert loop.upkeep({"expiry"}).result() is not None
             assert lake.paces == ["busy"] * 3, "the next commit may be due soon"
-            loop._upkeep_ease_at = 0.0
+            loop._upkeep._ease_at = 0.0
             loop.upkeep({"expiry"}).result()
             assert lake.paces[-1] == "at ease", "there was none for long"
         finally:
@@ -391,26 +392,26 @@ def test_upkeep_that_had_too_little_time_goes_on_soon_and_is_whole_in_the_end_th
             bus.publish("orders", messages(orders(0, 10)))
             loop.step()
             assert lake.begun.wait(200)
-            assert loop._upkeep_at == math.inf, "only when somebody asks"
+            assert loop._upkeep._next_at == math.inf, "only when somebody asks"
             asked = [loop.upkeep({"compaction"}), loop.upkeep({"expiry"})]
-            loop._upkeep_whole_at = 0.0
+            loop._upkeep._whole_at = 0.0
             asked.append(loop.upkeep({"compaction"}))
             lake.left = 1
             lake.go.set()
             for each in asked:
                 each.result()
             assert lake.paces == ["busy", "busy", "overdue"]
-            soon = loop._upkeep_whole_at - time.monotonic()
-            assert soon < UPKEEP_WHOLE_SECS / 2, "a load without a gap has large merges as often as their share allows"
-            assert loop._upkeep_at < math.inf
+            soon = loop._upkeep._whole_at - time.monotonic()
+            assert soon < WHOLE_SECS / 2, "a load without a gap has large merges as often as their share allows"
+            assert loop._upkeep._next_at < math.inf
             lake.left = 0
             until(loop, lambda: loop.progress.messages == 10)
-            loop._upkeep_at = loop._upkeep_ease_at = 0.0
+            loop._upkeep._next_at = loop._upkeep._ease_at = 0.0
             loop.step()
             loop.upkeep({"expiry"}).result()
             assert lake.asked[-2:] == [{"compaction"}, {"expiry"}], "what was asked for is gone on with, no more"
-            assert loop._upkeep_at == math.inf
-            assert loop._upkeep_whole_at - time.monotonic() > UPKEEP_WHOLE_SECS / 2, "it is done"
+            assert loop._upkeep._next_at == math.inf
+            assert loop._upkeep._whole_at - time.monotonic() > WHOLE_SECS / 2, "it is done"
         finally:
             lake.go.set()
             loop.close()
