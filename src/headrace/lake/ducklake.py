@@ -114,6 +114,9 @@ class DuckLake:
         self._attach(made)
         self._complete()
         self._connection.execute("DETACH lake")
+        log = made.with_name(f"{made.name}-wal")
+        if log.exists():  # SQLite says nothing where the disk keeps it from folding its log as it closes
+            raise sqlite3.OperationalError("disk I/O error: the log of the new catalog is still beside it")
         sync(made)
         reach("lake.create.before")
         made.replace(catalog)

@@ -1,5 +1,7 @@
 """A reader beside the writer: it meets the catalog's locks, and does not give up at the first."""
 
+import subprocess
+import sys
 from contextlib import closing
 
 import duckdb
@@ -115,6 +117,33 @@ def test_a_catalog_that_was_cut_off_while_it_was_made_is_made_anew(tmp_path):
     with closing(DuckLake(tmp_path)) as lake:
         assert lake.positions() == []
     assert not list(tmp_path.glob(f"{CATALOG}.new*"))
+
+
+def test_a_catalog_whose_log_is_still_beside_it_gets_no_name(tmp_path):
+    """As where a disk is full at the last moment: the name would move without what is in the log."""
+    read = "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('BEGIN'); " + (
+        "c.execute('SELECT * FROM sqlite_master').fetchall(); print(1, flush=True); sys.stdin.read()"
+    )
+    readers = []
+
+    def hold(point):
+        if point == "lake.commit.after":
+            command = [sys.executable, "-c", read, str(tmp_path / f"{CATALOG}.new")]
+            readers.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+            readers[0].stdout.readline()
+
+    fault_points.watch(hold)
+    try:
+        with pytest.raises(LakeError, match="log of the new catalog"):
+            DuckLake(tmp_path)
+    finally:
+        fault_points.watch(None)
+        readers[0].communicate()
+    with open_reader(tmp_path) as lake:
+        assert lake is None
+    DuckLake(tmp_path).close()
+    with open_reader(tmp_path) as lake:
+        assert "ops.batches" in lake.tables()
 
 
 def test_an_empty_catalog_is_no_lake_yet_and_beside_data_it_is_damage(tmp_path):
