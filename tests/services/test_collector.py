@@ -18,7 +18,7 @@ from clients import EVENT, answers, head
 from collecting import collecting, listening, settings_of, start, taken, up
 from headrace.identity.tokens import Role, TokenFile
 from living import lived, project_of, rows, silver, write_source
-from machine import wait_until
+from machine import free_port, wait_until
 from typed import answered
 
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -284,7 +284,7 @@ def test_a_taken_port_is_a_problem_of_the_collector_and_not_of_up(tmp_path):
     write_source(tmp_path / "one", "orders")
     write_source(tmp_path / "two", "orders")
     one, two = (project_of(tmp_path / name) for name in ("one", "two"))
-    with collecting(one) as door:
+    with collecting(one, port=free_port()) as door:
         command = [sys.executable, "-m", "headrace", "up", "--json", "--no-build", "--project", str(two.root)]
         environment = settings_of(port=door.port)
         running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
