@@ -107,7 +107,7 @@ def test_who_subscribes_does_not_wait_for_dead_letters_nor_they_for_it(tmp_path,
     def beside(*arguments):
         other = threading.Thread(target=bus.subscribe, args=[Subscription("orders", "another")], daemon=True)
         other.start()
-        other.join(5)
+        other.join(60)
         assert not other.is_alive()
         assert bus.pull("orders", "reader", 1, BIG) is None, "what is being buried is handed out to nobody"
         return publish(*arguments)
