@@ -243,6 +243,12 @@ def test_deleting_is_soft_at_first(client):
 
 
 def test_modes_hold_writers_off_and_let_imports_in(server, client):
+    client.register_schema("frozen", Schema('"string"', "AVRO"))
+    client.update_mode("frozen", "READONLY")
+    for change in (client.delete_subject, lambda name: client.delete_version(name, 1)):
+        assert refused(change, "frozen")[:2] == (422, 42205)
+    assert refused(client.set_compatibility, "frozen", "NONE")[:2] == (422, 42205)
+    assert client.get_versions("frozen") == [1]
     client.update_mode("held", "READONLY")
     assert refused(client.register_schema, "held", Schema('"string"', "AVRO"))[:2] == (422, 42205)
     client.update_mode("held", "IMPORT")

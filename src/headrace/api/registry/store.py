@@ -73,6 +73,12 @@ class Store:
         with self._file.reading() as connection:
             return _id_of(connection, schema)
 
+    def ids_of(self, schema: Schema) -> set[int]:
+        """Return all ids that the same schema has: those that were imported, too."""
+        with self._file.reading() as connection:
+            rows = connection.execute("SELECT id FROM schemas WHERE digest = ?", (schema.digest,)).fetchall()
+        return {each for (each,) in rows}
+
     def id_by_guid(self, guid: str) -> int | None:
         """Return the id of the schema whose digest a guid is the beginning of."""
         start = guid.replace("-", "").lower()

@@ -137,8 +137,7 @@ class Registry:
         if ours is not None:
             return self._of_files(subject, ours, schema)
         mode = self.mode(subject)
-        if mode == "READONLY":
-            raise not_permitted(f"Subject {subject} is in read-only mode")
+        self._refuse_read_only(subject)
         if mode == "IMPORT" and (schema_id is None or not 1 <= schema_id <= MAX_ID):
             raise not_permitted(f"Subject {subject} is in import mode: the body has an `id` of 1 to {MAX_ID}")
         if mode != "IMPORT" and (schema_id is not None or version is not None):
@@ -175,6 +174,7 @@ class Registry:
     def delete_subject(self, subject: str, *, permanent: bool) -> list[int]:
         """Delete all versions of a subject, softly, or for good what was deleted softly; return their numbers."""
         self._refuse_files(subject)
+        self._refuse_read_only(subject)
         rows = self._store.rows(subject)
         if not rows:
             raise no_subject(subject)
@@ -196,6 +196,7 @@ class Registry:
     def delete_version(self, subject: str, which: str, *, permanent: bool) -> int:
         """Delete a version, softly, or for good one that was deleted softly; return its number."""
         self._refuse_files(subject)
+        self._refuse_read_only(subject)
         rows = self._store.rows(subject)
         if not rows:
             raise no_subject(subject)
@@ -235,6 +236,7 @@ class Registry:
                 f"connectors/{ours.source}.yaml"
             )
         _check_name(subject, or_all=True)
+        self._refuse_read_only(subject)
         if level is not None and level not in LEVELS:
             raise Refusal(42203, f"Invalid compatibility level. Valid values are {', '.join(LEVELS)}")
         before = self.level(subject)
@@ -269,7 +271,8 @@ class Registry:
         ours = self._contracts.subjects.get(subject)
         if ours is not None:
             return ours.known.get(schema.digest)
-        return next((row for row in reversed(rows) if self.schema(row.id).digest == schema.digest), None)
+        ids = self._store.ids_of(schema)
+        return next((row for row in reversed(rows) if row.id in ids), None)
 
     def _of_files(self, subject: str, ours: ContractSubject, schema: Schema) -> Registered:
         row = self._same(subject, ours.rows, schema)
@@ -323,6 +326,10 @@ class Registry:
                 f"Subject {subject} is the contract of {ours.dataset}: it is changed in {ours.file}, and here it is "
                 "read only"
             )
+
+    def _refuse_read_only(self, subject: str) -> None:
+        if self.mode(subject) == "READONLY":
+            raise not_permitted(f"Subject {subject} is in read-only mode" if subject else "All is in read-only mode")
 
     def _refuse_referred(self, subject: str, numbers: Sequence[int]) -> None:
         for number in numbers:

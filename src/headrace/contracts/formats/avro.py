@@ -152,7 +152,7 @@ class _Reader:
         for each in kind.get("fields", ()):
             if not isinstance(each, dict) or "name" not in each or "type" not in each:
                 raise ContractError(f"a field of {full} has no name or no type", at=self._place, fix="correct it")
-            name = str(each.get("x-name") or each["name"])
+            name = str(each.get("x-name", each["name"]))
             part = self.schema(each["type"], full.rpartition(".")[0], depth + 1)
             properties[name] = part | _said(each)
             if "default" not in each:

@@ -207,6 +207,7 @@ class _Writer:
             inner = flat.get("additionalProperties")
             kinds = set(words_of(flat["type"])) - {"null"} if "type" in flat else set()
             if kinds == {"object"} and isinstance(inner, dict):
+                self._tell_null(inner, f"{at}/additionalProperties", "map")
                 type_, nested, label = self._type(inner, name, f"{at}/additionalProperties", depth, scope)
                 if label != "repeated " and not type_.startswith("map<"):
                     return f"map<string, {type_}>", nested, ""
@@ -220,6 +221,7 @@ class _Writer:
             own = scope.declared(name)
             return own, self.message(flat, own, at, depth + 1, (part.get("$ref"),)), ""
         if pa.types.is_list(typed.type):
+            self._tell_null(flat.get("items", {}), f"{at}/items", "list")
             type_, nested, label = self._type(flat.get("items", {}), name, f"{at}/items", depth, scope)
             if label == "repeated " or type_.startswith("map<"):
                 self._found.drop(at, "lists within lists: google.protobuf.ListValue")
@@ -229,6 +231,11 @@ class _Writer:
         if typed.type == pa.string() and (values := _values(flat)):
             return *_enum(values, name, depth, scope), "optional "
         return self._scalar(typed.type, flat, at)
+
+    def _tell_null(self, part: Mapping[str, Any], at: str, what: str) -> None:
+        typed = arrow_of(part, self._root)
+        if typed.nullable and not typed.json:
+            self._found.drop(at, f"null: a {what} holds none")
 
     def _scalar(self, kind: Any, flat: Mapping[str, Any], at: str) -> tuple[str, list[str], str]:
         import pyarrow as pa

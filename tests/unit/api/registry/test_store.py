@@ -47,3 +47,9 @@ def test_an_imported_id_that_leaves_none_is_said(store):
         store.register("b", LONG, [])
     with pytest.raises(Refusal, match="Overwrite"):
         store.register("b", LONG, [], schema_id=MAX_ID)
+
+
+def test_a_schema_that_was_imported_has_all_its_ids(store):
+    store.register("a", INT, [])
+    store.register("b", INT, [], schema_id=70)
+    assert (store.ids_of(INT), store.ids_of(LONG)) == ({1, 70}, set())

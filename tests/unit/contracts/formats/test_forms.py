@@ -142,6 +142,16 @@ def test_protobuf_says_what_a_contract_says_but_for_what_it_cannot():
     assert read_protobuf(twice.document, None, "", {}).found.schema["properties"]["gift"][protobuf_schema.NUMBER] == 5
 
 
+def test_that_lists_and_maps_of_protobuf_hold_no_null_is_told():
+    text = {"type": ["string", "null"]}
+    parts = {"a": {"type": "array", "items": text}, "b": {"type": "object", "additionalProperties": text}}
+    found = protobuf_schema.write({"type": "object", "properties": parts}, "m")
+    assert found.dropped == [
+        "#/properties/a/items: null: a list holds none",
+        "#/properties/b/additionalProperties: null: a map holds none",
+    ]
+
+
 def test_names_in_protobuf_are_apart_as_protoc_asks():
     text, number = {"type": "string"}, {"type": "integer"}
     inner = {"type": "object", "properties": {"n": number}}
