@@ -424,6 +424,55 @@ def test_open_documents_are_decided_as_the_exact_path_does(document: str, way: s
         assert row[words.EXTRA] == exact.unknown(value)
 
 
+MONEY = {
+    "properties": {
+        "id": {"type": "string"},
+        "count": {"type": "integer"},
+        "total": {"type": "number", "format": "decimal", "precision": 38, "scale": 18},
+    }
+}
+
+
+@pytest.mark.parametrize(
+    ("document", "way"),
+    [
+        ('{"count":12345678901234567,"total":1.5}', COLUMNS),
+        ('{"count":-123456789012345678,"total":1.5}', COLUMNS),
+        ('{"count":1234567890123456789,"total":1.5}', ROWS),
+        ('{"id":"12345678901234567","total":1.5}', COLUMNS),
+        ('{"id":"10.20.30.40.50.60.70","total":1.5}', COLUMNS),
+        ('{"id":"1234567890.123456","total":1.5}', ROWS),
+        ('{"total":12345678901234567}', COLUMNS),
+        ('{"total":-12345678901234567}', COLUMNS),
+        ('{"total":12345678901234567890}', ROWS),
+        ('{"total":12345678901234567e-2}', ROWS),
+        ('{"total":1234567890123456E-2}', ROWS),
+        ('{"total":123456789012345.6}', ROWS),
+        ('{"total":12345678901234567.5}', ROWS),
+        ('{"total":1.123456789012345678}', ROWS),
+        ('{"total":0.123456789012345678}', ROWS),
+        ('{"total":0.12345678901234}', ROWS),
+        ('{"total":0.1234567890123}', COLUMNS),
+        ('{"total":1234567.8901234}', COLUMNS),
+    ],
+)
+def test_long_numbers_are_read_in_columns_where_no_digit_can_be_lost(document: str, way: str) -> None:
+    contract = load_contract("events", MONEY)
+    decoded = Decode("json", contract, CsvSpec())(messages(document.encode()))
+    assert Validate(contract)._sure(decoded.kept)[1].to_pylist() == [way == COLUMNS]
+    (row,) = Validate(contract)(decoded.kept).kept.to_pylist()
+    assert row["total"] == json.loads(document, parse_float=Decimal, parse_int=Decimal)["total"]
+
+
+@given(st.text("0123456789", min_size=1, max_size=22), st.text("0123456789.eE-+", max_size=22))
+def test_no_long_number_loses_a_digit(whole: str, rest: str) -> None:
+    document = f'{{"total":{whole}{rest}}}'
+    contract = load_contract("events", MONEY)
+    kept = Validate(contract)(Decode("json", contract, CsvSpec())(messages(document.encode())).kept).kept
+    for row in kept.to_pylist():
+        assert row["total"] == json.loads(document, parse_float=Decimal, parse_int=Decimal)["total"]
+
+
 def test_decimals_keep_every_digit() -> None:
     contract = load_contract("events", FAST)
     _, outcome = run(

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 EXACT_IN_DOUBLE = 2**53
+_LOSES = "|".join(
+    ["[0-9]{19}", "[0-9]{16}[eE]", *(rf"[0-9]{{{whole}}}[.][0-9]{{{15 - whole}}}" for whole in range(16))]
+)
+"""What a number has that is read as a double and has over 15 digits; texts may have it, too."""
 
 
 def bound_rules(schema: Mapping[str, Any], at: str, type_: pa.DataType) -> list[str]:
@@ -51,6 +55,15 @@ def may_lose_digits(type_: pa.DataType) -> bool:
     if pa.types.is_list(type_):
         return may_lose_digits(type_.value_type)
     return bool(pa.types.is_decimal(type_) and type_.scale)
+
+
+def keeps_digits(doc: str) -> str:
+    """Return the condition that no number of a document, wherever it is, was read as a double and lost digits.
+
+    A double keeps 15 digits. What is written as an integer of at most 18 is read as one, and keeps them all; most
+    documents have no run of digits that long at all, and are asked no more.
+    """
+    return f"CASE WHEN regexp_matches({doc}, '[0-9.]{{16}}') THEN NOT regexp_matches({doc}, '{_LOSES}') ELSE true END"
 
 
 def cast(at: str, type_: pa.DataType) -> str:

@@ -21,7 +21,15 @@ from headrace.contracts.types import duckdb_type, quoted
 from headrace.stages.decode import FIELDS, NULLS, STRANGERS
 from headrace.stages.decode_shape import is_text, place, place_mark, placed_fields
 from headrace.stages.validate_columns import PROVEN, column_of, is_absent, is_all_text, is_within, member_of, null_mark
-from headrace.stages.validate_numbers import EXACT_IN_DOUBLE, bound_rules, cast, fits_rule, may_lose_digits, step_rule
+from headrace.stages.validate_numbers import (
+    EXACT_IN_DOUBLE,
+    bound_rules,
+    cast,
+    fits_rule,
+    keeps_digits,
+    may_lose_digits,
+    step_rule,
+)
 from headrace.stages.validate_texts import OF_NUMBERS, NotCompiled, format_rule, literal, pattern_rule
 
 if TYPE_CHECKING:
@@ -94,8 +102,7 @@ class _Compiler:
             sure.append(f"{STRANGERS} & {self._closed} = 0")
         sure += [self._fits(field, member_of(FIELDS, field)) for field in columns]
         if any(may_lose_digits(field.type) for field in columns):
-            # A parser that reads doubles keeps 15 digits; a longer run, wherever it is, may be a number that lost some.
-            sure.append("NOT regexp_matches(doc, '[0-9.]{16}')")
+            sure.append(keeps_digits("doc"))
         computed = [field for field in columns if field.name not in self._unmarked or not is_all_text(field)]
         values = [f"{self._value(field, member_of(FIELDS, field))} AS {quoted(field.name)}" for field in computed]
         certain = " AND ".join(f"COALESCE({each}, false)" for each in sure if each != "true")
