@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
@@ -31,9 +30,9 @@ def run(against: Against = None, project: ProjectDir = None, env: EnvName = None
 
     A deprecated field that a model reads, or a version past its day that is still sent or served, is an error there.
     With --against REV also hold the contracts against those of a git revision: a change that breaks under the source's
-    `evolution`, and is no version of its own, is an error. Exits 1 where there is an error; warnings alone exit 0. With
-    --json: {"faults": [{"severity", "file", "line",
-    "message", "fix"}]}.
+    `evolution`, and is no version of its own, is an error; what breaks readers and is let pass, since `evolution` is
+    `none` or was loosened, a warning. Exits 1 where there is an error; warnings alone exit 0. With --json: {"faults":
+    [{"severity", "file", "line", "message", "fix"}]}.
     """
     from headrace.config.lint import lint
     from headrace.runtime.deployment import undeployable
@@ -64,16 +63,10 @@ def _breaking(root: Path, against: str, assembled: Assembled) -> list[Fault]:
 def _text(output: Output, faults: list[Fault]) -> None:
     for fault in faults:
         output.line(f"{fault.file}:{fault.line}: {fault.severity}", _STYLES[fault.severity])
-        output.line(_indented(fault.message))
+        output.wrapped(fault.message, "  ")
         if fault.fix:
-            output.line(_indented(f"fix: {fault.fix}"), "dim")
+            output.wrapped(f"fix: {fault.fix}", "  ", "dim")
     counts = {severity: sum(fault.severity == severity for fault in faults) for severity in ("error", "warning")}
     if faults:
         output.line()
     output.line(", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in counts.items()))
-
-
-def _indented(text: str) -> str:
-    return textwrap.fill(
-        text, 80, initial_indent="  ", subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
-    )

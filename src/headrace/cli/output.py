@@ -66,6 +66,23 @@ class Output:
         colour = next((word for word in words if word not in {"bold", "dim"}), None)
         typer.secho(visible(text), fg=colour, bold="bold" in words or None, dim="dim" in words or None)
 
+    def wrapped(self, text: str, indent: str = "", style: str = "") -> None:
+        """Print a text as lines of at most 80 columns, the first one indented, those that follow a little more."""
+        import textwrap
+
+        further = f"{indent}  "
+        self.line(
+            textwrap.fill(
+                text,
+                80,
+                initial_indent=indent,
+                subsequent_indent=further,
+                break_on_hyphens=False,
+                break_long_words=False,
+            ),
+            style,
+        )
+
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[str] = ()) -> None:
         """Print rows under headers; columns named in `right` hold numbers. None is shown as a dash."""
         from rich.table import Table

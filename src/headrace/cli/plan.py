@@ -52,7 +52,8 @@ def run(
     "models": [{"model", "action", "at", "columns", "rows", "breaks", "unread", "full_refresh"}], "history": {"asked",
     "since", "sample", "sources": [{"source", "first", "end", "messages", "decided_by", "sample", "unsampled",
     "now_fail", "now_pass", "still_fail", "versions", "datasets"}], "skipped": [{"source", "why"}]},
-    "partitions": {dataset: [date]}, "breaking": [sentence], "nothing", "estimate", "file"}.
+    "partitions": {dataset: [date]}, "breaking": [sentence], "refused": [{"why", "at", "fix"}], "nothing", "estimate",
+    "file"}. "refused" says why `apply` would not take it now.
 
     With --sample, each source that was sampled has "sample": {"share", "by", "keys", "messages", "left_out",
     "confidence", "still_fail"}, and all its counts are of the sample; "whole": {"estimate", "low", "high"} beside a
@@ -60,6 +61,7 @@ def run(
     "unsampled".
     `apply` refuses such a plan.
     """
+    from headrace.runtime.plan.applying import refused
     from headrace.runtime.plan.document import write
     from headrace.runtime.plan.making import plan
 
@@ -70,6 +72,8 @@ def run(
         output.note("replaying history …" if asked.sample is None else f"replaying {asked.sample:.3g} of history …")
     document = plan(opened, asked)
     document["file"] = "" if document["nothing"] else str(write(opened, document, file))
+    why = refused(opened, document)
+    document["refused"] = [{"why": each.message, "at": each.at, "fix": each.fix} for each in why]
     output.show(document, lambda: show(output, document))
     if document["breaking"]:
         raise typer.Exit(1)
@@ -151,10 +155,13 @@ def show(output: Output, plan: dict[str, Any]) -> None:
     output.line()
     for sentence in plan["breaking"]:
         output.line(f"BREAKS  {sentence}", "bold red")
-    if is_sampled(plan):
-        output.line(f"plan {plan['digest'][:16]} is of a sample: apply takes one that was made without --sample")
+    if not plan["refused"]:
+        output.line(f"plan {plan['digest'][:16]}: headrace apply {_nearby(plan['file'])}")
         return
-    output.line(f"plan {plan['digest'][:16]}: headrace apply {_nearby(plan['file'])}")
+    output.line(f"plan {plan['digest'][:16]}: apply refuses it", "bold red")
+    for each in plan["refused"]:
+        output.wrapped(each["why"] if each["at"] == "plan" else f"{each['at']}: {each['why']}", "  ")
+        output.wrapped(f"fix: {each['fix']}", "    ")
 
 
 def _nearby(file: str) -> str:

@@ -46,7 +46,11 @@ class Refusal(NamedTuple):
 
     def as_error(self) -> ContractError:
         """Return the exception that stands for it."""
-        return ContractError(self.message, at=self.version.file or f"connectors/{self.source}.yaml", fix=self.fix)
+        return ContractError(self.message, at=self.place(), fix=self.fix)
+
+    def place(self) -> str:
+        """Return the file that says otherwise now."""
+        return self.version.file or f"connectors/{self.source}.yaml"
 
 
 class Notice(NamedTuple):

@@ -23,14 +23,14 @@ from headrace.runtime.deployment import recorded, records, refuse_changed_versio
 from headrace.runtime.plan.deployed import deployed
 from headrace.runtime.plan.document import stale
 from headrace.runtime.plan.making import Ask, Made, planned, read_inputs
-from headrace.runtime.plan.sampling import is_sampled
 from headrace.runtime.rebuild.silver import sweep
 from headrace.runtime.state import open_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from headrace.config.project import Project
+    from headrace.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,8 @@ def apply(project: Project, document: Mapping[str, Any]) -> Applied:
     if document["nothing"] or is_applied(project, document):
         sweep(project)  # one that was killed right after its commit has left what it made
         return Applied(document["digest"], False, False, 0, {})
-    _refuse_sample(document)
-    answer = control.ask(project.state, {"verb": "ping"})
-    if answer is not None:
-        raise BusyError(
-            "headrace up is running, and it alone writes this environment",
-            at=str(project.state),
-            fix="stop it with Ctrl-C, which drains it; apply; then start it again: it takes the new files",
-        )
+    if refused(project, document):
+        check(project, document)  # which says first where it is stale
     windows = {name: range(each["first"], each["end"]) for name, each in (document["inputs"]["history"] or {}).items()}
     if not windows:
         with closing(DuckLake(project.state / "lake")) as lake:
@@ -74,7 +68,7 @@ def apply(project: Project, document: Mapping[str, Any]) -> Applied:
     with closing(DuckLake(project.state / "lake")) as lake:
         check(project, document)
         with planned(project, Ask(history=True), windows) as made:
-            _refuse_tables(made.document)
+            _refuse(refused(project, made.document))
             is_new = _swap(project, lake, made)
             partitions = made.document["partitions"]
         lake.keep_copy()
@@ -82,17 +76,33 @@ def apply(project: Project, document: Mapping[str, Any]) -> Applied:
 
 
 def check(project: Project, document: Mapping[str, Any]) -> None:
-    """Raise `InputError` where a plan does not hold any more; what is applied already holds."""
+    """Raise `InputError` where a plan does not hold any more, or what `refused` says; what is applied already holds."""
     if document["nothing"] or is_applied(project, document):
         return
-    _refuse_sample(document)
     with open_reader(project.state / "lake") as lake, tempfile.TemporaryDirectory() as folder:
         if lake is not None:
             lake.pin()
         windows = {name: range(each["first"], each["end"]) for name, each in document["inputs"]["history"].items()}
         fresh = read_inputs(project, lake, deployed(project, lake, Path(folder)), windows)
     _refuse_stale(document["inputs"], fresh)
-    _refuse_tables(document)
+    _refuse(refused(project, document))
+
+
+def refused(project: Project, document: Mapping[str, Any]) -> list[UserError]:
+    """Return why `apply` does not take a plan that is not applied yet, though it is not stale: each says what to type.
+
+    That `up` runs comes last: it is worth stopping only for a plan that can be applied.
+    """
+    found: list[UserError] = [InputError(each["why"], at=each["at"], fix=each["fix"]) for each in document["refused"]]
+    if not document["nothing"] and control.ask(project.state, {"verb": "ping"}) is not None:
+        found.append(
+            BusyError(
+                "headrace up is running, and it alone writes this environment",
+                at=str(project.state),
+                fix="stop it with Ctrl-C, which drains it; apply; then start it again: it takes the new files",
+            )
+        )
+    return found
 
 
 def _swap(project: Project, lake: DuckLake, made: Made) -> bool:
@@ -147,16 +157,6 @@ def _refuse_stale(was: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         )
 
 
-def _refuse_sample(document: Mapping[str, Any]) -> None:
-    if is_sampled(document):
-        raise InputError(
-            "the plan is of a sample of history, and what it says of the whole is an estimate",
-            at="plan",
-            fix="make one of all of it, and look at it: headrace plan --history, without --sample",
-        )
-
-
-def _refuse_tables(document: Mapping[str, Any]) -> None:
-    for each in document["tables"]:
-        if each["action"] == "refused":
-            raise InputError(f"{each['table']}: {each['why']}", at="plan", fix=each["fix"])
+def _refuse(why: Sequence[UserError]) -> None:
+    if why:
+        raise why[0]

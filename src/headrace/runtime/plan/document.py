@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from headrace.config.project import Project
 
-FORMAT = 1
+FORMAT = 2
 FOLDER = "plans"
 LARGEST_BYTES = 256 << 20
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from headrace.config.project import Project
     from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
+    from headrace.runtime.applied import Refusal
+    from headrace.runtime.plan.silver_tables import TableChange
     from headrace.runtime.plan.windows import Past, Skipped
     from headrace.runtime.rebuild.silver import Rebuilt
 
@@ -161,6 +163,7 @@ def _document(
     partitions = {
         each["dataset"]: each["rewritten"] for one in replayed for each in one["datasets"] if each["rewritten"]
     }
+    sampled = any(one["sample"] for one in replayed)
     return sealed(
         {
             "made_at": now().isoformat(),
@@ -180,6 +183,7 @@ def _document(
             },
             "partitions": partitions,
             "breaking": breaking,
+            "refused": _refused(fixed, tables, sampled=sampled),
             "nothing": not (changes or contracts or tables or models or replayed or _is_new(project, said)),
             "estimate": estimate(project, lake, replayed, replayed_in, time.monotonic() - began),
         }
@@ -189,6 +193,21 @@ def _document(
 def _is_new(project: Project, said: Mapping[str, Any]) -> bool:
     """Whether anything differs at all: a digest covers what no layer shows, such as a seed's rows."""
     return bool(project.digest != said["deployed"] or said["models"] != said["deployed_models"])
+
+
+def _refused(fixed: Sequence[Refusal], tables: Sequence[TableChange], *, sampled: bool) -> list[dict[str, str]]:
+    """Return why `apply` takes no such plan, whatever happens until then, where, and what to type instead."""
+    found = [{"why": str(each.message), "at": each.place(), "fix": each.fix} for each in fixed]
+    found += [
+        {"why": f"{each['table']}: {each['why']}", "at": "plan", "fix": each["fix"]}
+        for each in tables
+        if each["action"] == "refused"
+    ]
+    if sampled:
+        why = "the plan is of a sample of history, and what it says of the whole is an estimate"
+        fix = "make one of all of it, and look at it: headrace plan --history, without --sample"
+        found.append({"why": why, "at": "plan", "fix": fix})
+    return found
 
 
 def _other_values(replayed: list[dict[str, Any]]) -> list[Ref]:

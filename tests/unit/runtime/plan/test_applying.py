@@ -1,13 +1,17 @@
 """What a plan announced is what silver is after `apply`; twice, cut off anywhere, undone: always."""
 
 import json
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
+from headrace.cli.main import main
 from headrace.config.project import load_project
-from headrace.errors import BusyError, ContractError, InputError
+from headrace.errors import BusyError, InputError
 from headrace.lake.ducklake import DuckLake
-from headrace.runtime.plan.applying import apply, check
+from headrace.runtime.plan.applying import apply, check, refused
+from headrace.runtime.plan.document import read
 from headrace.runtime.plan.making import Ask, plan
 from headrace.runtime.verify import verify
 from living import ORDERS, changed_behind_its_back, rows, running, totals, write_source
@@ -157,8 +161,39 @@ def test_a_version_that_was_applied_is_refused_by_its_name(project):
     changed = change(project, {**with_amount(type="number", maximum=3), "version": "1"})
     found = plan(changed, ALL)
     assert any("v1 of orders was applied" in each for each in found["breaking"])
-    with pytest.raises(ContractError, match=r"^schemas/orders\.json: v1 of orders was applied"):
-        apply(changed, found)
+    (refused,) = found["refused"]
+    assert (refused["at"], refused["fix"].split(":")[0]) == ("schemas/orders.json", "make it v2")
+    for applying in (apply, check):
+        with pytest.raises(InputError, match=r"^schemas/orders\.json: v1 of orders was applied"):
+            applying(changed, found)
+
+
+def test_a_plan_says_what_apply_will_refuse_and_what_to_type(project, capsys):
+    narrowed = change(project, INTEGER)
+    for options, why in (([], "silver.orders: "), (["--history", "all", "--sample", "50%"], "the plan is of a sample")):
+        with suppress(SystemExit):
+            main(["plan", *options, "--json", "--project", str(project.root)])
+        found = json.loads(capsys.readouterr().out)
+        (told,) = found["refused"]
+        for document in (found, read(Path(found["file"]))):
+            with pytest.raises(InputError) as problem:
+                apply(narrowed, document)
+            assert (problem.value.message, problem.value.fix) == (told["why"], told["fix"])
+        assert told["why"].startswith(why)
+        with suppress(SystemExit):
+            main(["plan", *options, "--project", str(project.root)])
+        last = capsys.readouterr().out.partition("apply refuses it")[2]
+        assert " ".join(told["why"].split()) in " ".join(last.split())
+        assert f"fix: {told['fix']}" in " ".join(last.split())
+        assert "headrace apply" not in last
+
+
+def test_what_is_refused_and_stale_is_stale_first(project):
+    narrowed = change(project, INTEGER)
+    found = plan(narrowed)
+    assert found["refused"]
+    with pytest.raises(InputError, match="the plan is stale"):
+        apply(change(project, with_amount(type="number", maximum=3)), found)
 
 
 def test_while_another_writes_it_says_so(project, integer_plan):
@@ -174,9 +209,14 @@ def test_while_another_writes_it_says_so(project, integer_plan):
 def test_while_up_runs_it_says_what_to_type(project):
     with running(project, build_every_secs=None):
         changed = change(project, with_amount(type="number", maximum=3))
-        with pytest.raises(BusyError) as problem:
-            apply(changed, plan(changed))
-    assert "Ctrl-C" in problem.value.fix
+        found = plan(changed)
+        (told,) = refused(changed, found)
+        for applying in (apply, check):
+            with pytest.raises(BusyError) as problem:
+                applying(changed, found)
+            assert (problem.value.message, problem.value.fix) == (told.message, told.fix)
+    assert "Ctrl-C" in told.fix
+    assert refused(changed, found) == []
 
 
 def test_an_upcast_makes_the_plan_clean(project):
