@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from headrace.config.contract_files import FileChanges
     from headrace.config.faults import Fault
     from headrace.config.project import Assembled
+    from headrace.contracts.load import Validators
 
 Source = Annotated[
     str,
@@ -61,11 +62,11 @@ def run(
     """Show each change of a contract: its rule, whether readers break, a document that shows it, the smallest fix.
 
     Of a source: against a git revision of the project, or an older version of the contract (`v1`, of
-    schemas/SOURCE/v1.json); errors in the rest of the project are told, and do not stop it. Of two files: JSON Schema,
-    Avro, Protobuf, or another form that `add` reads, with `FILE#Name` for a part of it; no project is needed. Exits 1
-    where a change breaks under the source's `evolution`, or --mode; what cannot be decided counts as breaking. With
-    --json: {"source", "against", "commit", "model", "allowed", "datasets": [{"dataset", "file", "mode", "old", "new",
-    "changes": [{"pointer", "rule", "line", "backward", "forward", "breaks", "why", "backward_example",
+    schemas/SOURCE/v1.json); files of other sources are not read: `check` says what is wrong there. Of two files: JSON
+    Schema, Avro, Protobuf, or another form that `add` reads, with `FILE#Name` for a part of it; no project is needed.
+    Exits 1 where a change breaks under the source's `evolution`, or --mode; what cannot be decided counts as breaking.
+    With --json: {"source", "against", "commit", "model", "allowed", "datasets": [{"dataset", "file", "mode", "old",
+    "new", "changes": [{"pointer", "rule", "line", "backward", "forward", "breaks", "why", "backward_example",
     "forward_example", "fix"}]}], "faults": [{"severity", "file", "line", "message", "fix"}]}; of files, "source" is
     null and "line" may be.
     """
@@ -104,9 +105,11 @@ def _of_source(root: Path, env: str | None, source: str, against: str, model: Co
     import os
 
     from headrace.config.project import assemble
+    from headrace.contracts.load import Validators
 
-    assembled = assemble(root, env, os.environ)
-    found, commit = _found(root, assembled, source, against, model)
+    validators = Validators()
+    assembled = assemble(root, env, os.environ, only=source, validators=validators)
+    found, commit = _found(root, assembled, source, against, model, validators)
     return {
         "source": source,
         "against": against,
@@ -119,35 +122,42 @@ def _of_source(root: Path, env: str | None, source: str, against: str, model: Co
 
 
 def _found(
-    root: Path, assembled: Assembled, source: str, against: str, model: ContentModel
+    root: Path, assembled: Assembled, source: str, against: str, model: ContentModel, validators: Validators
 ) -> tuple[list[DatasetChanges], str | None]:
     import os
 
     from headrace.config.contract_changes import changes_from_version, changes_since, read_of
+    from headrace.config.project import source_files
     from headrace.config.revisions import revision
     from headrace.contracts.versions import number_of
 
     read = read_of(assembled, source)
-    if read is not None and read.source is None:
-        raise _first([fault for fault in read.faults if fault.severity == "error"])
+    names = [path.stem for path in source_files(root) if not path.name.startswith("_")]
+    if source in names and (read is None or read.source is None):
+        told = assembled.faults if read is None else read.faults
+        errors = [fault for fault in told if fault.severity == "error"]
+        raise _first(sorted(errors, key=lambda fault: not fault.file.startswith("connectors/")))  # its own first
     number = number_of(against)
     known = None if read is None else read.source
     if known is None and number is not None and against.startswith("v"):
-        raise _unknown(assembled, source)
+        raise _unknown(names, source)
     if known is not None and number is not None:
         having = [each for each in known.datasets if any(one.number == number for one in each.versions)]
         if having or against.startswith("v"):
             datasets = having or known.datasets
             evolution = known.settings.evolution
-            return [changes_from_version(each, source, evolution, against, model) for each in datasets], None
+            return [
+                changes_from_version(each, source, evolution, against, model, validators) for each in datasets
+            ], None
     try:
         there = revision(root, against)
     except ConfigError as error:
         # A name that nobody has is what is wrong first.
-        raise (_unknown(assembled, source) if known is None else error) from error
+        raise (_unknown(names, source) if known is None else error) from error
     if known is None and not any(file.startswith(f"connectors/{source}.") for file in there.blobs):
-        raise _unknown(assembled, source)
-    return changes_since(assembled, root, there, only=source, model=model, environ=os.environ), there.commit
+        raise _unknown(names, source)
+    found = changes_since(assembled, root, there, only=source, model=model, environ=os.environ, validators=validators)
+    return found, there.commit
 
 
 def _first(faults: Sequence[Fault]) -> ConfigError:
@@ -156,16 +166,13 @@ def _first(faults: Sequence[Fault]) -> ConfigError:
     return replace(first, fix="; ".join(filter(None, (first.fix, more)))).as_error()
 
 
-def _unknown(assembled: Assembled, source: str) -> UserError:
+def _unknown(known: Sequence[str], source: str) -> UserError:
     from pathlib import Path
 
     from headrace.config.faults import did_you_mean
 
     if Path(source).is_file():
         return InputError("one file has nothing to be compared with", at=source, fix="headrace contract diff OLD NEW")
-    known = [each.source.id for each in assembled.reads if each.source is not None]
-    if not assembled.reads and assembled.faults:
-        return _first([fault for fault in assembled.faults if fault.severity == "error"])
     hint = did_you_mean(source, known) or f"write connectors/{source}.yaml"
     return ConfigError(f"no source '{source}'", at="connectors/", fix=hint)
 

@@ -103,6 +103,7 @@ class Contracts:
                 required=required,
                 version=version.removeprefix("v"),
                 at=file or self._spec.source_id,
+                validators=self._layers.validators,
             )
         except HeadraceError as error:
             if file is None:

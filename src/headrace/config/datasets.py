@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from headrace.config.source_file import SourceFile
     from headrace.config.validation import Origin
     from headrace.contracts.contract import Contract
+    from headrace.contracts.load import Validators
     from headrace.stages.late import LateSpec
 
 
@@ -38,6 +39,7 @@ class Layers:
     """What lies around a source file: the folder, the settings below and above it, the environment's changes.
 
     `silver` are the datasets of all sources, where they are known: what an `enrich` step may look up beside `seeds`.
+    `validators` keeps those of the contracts, where somebody asks for them later.
     """
 
     root: Path
@@ -51,6 +53,7 @@ class Layers:
     rules: RuleChecks
     seeds: Seeds
     silver: Mapping[str, Dataset] = dataclasses.field(default_factory=dict)
+    validators: Validators | None = None
 
 
 class Datasets:

@@ -14,6 +14,7 @@ from headrace.config.datasets import Layers
 from headrace.config.faults import Fault, did_you_mean
 from headrace.config.files import PROJECT_FILE, Document, inside, read_yaml
 from headrace.config.jobs import jobs_of, scans_of
+from headrace.config.lookups import SILVER
 from headrace.config.project_file import EnvironmentSpec, ProjectFile
 from headrace.config.pushes import project_faults
 from headrace.config.rules import RuleChecks
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     from headrace.config.jobs import Job
     from headrace.connectors.push import PushesSpec
+    from headrace.contracts.load import Validators
 
 CONNECTORS = "connectors"
 ENVIRONMENT_VARIABLE = "HEADRACE_ENV"
@@ -98,8 +100,15 @@ def load_project(root: Path, environment: str | None = None, environ: Mapping[st
     return assembled.project
 
 
-def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) -> Assembled:
-    """Read every file of a project once. Raises ConfigError only where the environment asked for does not exist."""
+def assemble(
+    root: Path, environment: str | None, environ: Mapping[str, str], *, only: str | None = None,
+    validators: Validators | None = None,
+) -> Assembled:  # fmt: skip
+    """Read every file of a project once. Raises ConfigError only where the environment asked for does not exist.
+
+    With `only`, the files of other sources are left unread unless it looks up what they make; there is no `project`
+    then, and nothing is said of how sources get along. `validators` keeps those of the contracts.
+    """
     root = root.resolve()
     try:
         document = read_yaml(root / PROJECT_FILE, PROJECT_FILE)
@@ -114,11 +123,13 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
     here = meant.environment(name)
     bindings = {**meant.bindings, **here.bindings}
     collector = collector_settings(meant.collector, here.collector, environ=environ)
-    layers = _layers(root, meant, here, name, bindings, document, said_by_environ(environ))
+    layers = _layers(root, meant, here, name, bindings, document, said_by_environ(environ), validators)
     written: list[tuple[Document, Path, Layers]] = []
     shared: list[Document] = []
-    for path in _connectors(root):
+    for path in source_files(root):
         file = f"{CONNECTORS}/{path.name}"
+        if only not in {None, path.stem} and not path.name.startswith("_"):
+            continue
         try:
             if not inside(path, (root, *layers.bound)):
                 raise ConfigError("the file is a link that leaves the project", at=f"{file}:1", fix="copy it here")
@@ -133,13 +144,15 @@ def assemble(root: Path, environment: str | None, environ: Mapping[str, str]) ->
         mine = replace(layers, override=override, override_key=(*layers.override_key, path.stem))
         written.append((read, path, mine))
     reads = _reads(written)
+    if only is not None and any(map(_looks_up_silver, reads)):
+        return assemble(root, environment, environ, validators=validators)
     faults += [fault for read in reads for fault in read.faults]
     faults += _duplicates(reads)
     faults += _same_tables(reads)
     faults += project_faults(meant.push, reads, Origin(document))
     faults += _unknown_overrides(here, name, root, document)
     project = None
-    if spec is not None and not any(fault.severity == "error" for fault in faults):
+    if spec is not None and only is None and not any(fault.severity == "error" for fault in faults):
         files = _files(root, reads)
         sources = sorted((read.source for read in reads if read.source is not None), key=lambda source: source.id)
         settings = Settings(**layered(layers.below, layers.above, layers.environ))
@@ -176,9 +189,14 @@ def _reads(written: list[tuple[Document, Path, Layers]]) -> list[Read]:
     return reads
 
 
+def _looks_up_silver(read: Read) -> bool:
+    steps = read.source.spec.processing.bronze_to_silver if read.source is not None else ()
+    return any(step.enrich is not None and step.enrich.lookup.startswith(SILVER) for step in steps)
+
+
 def _layers(
     root: Path, spec: ProjectFile, here: EnvironmentSpec, name: str, bindings: Mapping[str, str], document: Document,
-    environ: Mapping[str, Any],
+    environ: Mapping[str, Any], validators: Validators | None,
 ) -> Layers:  # fmt: skip
     bound = tuple(folder for target in bindings.values() if (folder := bound_folder(root, target)) is not None)
     return Layers(
@@ -192,6 +210,7 @@ def _layers(
         override_key=("environments", name, "sources"),
         rules=RuleChecks(),
         seeds=Seeds(root, bound),
+        validators=validators,
     )
 
 
@@ -218,7 +237,8 @@ def _environment(
     return spec.default()
 
 
-def _connectors(root: Path) -> list[Path]:
+def source_files(root: Path) -> list[Path]:
+    """Return the files of connectors/, those that are shared among sources too, by name."""
     folder = root / CONNECTORS
     return sorted(path for path in folder.glob("*") if path.suffix in _SUFFIXES and not path.is_dir())
 
@@ -258,7 +278,7 @@ def _same_tables(reads: list[Read]) -> list[Fault]:
 
 
 def _unknown_overrides(here: EnvironmentSpec, name: str, root: Path, document: Document) -> list[Fault]:
-    known = {path.stem for path in _connectors(root)}
+    known = {path.stem for path in source_files(root)}
     return [
         Origin(document).error(
             ("environments", name, "sources", source_id), f"no source '{source_id}'", did_you_mean(source_id, known)

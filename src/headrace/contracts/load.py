@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import difflib
 import hashlib
 import json
@@ -37,6 +36,19 @@ _MEANT = {
 _TAKEN = {name.lower() for name in (*words.ENVELOPE, words.EXTRA, words.EVENT_DATE, words.ROW)}
 
 
+class Validators:
+    """The validators of schemas that are asked for again, each compiled once. Nothing outlives the object."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Mapping[str, Any], Any]] = {}
+
+    def of(self, schema: Mapping[str, Any]) -> Any:
+        """Return what `compiled` returns; the same one for the very same schema, which nobody changes meanwhile."""
+        if id(schema) not in self._known:
+            self._known[id(schema)] = schema, compiled(schema)
+        return self._known[id(schema)][1]
+
+
 def load_contract(
     name: str,
     document: Mapping[str, Any],
@@ -45,12 +57,13 @@ def load_contract(
     required: Sequence[str] = (),
     version: str = "1",
     at: str = "",
+    validators: Validators | None = None,
 ) -> Contract:
     """Return the contract that a schema document describes: JSON Schema (draft 4 to 2020-12) or the `fields` form.
 
     `required` names columns that must be there and not null whatever the document says (keys, event time); `version`
     is the contract's number where the document declares none. `lenient` allows unknown fields at the top level, which
-    validation keeps apart.
+    validation keeps apart. `validators` keeps what the schema is compiled into, for those who validate with it later.
 
     Raises:
         ContractError: with `at` and what to type, for a schema that cannot be used.
@@ -66,7 +79,7 @@ def load_contract(
         if validation == "lenient":
             schema = {word: said for word, said in schema.items() if word not in _CLOSING or said is not False}
         _require(schema, required)
-        compiled(schema)
+        (validators or Validators()).of(schema)
         columns = _columns(schema)
     except ContractError as error:
         raise ContractError(error.message, at=error.at or at, fix=error.fix) from error
@@ -123,8 +136,7 @@ def compiled(schema: Mapping[str, Any]) -> Any:
 def _schema(document: Mapping[str, Any], *, at: str) -> dict[str, Any]:
     if fields.is_fields_form(document):
         return {"$schema": DRAFTS[_LATEST]} | fields.json_schema(document, at=at)
-    schema = copy.deepcopy(dict(document))
-    declared = schema.pop("$schema", DRAFTS[_LATEST])
+    declared = document.get("$schema", DRAFTS[_LATEST])
     if isinstance(declared, str) and _SELF_DESCRIBING in declared:
         declared = DRAFTS["draft-04"]  # Iglu's: draft 4, and `self`
     draft = next((uri for word, uri in DRAFTS.items() if isinstance(declared, str) and f"/{word}/" in declared), None)
@@ -133,16 +145,17 @@ def _schema(document: Mapping[str, Any], *, at: str) -> dict[str, Any]:
             f"$schema {declared!r} is no draft that is known",
             fix=f"leave it out, or write {DRAFTS[_LATEST]!r} (drafts 4, 6, 7, 2019-09 and 2020-12 are known)",
         )
-    return {"$schema": draft} | schema
+    return {"$schema": draft} | {word: said for word, said in document.items() if word != "$schema"}
 
 
 def _check(schema: dict[str, Any]) -> None:
     """Look for what users most often get wrong, before the validator says it in its own words."""
-    from headrace.contracts.pii import check_tags
+    from headrace.contracts.pii import WORDS, tag_of
     from headrace.contracts.refs import subschemas, target
 
-    check_tags(schema)
     for pointer, part in subschemas(schema):
+        if not part.keys().isdisjoint(WORDS):
+            tag_of(part, where=pointer)
         types = part.get("type", [])
         for word in [types] if isinstance(types, str) else types if isinstance(types, list) else [types]:
             if word not in _WORDS:
@@ -170,8 +183,8 @@ def _require(schema: dict[str, Any], names: Sequence[str]) -> None:
         if name not in schema.get("required", ()):
             schema["required"] = [*schema.get("required", ()), name]
         if arrow_of(known[name], schema).nullable:
-            properties = schema.setdefault("properties", {})
-            properties[name] = _without_null(known[name])
+            # What is within is the document's own, and stays as it was written.
+            schema["properties"] = {**schema.get("properties", {}), name: _without_null(known[name])}
 
 
 def _without_null(part: Any) -> Any:

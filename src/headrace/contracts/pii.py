@@ -55,12 +55,6 @@ def tag_of(part: Mapping[str, Any], *, at: str = "", where: str = "#") -> bool |
     return found
 
 
-def check_tags(schema: Mapping[str, Any]) -> None:
-    """Raise `ContractError` for the first tag that cannot be understood."""
-    for pointer, part in subschemas(schema):
-        tag_of(part, where=pointer)
-
-
 class Pii:
     """The personal places of the events of one contract. `schema` is its JSON Schema, whose tags were checked.
 

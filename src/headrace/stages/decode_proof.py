@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
-import duckdb
 import numpy as np
 import orjson
 import pyarrow as pa
@@ -108,6 +107,8 @@ class Prover:
 
     def parse(self, docs: pa.Array) -> pa.StructArray:
         """Return the documents as DuckDB reads them, null where it cannot."""
+        import duckdb
+
         texts = pa.table({"doc": docs})
         try:
             table = self._kernel.run(self._sql, docs=texts)

@@ -6,11 +6,12 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING, NamedTuple
 
-import duckdb
 import pyarrow as pa
 
 if TYPE_CHECKING:
     from typing import Any
+
+    import duckdb
 
 STATEMENTS = 512  # planned queries that a thread keeps, a quarter of a MiB each; a source needs about six
 _OPENED = threading.local()
@@ -78,6 +79,8 @@ class _Kept:
     """
 
     def __init__(self, *, isolate_errors: bool, statements: int = STATEMENTS) -> None:
+        import duckdb  # long to load; who only reads a project's files may have no SQL to run
+
         self._statements = statements
         self._database = duckdb.connect(config={"threads": 1})
         for setting in (

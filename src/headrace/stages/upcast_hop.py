@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import duckdb
 import pyarrow as pa
 
 from headrace.contracts.contract import is_json
@@ -167,6 +166,8 @@ class Compiler:
         before: Shape | None = None,
     ) -> None:  # fmt: skip
         """Add what computes a field; over the fields `before`, and beside them, where they are given."""
+        import duckdb
+
         over, aside = (self._shape, "") if before is None else (before, ASIDE)
         path = over.origin.get(columns[0], "$") if len(columns) == 1 else "$"
         reason = f"{self._way()}: {name} cannot be made {_said(wanted)}"

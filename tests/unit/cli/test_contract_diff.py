@@ -72,17 +72,30 @@ def test_two_files_need_no_project(tmp_path, capsys, monkeypatch):
     assert run("contract", "diff", "old.json", "new.json", "--mode", "sideways") == 2
 
 
-def test_a_broken_other_source_is_told_and_does_not_stop_it(folder, capsys):
+def test_a_broken_other_source_does_not_stop_it_and_is_not_read(folder, capsys):
     (folder / "schemas/orders").mkdir()
     (folder / "schemas/orders/v1.json").write_text((folder / "schemas/orders.json").read_text())
     (folder / "connectors/broken.yaml").write_text("source_id: broken\nschema: {file: schemas/nope.json\n")
     assert run("contract", "diff", "orders", "--against", "v1", "--project", str(folder)) == 0
-    captured = capsys.readouterr()
-    assert "connectors/broken.yaml:" in captured.err
+    assert "broken" not in capsys.readouterr().err
+    (folder / "headrace.yaml").write_text("name: lab\nnaem: shop\n")
     assert run("contract", "diff", "orders", "--against", "v1", "--json", "--project", str(folder)) == 0
     captured = capsys.readouterr()
-    assert json.loads(captured.out)["faults"][0]["file"] == "connectors/broken.yaml"
+    assert [(fault["file"], fault["line"]) for fault in json.loads(captured.out)["faults"]] == [("headrace.yaml", 2)]
     assert captured.err == ""
-    assert run("contract", "diff", "broken", "--against", "v1", "--project", str(folder)) == 2
+    for against in ("v1", "main"):
+        assert run("contract", "diff", "broken", "--against", against, "--project", str(folder)) == 2
+        assert "connectors/broken.yaml:" in capsys.readouterr().err
     assert run("contract", "diff", str(folder / "schemas/orders.json"), "--project", str(folder)) == 2
     assert "one file has nothing to be compared with" in capsys.readouterr().err
+
+
+def test_what_a_source_looks_up_in_others_is_read_with_them(folder):
+    from headrace.config.project import assemble
+
+    write_source(folder, "visits")
+    alone = assemble(folder, None, {}, only="orders")
+    assert [read.origin.document.file for read in alone.reads] == ["connectors/orders.yaml"]
+    assert alone.project is None
+    write_source(folder, "orders", more="  bronze_to_silver:\n    - enrich: {lookup: silver.visits, on: id}\n")
+    assert len(assemble(folder, None, {}, only="orders").reads) == 2

@@ -65,6 +65,46 @@ def test_a_change_breaks_under_the_mode_of_its_source(kept, orders):
     assert since(kept)[0].breaking == ()
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("none", "none", "(`evolution: none` lets it pass)"),
+        ("backward", "none", "(main promised backward, and `evolution: none` lets it pass)"),
+        ("full", "forward", "(main promised full, and `evolution: forward` lets it pass)"),
+        ("forward", "forward", None),
+        ("none", "forward", "(`evolution: forward` lets it pass)"),
+    ],
+)
+def test_what_a_mode_lets_pass_though_readers_rely_on_it_is_a_warning(kept, orders, before, after, said):
+    def under(mode):
+        return orders.replace("schemas/orders.json}", f"schemas/orders.json, evolution: {mode}}}")
+
+    kept.source(under(before))
+    commit(kept)
+    kept.source(under(after))
+    changed(kept, amount={"type": "integer"})
+    found = since(kept)
+    told = faults_of(kept.root, found, "main")
+    assert [fault.severity for fault in told] == ([] if said is None else ["warning"])
+    assert all(f"type-narrowed breaks orders against main {said}" in fault.message for fault in told)
+    assert not any(each.breaking for each in found)
+    kept.write("schemas/orders/v1.json", json.dumps({"type": "object"}))  # so the newest is v2, which may break
+    assert faults_of(kept.root, since(kept), "main") == []
+
+
+def test_a_source_under_none_that_is_gone_is_a_warning(kept, orders):
+    kept.source(orders.replace("schemas/orders.json}", "schemas/orders.json, evolution: none}"))
+    commit(kept)
+    (kept.root / "connectors/orders.yaml").unlink()
+    (fault,) = faults_of(kept.root, since(kept), "main")
+    assert (fault.severity, fault.file) == ("warning", "connectors/orders.yaml")
+
+
+def test_a_file_that_cannot_be_read_is_no_source_that_is_gone(kept):
+    kept.write("connectors/orders.yaml", "source_id: [\n")
+    assert since(kept) == []
+
+
 def test_a_version_of_its_own_may_break(kept):
     old = (kept.root / "schemas/orders.json").read_text()
     changed(kept, amount={"type": "integer"})

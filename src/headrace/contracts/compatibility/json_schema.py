@@ -15,6 +15,7 @@ from headrace.contracts.compatibility.facts import Alternatives, Facts
 from headrace.contracts.compatibility.fixes import fix_of
 from headrace.contracts.compatibility.inclusion import Inclusion
 from headrace.contracts.compatibility.sampling import NONE
+from headrace.contracts.load import Validators
 from headrace.contracts.refs import unescaped
 
 if TYPE_CHECKING:
@@ -32,13 +33,14 @@ class Finding(NamedTuple):
 
 
 def compare(
-    old: Mapping[str, Any] | bool, new: Mapping[str, Any] | bool, *, model: ContentModel = OPEN
-) -> tuple[Change, ...]:
+    old: Mapping[str, Any] | bool, new: Mapping[str, Any] | bool, *, model: ContentModel = OPEN,
+    validators: Validators | None = None,
+) -> tuple[Change, ...]:  # fmt: skip
     """Return what changed between two versions of a schema, with a verdict for each direction.
 
     A pure function of the two: the same schemas give the same changes. Empty where no document tells them apart and
     nothing that binds is written differently. `breaking` is never a guess: its example was validated under both. What
-    cannot be decided is `undecided`.
+    cannot be decided is `undecided`. `validators` has those that the schemas of loaded contracts were compiled into.
 
     Raises:
         ContractError: a version is no valid schema, or refers to something outside of it.
@@ -51,8 +53,8 @@ def compare(
 
 def _compared(old: Mapping[str, Any] | bool, new: Mapping[str, Any] | bool, model: ContentModel) -> tuple[Change, ...]:
     before, after = document_of(old), document_of(new)
-    _check(before)
-    _check(after)
+    _check(before, old, validators or Validators())
+    _check(after, new, validators or Validators())
     known = Alternatives(), Sameness()
     backward = _findings(before, after, model, *known)
     forward = _findings(after, before, model, *known)
@@ -82,16 +84,15 @@ def _place(doubt: Doubt) -> tuple[str, str, str | None]:
     return doubt.part.at, ASPECTS.get(doubt.aspect, doubt.aspect), doubt.detail if doubt.aspect == "required" else None
 
 
-def _check(document: Document) -> None:
-    from headrace.contracts.load import compiled
+def _check(document: Document, written: Mapping[str, Any] | bool, validators: Validators) -> None:
     from headrace.contracts.refs import schemas_in, target
 
-    if isinstance(document.schema, bool):
+    if isinstance(document.schema, bool) or isinstance(written, bool):
         return
     said = (part.get("$ref") for part in schemas_in(document.schema))
     for reference in dict.fromkeys(each for each in said if isinstance(each, str)):
         target(reference, document.schema)
-    document.validator = compiled(document.schema)
+    document.validator = validators.of(written if written == document.schema else document.schema)
 
 
 def _findings(

@@ -11,7 +11,7 @@ from headrace.contracts.compatibility.differences import differences
 from headrace.contracts.compatibility.document import document_of
 from headrace.contracts.compatibility.facts import Alternatives
 from headrace.contracts.compatibility.sampling import Sampler
-from headrace.contracts.load import DRAFTS, compiled
+from headrace.contracts.load import DRAFTS, Validators, compiled, load_contract
 from headrace.errors import ContractError
 
 D4, D7 = ({"$schema": DRAFTS[draft]} for draft in ("draft-04", "draft-07"))
@@ -250,3 +250,26 @@ def test_what_is_no_schema_is_refused(schema: dict[str, Any], said: str):
 
 def test_the_same_schemas_give_the_same_changes():
     assert compare(NESTED, NARROW) == compare(dict(NESTED), dict(NARROW))
+
+
+def test_who_loaded_two_contracts_compares_them_with_their_validators():
+    """A large schema takes long to compile: nobody does it again for one that is known."""
+
+    class Asked(Validators):
+        def __init__(self):
+            super().__init__()
+            self.asked = []
+
+        def of(self, schema):
+            self.asked.append(id(schema))
+            return super().of(schema)
+
+    asked = Asked()
+    old, new = ({"properties": {"a": {"type": kind}}} for kind in ("number", "integer"))
+    was, now = (load_contract("orders", each, validators=asked).schema for each in (old, new))
+    assert asked.of(was) is asked.of(was)
+    (change,) = compare(was, now, validators=asked)
+    assert change.backward_example["a"] % 1
+    assert set(asked.asked) == {id(was), id(now)}
+    assert compare(was, now) == (change,)
+    assert compare(old, new, validators=asked) == (change,)
