@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,7 +73,7 @@ def _next(found: Addition, from_: str) -> list[str]:
     steps = ["headrace check"]
     if found.cases:
         steps.append(f"headrace test {found.source}")
-    steps.append(f"headrace publish {found.source} {from_ if found.inferred else 'FILE'}")
+    steps.append(f"headrace publish {found.source} {shlex.quote(from_) if found.inferred else 'FILE'}")
     return steps
 
 

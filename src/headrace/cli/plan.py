@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -156,7 +157,7 @@ def show(output: Output, plan: dict[str, Any]) -> None:
     for sentence in plan["breaking"]:
         output.line(f"BREAKS  {sentence}", "bold red")
     if not plan["refused"]:
-        output.line(f"plan {plan['digest'][:16]}: headrace apply {_nearby(plan['file'])}")
+        output.line(f"plan {plan['digest'][:16]}: headrace apply {shlex.quote(_nearby(plan['file']))}")
         return
     output.line(f"plan {plan['digest'][:16]}: apply refuses it", "bold red")
     for each in plan["refused"]:

@@ -88,6 +88,15 @@ def revision(root: Path, name: str) -> Revision:
         plain = not set(name) & set("~^")
         more = f"git fetch --depth 1 origin {name}, or " if plain else "git fetch --unshallow, or "
         fix = f"{more if shallow else ''}name a branch, a tag or a commit: git branch -a"
+        known = _git(root, "for-each-ref", "--format=%(refname:short)", "--count=3", "refs/heads").decode().split()
+        if not _commit(root, "HEAD") and not known:
+            raise ConfigError(
+                "the git repository has no commit yet, so there is no revision of the project",
+                at=str(root),
+                fix="git add -A && git commit; or --against v1 for a version file of the contract",
+            )
+        if known and not shallow and name not in known:
+            fix = f"--against {known[0]}{''.join(f', or {each}' for each in known[1:])}; or a tag, or a commit"
         raise ConfigError(
             f"git knows no revision {name!r}{' in this shallow clone' if shallow else ''}", at="--against", fix=fix
         )

@@ -218,12 +218,16 @@ def test_odd_names_never_reach_git(kept, name):
 
 
 def test_what_git_cannot_do_is_told(kept, tmp_path, monkeypatch):
-    with pytest.raises(ConfigError, match="git knows no revision 'nope'"):
+    with pytest.raises(ConfigError, match="git knows no revision 'nope'") as problem:
         revision(kept.root, "nope")
+    assert problem.value.fix == "--against main; or a tag, or a commit"
     alone = tmp_path / "alone"
     alone.mkdir()
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     with pytest.raises(ConfigError, match="in no git repository"):
+        revision(alone, "main")
+    git(alone, "init", "-q", "-b", "main")
+    with pytest.raises(ConfigError, match="has no commit yet"):
         revision(alone, "main")
     monkeypatch.setenv("PATH", os.fspath(alone))
     with pytest.raises(ConfigError, match="git is not installed"):

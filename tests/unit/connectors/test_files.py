@@ -476,3 +476,4 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path):
     assert "does not exist" in before_the_error(tmp_path / "a.jsonl")[1].message
     (tmp_path / "b.jsonl").mkdir()
     assert "is a folder" in before_the_error(tmp_path / "b.jsonl")[1].message
+    assert "is a folder" in before_the_error(tmp_path)[1].message
