@@ -187,8 +187,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             sys.exit(130)
         _show_bug(bug, as_json=as_json)
     finally:
-        if collects:  # who called may go on, as a test does
-            gc.enable()
+        if collects and not gc.isenabled():
+            # A process that ends needs no search for circles; who called with arguments may go on, as a test does.
+            (gc.freeze if arguments is None else gc.enable)()
 
 
 def _forbidden(problem: OSError) -> ExternalError:
