@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from headrace.config.source_file import SourceFile
     from headrace.config.validation import Origin
     from headrace.contracts.contract import Contract
+    from headrace.contracts.load import Validators
     from headrace.stages.upcast import UpcastStep
 
 
@@ -38,14 +39,15 @@ class Contracts:
 
     def __init__(
         self, spec: SourceFile, settings: Settings, origin: Origin, root: Path, bound: tuple[Path, ...],
-        faults: list[Fault],
+        faults: list[Fault], validators: Validators | None = None,
     ) -> None:  # fmt: skip
-        """Read below `root` and the folders `bound`."""
+        """Read below `root` and the folders `bound`; `validators` keeps those of the contracts."""
         self._spec = spec
         self._settings = settings
         self._origin = origin
         self._root = root
         self._bound = bound
+        self._validators = validators
         self.faults = faults
         self.used: list[str] = []
 
@@ -103,7 +105,7 @@ class Contracts:
                 required=required,
                 version=version.removeprefix("v"),
                 at=file or self._spec.source_id,
-                validators=self._layers.validators,
+                validators=self._validators,
             )
         except HeadraceError as error:
             if file is None:

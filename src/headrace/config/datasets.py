@@ -65,7 +65,7 @@ class Datasets:
         self._origin = origin
         self._layers = layers
         self.faults: list[Fault] = []
-        self._contracts = Contracts(spec, settings, origin, layers.root, layers.bound, self.faults)
+        self._contracts = Contracts(spec, settings, origin, layers.root, layers.bound, self.faults, layers.validators)
         lookups = Lookups(layers.seeds, layers.silver, origin)
         self._steps = BronzeToSilver(spec, origin, lookups, layers.rules, self.faults)
 

@@ -46,15 +46,17 @@ def compare(
         ContractError: a version is no valid schema, or refers to something outside of it.
     """
     try:
-        return _compared(old, new, model)
+        return _compared(old, new, model, validators or Validators())
     finally:
         strings.forget()
 
 
-def _compared(old: Mapping[str, Any] | bool, new: Mapping[str, Any] | bool, model: ContentModel) -> tuple[Change, ...]:
+def _compared(
+    old: Mapping[str, Any] | bool, new: Mapping[str, Any] | bool, model: ContentModel, validators: Validators
+) -> tuple[Change, ...]:
     before, after = document_of(old), document_of(new)
-    _check(before, old, validators or Validators())
-    _check(after, new, validators or Validators())
+    _check(before, old, validators)
+    _check(after, new, validators)
     known = Alternatives(), Sameness()
     backward = _findings(before, after, model, *known)
     forward = _findings(after, before, model, *known)
