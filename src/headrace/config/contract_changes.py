@@ -192,7 +192,7 @@ def _source(old: Read | None, new: Read | None, compared: Comparing) -> Iterator
     if new is None and old is None:
         return  # it was a file that could not be read, and is gone
     mode = str((new or old).source.settings.evolution) if (new or old) and (new or old).source else "none"  # type: ignore[union-attr]
-    was = str(old.source.settings.evolution) if old is not None and old.source is not None else mode
+    promised = str(old.source.settings.evolution) if old is not None and old.source is not None else mode
     source = _id(new or old)  # type: ignore[arg-type]
     where = (new or old).origin.document.file  # type: ignore[union-attr]
     for name in dict.fromkeys([*before, *after]):
@@ -203,8 +203,8 @@ def _source(old: Read | None, new: Read | None, compared: Comparing) -> Iterator
             yield DatasetChanges(source, name, newest.file or where, mode, None, newest.name, (), (), bumped=True)
         else:
             found = _both(source, before[name], after[name], where, mode, compared)
-            passed = _passed(found.changes, mode, was)
-            found = replace(found, passed=passed, promised=was if was not in {mode, "none"} else "")
+            passed = _passed(found.changes, mode, promised)
+            found = replace(found, passed=passed, promised=promised if promised not in {mode, "none"} else "")
             if found.changes:
                 yield found
             for was, now, change in unkept(before[name], after[name]):
