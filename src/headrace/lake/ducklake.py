@@ -73,7 +73,8 @@ class DuckLake:
         """Open it; keys of so many rows are in memory before they go to a file."""
         self.folder = folder
         self.references = References(folder)
-        self._data = folder / DATA
+        # As DuckLake knows it: what is named through a link to it would get a name that holds for this place alone.
+        self._data = (folder / DATA).resolve()
         self._lock = writer_lock(folder)
         self._thread = threading.get_ident()
         self._reads = False
@@ -325,7 +326,8 @@ class DuckLake:
 
     def contracts(self) -> pa.Table:
         """Return `ops.contracts`: every version of every contract that was applied."""
-        return self._query(f"SELECT * FROM lake.{tables.CONTRACTS.name}")
+        with _mapped("contracts", self.folder):
+            return self._query(f"SELECT * FROM lake.{tables.CONTRACTS.name}")
 
     # ---- what a scratch lake made ----------------------------------------------------------------------------------
 
