@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 COPY = "catalog.copy"
 EVERY_SECS = 600.0
 _TIMEOUT_SECS = 10.0
+_AHEAD_SECS = 60.0  # that the clock of a file system may be
 
 
 def copy_is_due(folder: Path) -> bool:
@@ -34,7 +35,10 @@ def copy_is_due(folder: Path) -> bool:
         copied = (folder / COPY).stat().st_mtime
     except OSError:
         return True
-    return time.time() - copied >= EVERY_SECS and any(
+    age = time.time() - copied
+    if age < -_AHEAD_SECS:
+        return True  # of a clock that was ahead: how old it is, nobody can say
+    return age >= EVERY_SECS and any(
         path.stat().st_mtime > copied for path in (folder / CATALOG, folder / f"{CATALOG}-wal") if path.exists()
     )
 

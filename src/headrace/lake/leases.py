@@ -91,9 +91,11 @@ def live(folder: Path, now: float | None = None) -> frozenset[int]:
     path = folder / "leases.db"
     if not path.exists():
         return frozenset()
-    since = (time.time() if now is None else now) - DEAD_AFTER_SECS
+    moment = time.time() if now is None else now
     with once_open(path, LEASES) as leases:
-        leases.execute("DELETE FROM leases WHERE beat < ?", (since,))
+        # A clock that was ahead, and was set back: whoever is dead would hold it until that time comes.
+        leases.execute("UPDATE leases SET beat = ? WHERE beat > ?", (moment, moment))
+        leases.execute("DELETE FROM leases WHERE beat < ?", (moment - DEAD_AFTER_SECS,))
         return frozenset(row[0] for row in leases.execute("SELECT snapshot FROM leases"))
 
 

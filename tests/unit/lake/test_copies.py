@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 
 from headrace.errors import LakeError
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect
-from headrace.lake.copies import COPY, copy_catalog
+from headrace.lake.copies import COPY, EVERY_SECS, copy_catalog, copy_is_due
 from headrace.lake.ducklake import DuckLake
 from headrace.lake.soundness import refuse_damaged
 from headrace.warehouse.query import latest_snapshot
@@ -43,6 +46,15 @@ def test_what_looks_at_the_catalog_in_this_process_beside_a_reader_fails_its_tes
         opened_twice.clear()
         reader.execute("COMMIT")
         refuse_damaged(folder, whole=False)  # between its transactions, DuckDB has no file open
+
+
+def test_a_copy_is_due_once_it_is_old_or_was_made_by_a_clock_that_is_set_back_since(folder):
+    copy_catalog(folder)
+    now = (folder / CATALOG).stat().st_mtime
+    for age, is_due in ((-3_600, True), (-5, False), (EVERY_SECS - 5, False), (EVERY_SECS + 5, True)):
+        os.utime(folder / COPY, (time.time() - age,) * 2)
+        os.utime(folder / CATALOG, (now, now) if age < EVERY_SECS else None)
+        assert copy_is_due(folder) is is_due, age
 
 
 def test_a_catalog_that_cannot_be_copied_leaves_the_copy_of_before(folder):

@@ -33,6 +33,14 @@ def test_the_lease_of_a_holder_that_died_runs_out(tmp_path):
         assert leases.live(tmp_path) == frozenset(), "and is forgotten"
 
 
+def test_the_lease_of_a_clock_that_was_set_back_runs_out_too(tmp_path):
+    now = time.time()
+    with leases.hold(tmp_path, 7):
+        for secs in (0.0, leases.DEAD_AFTER_SECS - 5):
+            assert leases.live(tmp_path, now=now - 9_000 + secs) == {7}, "whoever holds it may be alive"
+        assert leases.live(tmp_path, now=now - 9_000 + leases.DEAD_AFTER_SECS + 5) == frozenset()
+
+
 def test_a_block_that_fails_ends_its_lease_too(tmp_path):
     try:
         with leases.hold(tmp_path, 7):

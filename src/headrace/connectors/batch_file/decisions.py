@@ -78,7 +78,7 @@ def decide(known: Entry | None, found: Found, now: float, settle_secs: float, se
         return Step.NOTE
     changed = (known.size, known.version) != (found.size, found.version)
     match known.state:
-        case "waiting" if not changed:
+        case "waiting" if not changed and known.seen <= now:  # else the clock was set back: it is seen anew
             return Step.TAKE if _settled(found, known.seen, now, settle_secs) else Step.WAIT
         case "reading" if not changed:
             return Step.TAKE if known.settings == settings else Step.NOTE

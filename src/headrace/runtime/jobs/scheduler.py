@@ -55,12 +55,13 @@ class Jobs:
 
     def schedule(self) -> None:
         """Start what is due, until `close`; runs in a thread of the caller's."""
-        known = False
+        known: dt.datetime | None = None
         while not self._stop.is_set():
             try:
-                if not known:
-                    self.history.know(self.jobs, self._clock())
-                    known = True
+                now = self._clock()
+                if known is None or now < known:  # or the clock was set back, and the past lies in the future
+                    self.history.know(self.jobs, now)
+                known = now
                 self.start_due()
                 self.problem = ""
             except Exception as problem:  # noqa: BLE001 - the edge of this thread: nothing was claimed, none is missed

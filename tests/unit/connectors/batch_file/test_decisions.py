@@ -29,6 +29,7 @@ def entry(state: str, **values) -> Entry:
         (entry("waiting"), FOUND._replace(modified=NOW - 9), Step.TAKE),
         (entry("waiting"), FOUND._replace(modified=NOW + 99), Step.WAIT),
         (entry("waiting"), FOUND._replace(modified=None), Step.TAKE),
+        (entry("waiting", seen=NOW + 99), FOUND._replace(modified=NOW + 99), Step.NOTE),  # ours was, and was set back
         (entry("waiting", seen=NOW - 9), FOUND._replace(size=11), Step.NOTE),
         (entry("waiting", seen=NOW - 9), FOUND._replace(version="v2"), Step.NOTE),
         (entry("reading"), FOUND, Step.TAKE),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import threading
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from headrace.config.jobs import BUILT_IN, Job, JobsSpec, building_every, jobs_of
 from headrace.errors import LakeError
 from headrace.runtime.jobs.history import RUNS_KEPT, JobHistory
-from headrace.runtime.jobs.scheduler import Jobs
+from headrace.runtime.jobs.scheduler import Jobs, Outcome
 from headrace.runtime.jobs.slots import Past, due, jitter, next_run, pause
 from headrace.schedule import Schedule
 
@@ -204,3 +206,26 @@ def test_a_clock_that_was_wrong_does_not_stop_a_job_for_years(tmp_path):
     history.know([one.name], START)  # as `up` does when it starts
     (run,) = due(START + 5 * MINUTE, {one.name: one}, history.past())
     assert history.begin(one.name, run, START) is not None
+
+
+def test_a_clock_that_is_set_back_while_jobs_run_does_not_stop_them(tmp_path):
+    calls, began, ran = count(), [START + dt.timedelta(days=4_000), START], threading.Semaphore(0)
+
+    def clock():
+        return began[0] + 5 * MINUTE * next(calls)
+
+    def act():
+        del began[:-1]
+        ran.release()
+        return Outcome("ok")
+
+    one = job()
+    jobs = Jobs({one.name: one}, {one.name: act}, JobHistory(tmp_path), clock)
+    scheduler = threading.Thread(target=jobs.schedule)
+    scheduler.start()
+    try:
+        for _ in range(2):
+            assert ran.acquire(timeout=60)
+    finally:
+        jobs.close()
+        scheduler.join()
