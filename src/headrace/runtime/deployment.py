@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from headrace.errors import ContractError
     from headrace.lake.ducklake import DuckLake
 
+_LATER = dt.timedelta(microseconds=1)
+
 
 def now() -> dt.datetime:
     """Return the time of the machine."""
@@ -119,13 +121,19 @@ def refuse_changed_versions(project: Project, lake: DuckLake) -> None:
 
 
 def records(project: Project, lake: DuckLake) -> dict[str, pa.Table]:
-    """Return what is to be recorded of a project that is deployed: its files, and its contracts; nothing twice."""
+    """Return what is to be recorded of a project that is deployed: its files, and its contracts; nothing twice.
+
+    The newest record is the one with the latest time, also where the machine's clock was set back.
+    """
     ops: dict[str, pa.Table] = {}
     row, newest = recorded(project), lake.deployed()
     if newest is None or (newest["digest"], newest["models"]) != (row["digest"], row["models"]):
+        if newest is not None:
+            row["deployed_at"] = max(row["deployed_at"], newest["deployed_at"] + _LATER)
         ops[tables.DEPLOYMENTS.name] = pa.Table.from_pylist([row], schema=tables.DEPLOYMENTS.columns)
     known = applied.in_time(lake.contracts().to_pylist())
-    contracts = applied.to_record(project.sources.values(), known, project.digest, now())
+    moment = max([now(), *(each["applied_at"] + _LATER for each in known[-1:])])
+    contracts = applied.to_record(project.sources.values(), known, project.digest, moment)
     if contracts is not None:
         ops[tables.CONTRACTS.name] = contracts
     return ops

@@ -6,10 +6,11 @@ import pytest
 
 from headrace.config.lint import lint
 from headrace.config.project import load_project
-from headrace.errors import ContractError
+from headrace.errors import ContractError, LakeError
 from headrace.runtime import applied, building
 from headrace.runtime.deployment import undeployable
-from living import project_of, rows
+from headrace.sqlite_file import DOCTOR
+from living import changed_behind_its_back, project_of, rows
 
 
 def test_what_is_recorded_is_what_the_digest_covers(tmp_path):
@@ -53,6 +54,28 @@ def test_contracts_are_recorded_once_and_again_where_what_is_said_of_them_change
     (row, *_) = rows(project, "SELECT * FROM lake.ops.contracts")
     assert row["deployment"] in {row["digest"] for row in rows(project, "SELECT digest FROM lake.ops.deployments")}
     assert json.loads(row["document"])["version"] == "1"
+
+
+def test_what_is_deployed_is_the_newest_record_though_the_clock_was_set_back(tmp_path):
+    building.bring_in(written(tmp_path, version="1"))
+    for table, at in (("deployments", "deployed_at"), ("contracts", "applied_at")):
+        changed_behind_its_back(load_project(tmp_path), f"UPDATE lake.ops.{table} SET {at} = {at} + INTERVAL 3 HOUR")
+    project = written(tmp_path, version="1", more=", versions: {v1: {status: deprecated, until: 2099-01-01}}")
+    for _ in range(2):  # the second time, there is nothing to record
+        building.bring_in(project)
+    newest_last = rows(project, "SELECT digest FROM lake.ops.deployments ORDER BY deployed_at")
+    assert [row["digest"] == project.digest for row in newest_last] == [False, True]
+    assert recorded(project) == [("1", "stable", None), ("1", "deprecated", None)]
+
+
+def test_a_damaged_record_of_contracts_is_told_as_what_it_is(tmp_path):
+    project = written(tmp_path, version="1")
+    building.bring_in(project)
+    (file,) = (project.state / "lake/data/ops/contracts").glob("*.parquet")
+    file.write_bytes(file.read_bytes()[:-8])
+    with pytest.raises(LakeError) as refused:
+        building.bring_in(project)
+    assert DOCTOR in refused.value.fix
 
 
 def test_what_was_applied_may_not_change_and_what_to_type_is_told(tmp_path):
