@@ -51,9 +51,17 @@ U = TypeVar("U")
 PULL_BYTES = 64 << 20
 
 
+_SUBSCRIPTION = "lake-"
+
+
 def subscription(source: str) -> str:
     """Return the name of a source's subscription: sources that share a topic each get every message."""
-    return f"lake-{source}"
+    return f"{_SUBSCRIPTION}{source}"
+
+
+def source_of(subscription: str) -> str | None:
+    """Return the source that a subscription is of; None where it is none of ours."""
+    return subscription.removeprefix(_SUBSCRIPTION) if subscription.startswith(_SUBSCRIPTION) else None
 
 
 class Tick:

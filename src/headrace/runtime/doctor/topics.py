@@ -1,18 +1,25 @@
-"""Topics: which acknowledged messages can no longer be read, and a new file made of the others."""
+"""Topics: which acknowledged messages can no longer be read, and a new file made of the others.
+
+And those that are kept for a source that is gone: a disk that fills for nobody is found by nobody else.
+"""
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import pyarrow as pa
 
 from headrace.bus import remains
+from headrace.bus.left_behind import LeftBehind, left_behind, let_go
 from headrace.bus.topic_file import salvaged_path, topic_path
 from headrace.lake import tables
 from headrace.lake.base import Change
 from headrace.lake.ducklake import DuckLake
-from headrace.runtime.doctor.damage import Damage
+from headrace.runtime.deployment import now
+from headrace.runtime.doctor.damage import REPAIR, Damage
+from headrace.runtime.tick import source_of, subscription
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +29,7 @@ if TYPE_CHECKING:
     from headrace.lake.base import Position
 
 SHOWN = 5
+KEPT = dt.timedelta(days=1)  # for a source that is taken away and put back
 
 
 class Committed(NamedTuple):
@@ -69,6 +77,41 @@ def topics(project: Project, positions: Sequence[Position] | None, *, deep: bool
                 f"{found.kept:,} messages that wait go into a new file, in their order, and the old one is moved aside",
                 mend=partial(mend, project, topic),
             )
+            continue
+        for each in left_behind(path, set(map(subscription, known.sources)), now() - KEPT):
+            if (gone := source_of(each.name)) is not None:
+                yield _left_behind(project, topic, gone, each)
+
+
+def _left_behind(project: Project, topic: str, source: str, found: LeftBehind) -> Damage:
+    return Damage(
+        f"topic {topic}",
+        topic_path(project.state / "bus", topic),
+        f"it grows for {source}, which is no source any more: {found.messages:,} messages are kept for it alone",
+        f"Nothing: every source that there is has taken them. Should {source} come back, it would not get them",
+        f"{source} has no place on the topic any more, and what all others have taken is deleted as usual",
+        fix=f"{REPAIR}, or put connectors/{source}.yaml back",
+        mend=partial(forget, project, topic, source, found),
+    )
+
+
+def forget(project: Project, topic: str, source: str, found: LeftBehind) -> None:
+    """Let a topic keep nothing for a source that is gone.
+
+    Where it would go on is committed first: should it come back, what it did not get counts as taken by nobody, and not
+    as lost. Raises `BusyError` while `up` runs, and `LakeError` where the lake is damaged.
+    """
+    lake = DuckLake(project.state / "lake")
+    try:
+        row = {
+            "batch_id": f"left-{found.epoch}-{found.acked}", "source": source, "topic": topic,
+            "partition": found.epoch, "next_offset": found.acked, "accepted": 0,
+        }  # fmt: skip
+        ops = {tables.POSITIONS.name: pa.Table.from_pylist([row], schema=tables.POSITIONS.columns)}
+        lake.commit([Change("", (), ops=ops)])
+        let_go(topic_path(project.state / "bus", topic), found.name)
+    finally:
+        lake.close()
 
 
 def mend(project: Project, topic: str) -> None:
