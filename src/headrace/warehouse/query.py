@@ -105,14 +105,12 @@ class Reader:
                     at=AT,
                     fix="aggregate or filter more, or read a mart",
                 ) from error
-            except (duckdb.IOException, duckdb.InvalidInputException) as error:
-                if ".parquet" not in str(error):
+            except duckdb.Error as error:
+                if not _is_of_a_file(error):
                     raise _complaint(error, sql) from error
                 raise LakeError(
                     f"a data file cannot be read: {error}", at=AT, fix=f"see which is damaged: {DOCTOR}"
                 ) from error
-            except duckdb.Error as error:
-                raise _complaint(error, sql) from error
         return Answer(found.slice(0, rows), len(found) > rows, entry.build if entry else None, snapshot)
 
     def tables(self, name: str | None = None) -> list[Listed]:
@@ -170,6 +168,14 @@ class Reader:
 
 def _unreadable(error: Exception) -> LakeError:
     return LakeError(f"a catalog cannot be read: {error}", at=AT, fix=f"see which file is damaged: {DOCTOR}")
+
+
+def _is_of_a_file(error: duckdb.Error) -> bool:
+    """Say whether a data file is damaged: what reads the head of one raises no class of DuckDB's own, nor names it."""
+    import duckdb
+
+    of_reading = isinstance(error, duckdb.IOException | duckdb.InvalidInputException) and ".parquet" in str(error)
+    return of_reading or type(error) is duckdb.Error
 
 
 def _complaint(error: duckdb.Error, sql: str) -> QueryError:

@@ -1,9 +1,10 @@
 import duckdb
 import pytest
 
-from headrace.errors import QueryError
+from headrace.errors import LakeError, QueryError
 from headrace.lake import leases
 from headrace.lake.catalog import attach_statement, connect
+from headrace.sqlite_file import DOCTOR
 from headrace.warehouse.base import Column, SilverTable
 from headrace.warehouse.branch import GoldFolder
 from headrace.warehouse.listing import documented
@@ -56,6 +57,21 @@ def rows(state, sql, **limits):
 )
 def test_gold_silver_and_staging_names(state, sql, expected):
     assert rows(state, sql) == expected
+
+
+@pytest.mark.parametrize("damage", [lambda raw: raw[:-8], lambda raw: raw[:-30] + b"\xff" * 20 + raw[-10:]])
+def test_a_damaged_data_file_is_no_fault_of_the_query(tmp_path, damage):
+    data = tmp_path / "lake" / "data"
+    data.mkdir(parents=True)
+    with connect() as db:
+        db.execute(attach_statement("lake", tmp_path / "lake/catalog.db", data))
+        db.execute("CREATE SCHEMA lake.silver")
+        db.execute("CREATE TABLE lake.silver.orders AS SELECT range AS id FROM range(10)")
+    (file,) = data.rglob("*.parquet")
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(LakeError, match="a data file cannot be read") as told:
+        rows(tmp_path, "select sum(id) from silver.orders")
+    assert DOCTOR in told.value.fix
 
 
 def test_an_answer_says_what_it_read(state):

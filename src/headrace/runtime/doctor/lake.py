@@ -13,7 +13,7 @@ import duckdb
 from headrace.bus import remains
 from headrace.bus.topic_file import topic_path
 from headrace.errors import HeadraceError, LakeError
-from headrace.lake import copies, soundness
+from headrace.lake import copies, soundness, tables
 from headrace.lake.base import Position
 from headrace.lake.catalog import CATALOG, DATA, attach_statement, connect, is_catalog
 from headrace.lake.ducklake import writer_lock
@@ -35,8 +35,10 @@ _LOST = {
     "Until the file is back, `good`, `bad`, `explain` and `verify --from-bronze` fail where they need it",
     "silver": "Nothing, as long as bronze is sound: it has the messages that {rows} events here were made of. "
     "Until it is mended, queries and builds that read this table fail, and gold stays as it was published",
-    "ops": "What the lake keeps of its own work, {rows} rows here, cannot be read; events are not touched",
+    "ops": "What the lake keeps of its own work, {rows} rows here, cannot be read; events are not touched. "
+    "Until the file is back, {fails}",
 }
+_STARTS_WITH = frozenset(each.name for each in (tables.POSITIONS, tables.BATCHES, tables.DEPLOYMENTS, tables.CONTRACTS))
 
 
 def catalog(project: Project, *, deep: bool) -> Iterator[Damage]:
@@ -153,7 +155,8 @@ def _of(project: Project, table: str, damaged: Sequence[Damaged]) -> Damage:
     first = damaged[0]
     schema, name = table.split(".", maxsplit=1)
     others = f", and {len(damaged) - 1:,} more files of {table}" if len(damaged) > 1 else ""
-    lost = _LOST[schema].format(rows=f"{sum(each.file.rows for each in damaged):,}")
+    fails = "`headrace up` cannot start" if table in _STARTS_WITH else "what needs these rows fails"
+    lost = _LOST[schema].format(rows=f"{sum(each.file.rows for each in damaged):,}", fails=fails)
     what, path, problem = f"a data file of {table}", Path(first.file.path), first.problem + others
     if schema == "silver":
         remedy = f"{table} is made anew from bronze, which takes as long as `headrace verify --from-bronze`"

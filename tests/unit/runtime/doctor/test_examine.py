@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ import pytest
 from headrace.config.project import load_project
 from headrace.errors import LakeError
 from headrace.lake.ducklake import DuckLake
+from headrace.runtime.deployment import now
 from headrace.runtime.doctor.examine import at_start, examine, repair
 from headrace.runtime.doctor.topics import mend
 from headrace.runtime.jobs.history import JobHistory
@@ -20,6 +22,7 @@ from headrace.runtime.state import open_state
 from headrace.runtime.views.status import status
 from living import (
     KEYED,
+    Clock,
     lived,
     messages,
     orders,
@@ -150,6 +153,39 @@ def test_a_topic_that_does_not_tell_its_epoch_gives_nothing_that_is_committed_ag
     assert totals(project) == before
 
 
+def test_a_topic_does_not_grow_for_ever_for_a_source_that_was_taken_away(tmp_path):
+    project = project_of(tmp_path, "orders")
+    write_source(tmp_path, "audit")
+    file = tmp_path / "connectors/audit.yaml"
+    text = file.read_text().replace("message_format: json", "message_format: json, topic: orders")
+    clock = Clock(now() - dt.timedelta(days=2))
+
+    def come(first, last):
+        found = load_project(tmp_path)
+        with sqlite_bus(found, clock=clock) as bus:
+            bus.publish("orders", messages(orders(first, last)))
+            lived(found, bus)
+            with closing(sqlite3.connect(found.state / "bus/orders.db")) as topic:
+                kept = [row[0] for row in topic.execute("SELECT first_offset FROM chunks ORDER BY 1")]
+        return found, kept
+
+    file.write_text(text)
+    project, _ = come(0, 20)
+    assert list(examine(project)) == []
+    file.unlink()
+    project, _ = come(20, 40)
+    (found,) = examine(project)
+    assert (found.what, found.mend is not None) == ("topic orders", True)
+    assert "20 messages are kept for it alone" in found.problem
+    assert "connectors/audit.yaml" in found.fix
+    assert [refused for _, refused in repair(project)] == [""]
+    clock.now = now()
+    file.write_text(text)
+    project, kept = come(40, 45)
+    assert kept == [40]
+    assert totals(project)["audit"]["accepted"] == 20 + 5
+
+
 def test_a_damaged_topic_stops_its_own_sources_only_and_status_tells(project):
     os.truncate(topic(project), 9000)
     told = status(project)
@@ -220,6 +256,14 @@ def test_a_data_file_that_is_gone_is_told_with_what_it_held(project):
     told = status(project)
     assert not told["refunds"].balanced
     assert told["orders"].balanced
+
+
+@pytest.mark.parametrize(("table", "fails"), [("positions", "`headrace up` cannot start"), ("ledger", "what needs")])
+def test_a_file_of_our_own_records_is_told_with_what_fails_without_it(project, table, fails):
+    next((project.state / "lake/data/ops" / table).rglob("*.parquet")).unlink()
+    (each,) = examine(project, deep=False)
+    assert each.what == f"a data file of ops.{table}"
+    assert fails in each.lost
 
 
 def test_small_files_are_moved_aside_and_made_anew(project):
