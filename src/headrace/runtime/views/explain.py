@@ -50,12 +50,7 @@ def explain(project: Project, message_id: str, source: str | None = None) -> dic
     with open_reader(project.state / "lake") as lake, tempfile.TemporaryDirectory() as folder:
         found = _position(lake, message_id, asked) if lake is not None else None
         if lake is None or found is None:
-            raise InputError(
-                f"no message {message_id!r} was committed" + (f" by {source}" if source else ""),
-                at="bronze.messages",
-                fix="find its message_id by what you know: headrace good SOURCE --where payload.FIELD=VALUE --json "
-                "(or bad); `headrace status` tells whether messages wait; what the collector refused is stored nowhere",
-            )
+            raise _unknown(lake, message_id, source)
         lake.pin()
         said = recent.one(project.source(found["source"]), lake, found["seq"])
         batch = _batch(lake, found["source"], found["seq"])
@@ -103,6 +98,22 @@ def _position(lake: LakeReader, message_id: str, sources: list[Source]) -> dict[
             fix=f"choose one of them: --source {rows[0]['source']}",
         )
     return rows[0] if rows else None
+
+
+def _unknown(lake: LakeReader | None, message_id: str, source: str | None) -> InputError:
+    """Return why there is nothing to explain: nobody has the message, or a source that was taken away."""
+    at = "bronze.messages"
+    known = "SELECT DISTINCT source FROM lake.bronze.messages WHERE message_id = ? ORDER BY 1"
+    if lake is not None and source is None and (rows := lake.rows(known, [message_id])):
+        gone = rows[0]["source"]
+        message = f"{message_id!r} was committed by {gone}, which is no source of this project any more"
+        return InputError(message, at=at, fix=f"put connectors/{gone}.yaml back")
+    return InputError(
+        f"no message {message_id!r} was committed" + (f" by {source}" if source else ""),
+        at=at,
+        fix="find its message_id by what you know: headrace good SOURCE --where payload.FIELD=VALUE --json "
+        "(or bad); `headrace status` tells whether messages wait; what the collector refused is stored nowhere",
+    )
 
 
 def _batch(lake: LakeReader, source: str, seq: int) -> dict[str, Any]:

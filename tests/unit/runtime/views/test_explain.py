@@ -1,6 +1,7 @@
 """One message, its one fate, and why: for every fate that there is."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,10 @@ def test_what_nobody_took(world, tmp_path):
         explain(project, "nope")
     with pytest.raises(InputError, match="was committed by logs"):
         explain(project, ids["alone"], "logs")
+    without = replace(project, sources={"orders": project.source("orders")})
+    with pytest.raises(InputError, match="committed by logs, which is no source") as told:
+        explain(without, ids["log"])
+    assert "connectors/logs.yaml" in told.value.fix
     with pytest.raises(InputError):
         explain(project_of(tmp_path), "any")
 
