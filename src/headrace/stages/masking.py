@@ -185,10 +185,14 @@ class Maskings:
         self._of = {each.name: Masking(each, Pii(each.contract.schema, _added(each))) for each in datasets}
         hides = any(each.hides for each in self._of.values())
         self._unknown = Masking(None, Pii({WORD: True} if hides else {}))
+        self._gone = Masking(None, Pii({WORD: True}))
 
     def __getitem__(self, dataset: str | None) -> Masking:
-        """Return the masking of a dataset; of one that the source does not have, all is hidden if anything ever is."""
-        return self._of.get(dataset or "", self._unknown)
+        """Return the masking of a dataset; without one, all is hidden if anything ever is.
+
+        Of a dataset that the source does not have, nobody says any more what is personal: all is hidden.
+        """
+        return self._of.get(dataset, self._gone) if dataset else self._unknown
 
 
 def _added(dataset: Dataset) -> dict[str, Any]:

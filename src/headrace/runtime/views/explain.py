@@ -22,7 +22,6 @@ from headrace.runtime.views import recent
 from headrace.stages import paths
 from headrace.stages.canonical import column_sql
 from headrace.stages.enrich import Enrich
-from headrace.stages.masking import Maskings
 from headrace.warehouse.dbt_project import readers_of
 from headrace.words import Fate
 
@@ -52,11 +51,12 @@ def explain(project: Project, message_id: str, source: str | None = None) -> dic
         if lake is None or found is None:
             raise _unknown(lake, message_id, source)
         lake.pin()
-        said = recent.one(project.source(found["source"]), lake, found["seq"])
         batch = _batch(lake, found["source"], found["seq"])
-        then = Deployments(project, lake, Path(folder)).project(batch["deployment"]).source(found["source"])
+        today = project.source(found["source"])
+        then = Deployments(project, lake, Path(folder)).project(batch["deployment"]).source(today.id)
+        said = recent.one(today, then, lake, found["seq"])
         dataset = next((each for each in then.datasets if each.name == said["dataset"]), None)
-        masking = Maskings(project.source(found["source"]).datasets)[said["dataset"]]
+        masking = recent.masked_as(today, then, said["dataset"])
         trace, event = _traced(then, dataset, lake, found["seq"], References(project.state / "lake"), batch, masking)
         in_silver = said["fate"] == Fate.SILVER
         lost = said["fate"] in {Fate.SUPERSEDED, Fate.DUPLICATE}

@@ -19,11 +19,12 @@ from headrace.stages.masking import Maskings
 from headrace.words import ENVELOPE, EVENT_DATE, EVENT_ID, EVENT_TIME, EXTRA, SCHEMA_VERSION, SEQ, TRACE_ID, Fate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 
     from headrace.config.project import Project
     from headrace.config.source import Source
     from headrace.lake.reader import LakeReader
+    from headrace.stages.masking import Masking
 
 START = -1
 """The cursor before a source's first message."""
@@ -73,11 +74,17 @@ def recent(
         return _document(found, lake, limit, after, where or {}, _PAGES[kind])
 
 
-def one(source: Source, lake: LakeReader, seq: int) -> dict[str, Any]:
-    """Return one message of a source by its number, as `recent` tells of it."""
+def one(source: Source, then: Source, lake: LakeReader, seq: int) -> dict[str, Any]:
+    """Return one message of a source by its number, as `recent` tells of it; `then` is the source as it took that."""
     (page,) = _all_pages(source, lake, seq, seq, False)
     (found,) = page
-    return _masked(_whole(source, found), Maskings(source.datasets))
+    return _masked(_whole(source, found), masked_as(source, then, found["dataset"]))
+
+
+def masked_as(source: Source, then: Source, dataset: str | None) -> Masking:
+    """Return what may be shown of a dataset: by its contracts of today, or of then where it is gone."""
+    is_gone = dataset is not None and dataset not in {each.name for each in source.datasets}
+    return Maskings((then if is_gone else source).datasets)[dataset]
 
 
 def matches(event: Mapping[str, Any], where: Mapping[str, str]) -> bool:
@@ -118,7 +125,11 @@ def _document(
         events = events[:limit]
         cursor = events[-1]["seq"] if events else after
     maskings = Maskings(source.datasets)
-    return {"source": source.id, "cursor": cursor, "events": [_masked(each, maskings) for each in events]}
+    return {
+        "source": source.id,
+        "cursor": cursor,
+        "events": [_masked(each, maskings[each["dataset"]]) for each in events],
+    }
 
 
 def _whole(source: Source, event: dict[str, Any]) -> dict[str, Any]:
@@ -130,9 +141,8 @@ def _whole(source: Source, event: dict[str, Any]) -> dict[str, Any]:
     return {**event, "key": found if known else None, **{name: event.get(name) for name in (*_BECAME, *_WHY)}}
 
 
-def _masked(event: dict[str, Any], maskings: Maskings) -> dict[str, Any]:
+def _masked(event: dict[str, Any], masking: Masking) -> dict[str, Any]:
     """Return a message without what its contract says is personal."""
-    masking = maskings[event["dataset"]]
     if not masking.hides:
         return event
     exact = event["payload_base64"]
@@ -203,12 +213,15 @@ def _accepted(source: Source, lake: LakeReader, messages: list[dict[str, Any]]) 
     """Return accepted messages with what each became."""
     if not messages:
         return []
-    kept = _in_silver(source, lake, *_span(messages))
-    lost = _superseded(source, lake, *_span(messages))
+    batches = _batches(source, lake, *_span(messages))
+    names = sorted({each.name for each in source.datasets} | {name for _, _, held in batches for name in held})
+    kept = _in_silver(source, lake, names, *_span(messages))
+    lost = _superseded(lake, names, *_span(messages))
     told = []
     for message in messages:
         seq = message["seq"]
-        became = kept.get(seq) or lost.get(seq) or _without_a_row(source, message)
+        held = next((held for first, end, held in batches if first <= seq < end), frozenset())
+        became = kept.get(seq) or lost.get(seq) or _without_a_row(source, message, held)
         told.append({**message, **became})
     return told
 
@@ -217,49 +230,63 @@ def _became(dataset: str | None, fate: Fate, **known: Any) -> dict[str, Any]:
     return {"dataset": dataset, "fate": fate.value, **dict.fromkeys(_BECAME), **known}
 
 
-def _without_a_row(source: Source, message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what became of an accepted message that neither silver nor the memory of what lost has."""
+def _batches(source: Source, lake: LakeReader, start: int, end: int) -> list[tuple[int, int, frozenset[str]]]:
+    """Return the batches of some messages: from where to where, and their datasets then, which may be gone by now."""
+    rows = lake.rows(
+        "SELECT first_seq, next_seq, contracts FROM lake.ops.batches "
+        "WHERE source = ? AND next_seq > ? AND first_seq <= ?",
+        [source.id, start, end],
+    )
+    return [(row["first_seq"], row["next_seq"], frozenset(row["contracts"] or ())) for row in rows]
+
+
+def _without_a_row(source: Source, message: Mapping[str, Any], held: Set[str]) -> dict[str, Any]:
+    """Return what became of an accepted message that neither silver nor the memory of what lost has.
+
+    `held` are the datasets whose contracts held messages of its batch.
+    """
     from headrace.connectors.ingestion import dataset_name
     from headrace.words import DATASET_ATTRIBUTE
 
-    names = [dataset.name for dataset in source.datasets]
-    if source.spec.ingestion.tables:
-        named = dataset_name(source.id, (message["attributes"] or {}).get(DATASET_ATTRIBUTE, ""))
-        names = [name for name in names if name == named]
-    return _became(names[0], Fate.DUPLICATE) if names else _became(None, Fate.FILTERED)
+    name = source.id
+    if held and name not in held:
+        name = dataset_name(source.id, (message["attributes"] or {}).get(DATASET_ATTRIBUTE, ""))
+    return _became(name, Fate.DUPLICATE) if name in held else _became(None, Fate.FILTERED)
 
 
-def _in_silver(source: Source, lake: LakeReader, start: int, end: int) -> dict[int, dict[str, Any]]:
+def _in_silver(
+    source: Source, lake: LakeReader, names: Sequence[str], start: int, end: int
+) -> dict[int, dict[str, Any]]:
     there = lake.tables()
     rows = {}
-    for dataset in source.datasets:
-        if f"silver.{dataset.name}" not in there:
+    known = {each.name: {field.name for field in each.columns() if is_json(field)} for each in source.datasets}
+    for name in names:
+        if f"silver.{name}" not in there:
             continue
-        texts = {field.name for field in dataset.columns() if is_json(field)}
-        for row in lake.rows(f'SELECT * FROM lake.silver."{dataset.name}" WHERE "{SEQ}" BETWEEN ? AND ?', [start, end]):
+        texts = known[name] if name in known else lake.json_columns().get(name, frozenset())
+        for row in lake.rows(f'SELECT * FROM lake.silver."{name}" WHERE "{SEQ}" BETWEEN ? AND ?', [start, end]):
             rows[row[SEQ]] = _became(
-                dataset.name,
+                name,
                 Fate.SILVER,
                 event_id=row[EVENT_ID],
                 event_time=plain(row[EVENT_TIME]),
                 contract_version=row[SCHEMA_VERSION],
                 trace_id=row[TRACE_ID],
                 event={
-                    name: _parsed(value) if name in texts else plain(value)
-                    for name, value in row.items()
-                    if name not in _BESIDE
+                    column: _parsed(value) if column in texts else plain(value)
+                    for column, value in row.items()
+                    if column not in _BESIDE
                 },
                 extra=_parsed(row.get(EXTRA)),
             )
     return rows
 
 
-def _superseded(source: Source, lake: LakeReader, start: int, end: int) -> dict[int, dict[str, Any]]:
-    names = [dataset.name for dataset in source.datasets]
+def _superseded(lake: LakeReader, names: Sequence[str], start: int, end: int) -> dict[int, dict[str, Any]]:
     rows = lake.rows(
         "SELECT dataset, seq, event_id, contract_version FROM lake.ops.superseded "
         "WHERE list_contains(?, dataset) AND seq BETWEEN ? AND ?",
-        [names, start, end],
+        [list(names), start, end],
     )
     return {
         row["seq"]: _became(

@@ -8,6 +8,7 @@ import pytest
 from headrace.config.project import load_project
 from headrace.errors import InputError
 from headrace.runtime.views.explain import explain
+from headrace.runtime.views.recent import Kind, recent
 from living import KEYED, lived, messages, orders, project_of, rows, sqlite_bus, write_source
 
 RULES = KEYED + "  - data_quality: {rules: [{field: amount, check: positive_number}]}\n"
@@ -114,3 +115,32 @@ def test_a_topic_of_two_sources_has_a_fate_in_each(tmp_path):
     with pytest.raises(InputError, match="copies and orders take the same topic"):
         explain(project, one["message_id"])
     assert explain(project, one["message_id"], "copies")["fate"] == "filtered"
+
+
+def test_what_was_taken_before_a_table_went_or_a_contract_came_has_the_fate_that_it_has(tmp_path):
+    write_source(tmp_path, "shop")
+    write_source(tmp_path, "log")
+    source, log = (tmp_path / f"connectors/{name}.yaml" for name in ("shop", "log"))
+    with_contract = log.read_text()
+    log.write_text("source_id: log\ningestion: {pattern: event_streaming, message_format: json}\n")
+    secret = {"type": "object", "properties": {"id": {"type": "string"}, "mail": {"type": "string", "pii": True}}}
+    (tmp_path / "schemas/y.json").write_text(json.dumps(secret))
+    tables = "- {name: x, schema_file: schemas/shop.json}\n", "- {name: y, schema_file: schemas/y.json}\n"
+    head = "source_id: shop\ningestion:\n  pattern: event_streaming\n  message_format: json\n  tables:\n  "
+    source.write_text(head + "  ".join(tables))
+    project = load_project(tmp_path)
+    with sqlite_bus(project) as bus:
+        bus.publish("shop", messages([{"id": "a", "mail": "ada@example.com"}], dataset="y"))
+        bus.publish("log", messages(orders(0, 1)))
+        lived(project, bus)
+    source.write_text(head + tables[0])
+    log.write_text(with_contract)
+    project = load_project(tmp_path)
+    found = {row["source"]: row["message_id"] for row in rows(project, "SELECT * FROM lake.bronze.messages")}
+    told = explain(project, found["shop"])
+    assert (told["fate"], told["dataset"], told["row"]["id"]) == ("silver", "shop__y", "a")
+    assert "ada" not in json.dumps(told)
+    assert explain(project, found["log"])["fate"] == "filtered"
+    (shown,) = recent(project, "shop", Kind.GOOD)["events"]
+    assert (shown["fate"], shown["dataset"]) == ("silver", "shop__y")
+    assert "ada" not in json.dumps(shown)
