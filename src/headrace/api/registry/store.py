@@ -68,11 +68,6 @@ class Store:
             row = connection.execute("SELECT type, text, more FROM schemas WHERE id = ?", (schema_id,)).fetchone()
         return None if row is None else _schema(*row)
 
-    def id_of(self, schema: Schema) -> int | None:
-        """Return the id that the same schema has, in whatever subject."""
-        with self._file.reading() as connection:
-            return _id_of(connection, schema)
-
     def ids_of(self, schema: Schema) -> set[int]:
         """Return all ids that the same schema has: those that were imported, too."""
         with self._file.reading() as connection:

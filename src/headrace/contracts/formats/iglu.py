@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 SELF_DESCRIBING = "http://iglucentral.com/schemas/com.snowplowanalytics.self-desc/schema/jsonschema/1-0-0#"
 _LATER = {"if", "then", "else", "contains", "propertyNames", "minContains", "maxContains", "unevaluatedProperties",
-          "unevaluatedItems", "dependentSchemas", "dependentRequired", "$anchor", "$dynamicRef"}  # fmt: skip
+          "unevaluatedItems", "$anchor", "$dynamicRef"}  # fmt: skip
+_BESIDE = {"$ref", "$comment", "$defs", "default", "definitions", "description", "examples", "self", "title"}
+"""What may stand beside a reference, since it says nothing about events."""
 _VERSION = re.compile(r"[1-9][0-9]*-(0|[1-9][0-9]*)-(0|[1-9][0-9]*)")
 
 
@@ -75,14 +77,45 @@ def _older(part: dict[str, Any], at: str, found: Exported) -> None:
             part["additionalItems"] = rest
     if isinstance(part.get("$ref"), str):
         part["$ref"] = part["$ref"].replace("#/$defs/", "#/definitions/")
+        if not all(word in _BESIDE or word.startswith("x-") for word in part):
+            # What stands beside a reference counts for nothing in draft 4.
+            part["allOf"] = [{"$ref": part.pop("$ref")}, *part.get("allOf", ())]
+    for word in ("allOf", "anyOf", "oneOf"):
+        if word in part:
+            part[word] = [_plain(each) for each in part[word]]
+    if "not" in part:
+        part["not"] = _plain(part["not"])
     for word in ("properties", "patternProperties", "definitions"):
         for name, each in part.get(word, {}).items():
-            if isinstance(each, bool):
-                part[word][name] = {} if each else {"not": {}}
+            part[word][name] = _plain(each)
     if isinstance(part.get("items"), bool):
         found.drop(at, f"items: {part.pop('items')}")
+    _depend(part)
+    if part.get("format") == "uuid":
+        found.drop(at, "format: uuid, which draft 4 does not assert")
     if part.get("required") == []:
         part.pop("required")
     for word in _LATER & part.keys():
         part.pop(word)
         found.drop(at, f"{word}, which draft 4 has not")
+
+
+def _depend(part: dict[str, Any]) -> None:
+    """Say what a property asks for in the one keyword that draft 4 has for it."""
+    asked: dict[str, list[Any]] = {}
+    for word in ("dependencies", "dependentSchemas", "dependentRequired"):
+        for name, each in part.pop(word, {}).items():
+            if each != []:
+                asked.setdefault(name, []).append(_plain(each))
+    if asked:
+        part["dependencies"] = {
+            name: found[0] if len(found) == 1 else {
+                "allOf": [{"required": each} if isinstance(each, list) else each for each in found]
+            }
+            for name, found in asked.items()
+        }  # fmt: skip
+
+
+def _plain(part: Any) -> Any:
+    """Return a schema that is true or false as an object: draft 4 has no other."""
+    return part if not isinstance(part, bool) else {} if part else {"not": {}}

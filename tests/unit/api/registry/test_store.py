@@ -32,7 +32,7 @@ def test_who_decided_on_what_is_no_longer_so_decides_again(store):
     store.register("a", INT, [])
     assert store.register("a", LONG, []) is None
     assert store.rows("a") == [Row(1, 1)]
-    assert store.id_of(LONG) is None
+    assert store.ids_of(LONG) == set()
 
 
 def test_what_is_live_is_not_deleted_for_good(store):

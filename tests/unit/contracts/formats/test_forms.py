@@ -291,6 +291,34 @@ def test_iglu_goes_out_and_in():
         iglu.write(newer, "x", "v", "1.0.0")
 
 
+def test_iglu_says_in_draft_4_what_later_drafts_say_otherwise():
+    newer = {
+        "type": "object",
+        "properties": {
+            "a": {"$ref": "#/$defs/A", "maxLength": 2},
+            "b": {"$ref": "#/$defs/A", "description": "is not said by the reference"},
+            "c": {"anyOf": [False, {"type": "integer"}]},
+            "d": {"not": False},
+            "e": {"type": "string", "format": "uuid"},
+        },
+        "dependentRequired": {"a": ["b"], "e": []},
+        "dependentSchemas": {"a": {"maxProperties": 3}, "d": False},
+        "$defs": {"A": {"type": "string"}},
+    }
+    found = iglu.write(newer, "x", "v")
+    body = {word: part for word, part in found.document.items() if word != "$schema"}
+    validator = jsonschema_rs.Draft4Validator(body)
+    documents = [
+        {"a": "ab", "b": "x"}, {"a": "abc", "b": "x"}, {"a": "a"}, {"a": "a", "b": "b", "c": 1, "x": 2}, {"c": 1},
+        {"c": "x"}, {"d": 1}, {"a": 1, "b": "x"},
+    ]  # fmt: skip
+    assert [validator.is_valid(each) for each in documents] == [
+        jsonschema_rs.Draft202012Validator(newer).is_valid(each) for each in documents
+    ]
+    assert body["properties"]["b"]["$ref"] == "#/definitions/A"
+    assert found.dropped == ["#/properties/e: format: uuid, which draft 4 does not assert"]
+
+
 @shared
 def test_the_schemas_of_iglu_central_are_read():
     paths = [path for path in (SHARED / "iglu_central").rglob("[0-9]-*") if path.is_file()][::7]
