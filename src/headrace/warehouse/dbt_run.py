@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,14 @@ _TEST_STATUS = {"pass": "passed", "warn": "warned", "fail": "failed", "error": "
 
 
 def load_dbt() -> None:
-    """Import what takes seconds."""
-    import dbt.adapters.duckdb
-    import dbt.cli.main  # noqa: F401
+    """Import what takes seconds; the collector of garbage does not look through it, then or ever."""
+    gc.disable()
+    try:
+        import dbt.adapters.duckdb
+        import dbt.cli.main  # noqa: F401
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def run_dbt(job: dict[str, Any]) -> dict[str, Any]:
