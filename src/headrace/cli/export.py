@@ -138,6 +138,8 @@ def _export(
 
 
 def _write(file: Path, found: Export) -> None:
+    if file.is_dir():
+        raise UserError("this is a folder", at=str(file), fix="name a file in it")
     try:
         with file.open("x", encoding="utf-8", newline="\n") as stream:
             stream.write(found.text)

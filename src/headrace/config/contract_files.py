@@ -90,6 +90,7 @@ def _read(origin: str) -> _File:
     if meant == "protobuf":
         return _File(place, choice, meant, text, None, proto_imports(text, place, fetch=False))
     document = parsed(text, place)
+    _refuse_others(document, place)
     form = meant or known.form_of(document) or ("jsonschema" if isinstance(document, dict | bool) else None)
     if form == "avsc":
         if choice is not None:
@@ -99,6 +100,17 @@ def _read(origin: str) -> _File:
         return _File(place, None, form, text, document)
     read = known.read_document(document, form, choice, place, loader(place, fetch=False, instead=""))
     return _File(place, choice or "", read.form, text, read.found.schema)
+
+
+def _refuse_others(document: Any, place: str) -> None:
+    """Raise `InputError` for what is no schema, and would be compared as one that allows anything."""
+    if not isinstance(document, dict):
+        return
+    if {"ingestion", "pattern"} & document.keys() and "source_id" in document:
+        said = document.get("schema")
+        file = said.get("file") if isinstance(said, dict) else document.get("schema_file")
+        fix = f"give its schema: {file}" if isinstance(file, str) else f"headrace contract diff {document['source_id']}"
+        raise InputError("this is the file of a source, not a schema", at=place, fix=fix)
 
 
 def _compared(old: _File, new: _File, model: ContentModel) -> tuple[Change, ...]:

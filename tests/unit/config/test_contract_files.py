@@ -133,6 +133,14 @@ def test_what_cannot_be_compared_is_said(written, tmp_path, name, text, said):
     assert wrong.value.fix
 
 
+def test_the_file_of_a_source_is_no_schema(written):
+    """It would be one that allows anything."""
+    source = written("orders.yaml", "source_id: orders\npattern: event_streaming\nschema_file: schemas/orders.json\n")
+    with pytest.raises(InputError, match="not a schema") as problem:
+        changes_between(source, written("new.json", "{}"), "backward")
+    assert problem.value.fix == "give its schema: schemas/orders.json"
+
+
 def test_what_is_never_fetched_is_told_to_be_copied(written):
     remote = written("d.json", '{"$ref": "https://example.com/a.json"}')
     with pytest.raises(ContractError) as wrong:

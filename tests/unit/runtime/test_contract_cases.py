@@ -136,3 +136,5 @@ def test_export_says_what_it_had_to_leave_out(root, capsys, tmp_path):
     assert run(capsys, "export", "protobuf", "orders", "--output", target, "--project", str(root))[:2] == (0, "")
     code, _, err = run(capsys, "export", "protobuf", "orders", "--output", target, "--project", str(root))
     assert (code, "nothing is overwritten" in err) == (2, True)
+    code, _, err = run(capsys, "export", "protobuf", "orders", "--output", str(tmp_path), "--project", str(root))
+    assert (code, "this is a folder" in err, "rm " in err) == (2, True, False)
