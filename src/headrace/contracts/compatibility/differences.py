@@ -36,11 +36,16 @@ class Difference:
     """One keyword, property or required name that differs; `at` is where, `old` or `new` is ABSENT where it is not."""
 
     at: str
-    aspect: str
+    word: str
     rule: str
     old: Any
     new: Any
     detail: str | None = None
+
+    @property
+    def aspect(self) -> str:
+        """What sort of thing the keyword says: that of `exclusiveMinimum` is a minimum's."""
+        return ASPECTS.get(self.word, self.word)
 
 
 def differences(old: Any, new: Any, at: str = "#") -> Iterator[Difference]:
@@ -72,7 +77,7 @@ def _keyword(word: str, was: Any, now: Any, at: str) -> Iterator[Difference]:
     elif word in _ONE and isinstance(was, dict) and isinstance(now, dict):
         yield from differences(was, now, f"{at}/{word}")
     else:
-        yield Difference(at, ASPECTS.get(word, word), rule(word, was, now), was, now)
+        yield Difference(at, word, rule(word, was, now), was, now)
 
 
 def _members(word: str, was: dict[str, Any], now: dict[str, Any], at: str) -> Iterator[Difference]:

@@ -2,28 +2,59 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.compatibility.change import Verdict
-from headrace.contracts.compatibility.differences import ABSENT, ASPECTS, Difference, spelled
+from headrace.contracts.compatibility.differences import ABSENT, Difference
 from headrace.contracts.compatibility.document import text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from headrace.contracts.compatibility.document import Document
     from headrace.contracts.compatibility.doubt import Doubt
 
 
-def fix_of(difference: Difference | None, doubt: Doubt | None, backward: Verdict, forward: Verdict) -> str:
+def fix_of(differences: Sequence[Difference], doubt: Doubt | None, backward: Verdict, forward: Verdict) -> str:
     """Return what to type so that neither direction breaks; nothing where none does."""
     if Verdict.COMPATIBLE is backward is forward:
         return ""
-    if difference is None:
+    if not differences:
         where = doubt.part.at if doubt is not None else "#"
         return f"keep what {where} said before, or publish this as a new version"
+    return ", and ".join(_fix(difference) for difference in differences)
+
+
+def mending(
+    differences: Sequence[Difference], old: Document, new: Document, mends: Callable[[Any, Any], bool]
+) -> tuple[Difference, ...]:
+    """Return the fewest of some differences of one place and sort that mend when they are taken back.
+
+    Those are `minimum` with `exclusiveMinimum`, say, or `enum` with `const`. `mends` says whether neither direction
+    breaks between two schemas. None are returned where the old words mean nothing in the new draft.
+    """
+    if len(differences) < 2:
+        return tuple(differences)
+    was, now = (
+        {word: document.schema[word] for word in ("$schema",) if word in document.schema} for document in (old, new)
+    )
+    for each in differences:
+        was |= {} if each.old is ABSENT else {each.word: each.old}
+    for count in range(1, len(differences) + 1):
+        for chosen in itertools.combinations(differences, count):
+            said = {each.word: each.old if each in chosen else each.new for each in differences}
+            if mends(was, now | {word: value for word, value in said.items() if value is not ABSENT}):
+                return chosen
+    return ()
+
+
+def _fix(difference: Difference) -> str:
     if difference.aspect == "required":
         return _required(difference)
     if difference.aspect == "member":
         return _member(difference)
-    word = _keyword(difference)
+    word = difference.word
     if difference.rule == "type-changed" and isinstance(difference.old, str) and isinstance(difference.new, str):
         both = text([difference.old, difference.new])
         return f'"type": {both} at {difference.at} lets old documents in; a field of another name suits all readers'
@@ -37,12 +68,6 @@ def fix_of(difference: Difference | None, doubt: Doubt | None, backward: Verdict
     if len(text(difference.old)) <= 80:
         return f'"{word}": {text(difference.old)} again at {difference.at}'
     return f'"{word}" as it was at {difference.at}'
-
-
-def _keyword(difference: Difference) -> str:
-    """Return the keyword that differs, as schemas spell it: `exclusiveMinimum` of a minimum, `const` of an enum."""
-    said = difference.rule.rpartition("-")[0], difference.aspect
-    return next((word for word, aspect in ASPECTS.items() if (spelled(word), aspect) == said), difference.aspect)
 
 
 def _required(difference: Difference) -> str:

@@ -12,11 +12,12 @@ from headrace.contracts.compatibility.differences import ABSENT, ASPECTS, Differ
 from headrace.contracts.compatibility.document import Document, Sameness, document_of, text
 from headrace.contracts.compatibility.doubt import Doubt
 from headrace.contracts.compatibility.facts import Alternatives, Facts
-from headrace.contracts.compatibility.fixes import fix_of
+from headrace.contracts.compatibility.fixes import fix_of, mending
 from headrace.contracts.compatibility.inclusion import Inclusion
 from headrace.contracts.compatibility.sampling import NONE
 from headrace.contracts.load import Validators
 from headrace.contracts.refs import unescaped
+from headrace.errors import ContractError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -67,13 +68,15 @@ def _compared(
     told: dict[tuple[str, str, str | None], tuple[list[Finding], list[Finding]]] = {}
     for each in found:
         told[_id(each)] = ([], [])
-    names = {_id(each): each for each in found}
+    causes: dict[tuple[str, str, str | None], list[Difference]] = {}
+    for each in found:
+        causes.setdefault(_id(each), []).append(each)
     for side, findings in ((0, backward), (1, forward)):
         for finding in findings:
             difference = _difference(finding.doubt, by_place)
             place = _id(difference) if difference is not None else _place(finding.doubt)
             told.setdefault(place, ([], []))[side].append(finding)
-    changes = [_change(names.get(place), both) for place, both in told.items()]
+    changes = [_change(causes.get(place, ()), both, before, after) for place, both in told.items()]
     changes += _columns(before, after, changes)
     return tuple(sorted(changes, key=lambda change: (change.pointer, change.rule)))
 
@@ -150,12 +153,16 @@ def _only_below(at: str, by_place: Mapping[tuple[str, str, str | None], Differen
     return found[0] if len(found) == 1 else None
 
 
-def _change(difference: Difference | None, both: tuple[list[Finding], list[Finding]]) -> Change:
+def _change(
+    causes: Sequence[Difference], both: tuple[list[Finding], list[Finding]], before: Document, after: Document
+) -> Change:
     (backward, backward_example), (forward, forward_example) = (_verdict(findings) for findings in both)
     first = next((finding.doubt for findings in both for finding in findings), None)
-    if difference is not None:
-        pointer, rule = difference.at, difference.rule
-        if difference.aspect == "required":
+    mends = mending(causes, before, after, _tells_nobody) if any(both) else causes
+    if causes:
+        cause = (mends or causes)[0]
+        pointer, rule = cause.at, cause.rule
+        if cause.aspect == "required":
             pointer = f"{pointer}/required"
     elif first is not None:
         pointer, rule = first.part.at, f"{spelled(first.aspect)}-differs"
@@ -164,11 +171,19 @@ def _change(difference: Difference | None, both: tuple[list[Finding], list[Findi
         rule,
         backward,
         forward,
-        _why(difference, both, (backward, forward)),
+        _why(causes, both, (backward, forward)),
         backward_example,
         forward_example,
-        fix_of(difference, first, backward, forward),
+        fix_of(mends, first, backward, forward),
     )
+
+
+def _tells_nobody(old: Any, new: Any) -> bool:
+    """Whether neither direction breaks between two small schemas, both of them valid."""
+    try:
+        return not any(change.breaks(backward=True, forward=True) for change in compare(old, new))
+    except ContractError:
+        return False
 
 
 def _verdict(findings: Sequence[Finding]) -> tuple[Verdict, Any]:
@@ -184,9 +199,9 @@ _EVENTS = (("old events", 0), ("new events", 1))
 
 
 def _why(
-    difference: Difference | None, both: tuple[list[Finding], list[Finding]], verdicts: tuple[Verdict, Verdict]
+    causes: Sequence[Difference], both: tuple[list[Finding], list[Finding]], verdicts: tuple[Verdict, Verdict]
 ) -> str:
-    said = [_said(difference)] if difference is not None else []
+    said = [_said(difference) for difference in causes]
     for (lead, side), verdict in zip(_EVENTS, verdicts, strict=True):
         reasons = list(dict.fromkeys(finding.doubt.why for finding in both[side]))
         if reasons:
@@ -204,7 +219,7 @@ def _said(difference: Difference) -> str:
     if difference.aspect == "required":
         return f"{difference.detail!r} is {'now' if difference.rule.endswith('added') else 'no longer'} required"
     was, now = (_short(each) for each in (difference.old, difference.new))
-    return f"{difference.aspect} was {was} and is {now}"
+    return f"{difference.word} was {was} and is {now}"
 
 
 def _short(value: Any) -> str:

@@ -168,6 +168,31 @@ def test_a_fix_names_what_was_changed_as_it_is_typed(old, new, rule, fix):
     assert change.fix.startswith(fix)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "fix"),
+    [
+        ({"minimum": 0}, {"minimum": 5, "exclusiveMinimum": 7}, '"minimum": 0 again at #/properties/a, and remove "exclusiveMinimum" from #/properties/a'),  # noqa: E501
+        ({"minimum": 0}, {"minimum": -5, "exclusiveMinimum": 0}, '"minimum": 0 again at #/properties/a, and remove "exclusiveMinimum" from #/properties/a'),  # noqa: E501
+        ({"exclusiveMaximum": 9}, {"exclusiveMaximum": 12, "maximum": 5}, '"exclusiveMaximum": 9 again at #/properties/a, and remove "maximum" from #/properties/a'),  # noqa: E501
+        ({"minimum": 5}, {"minimum": 4, "exclusiveMinimum": 6}, '"minimum": 5 again at #/properties/a, and remove "exclusiveMinimum" from #/properties/a'),  # noqa: E501
+        ({"minimum": 5, "exclusiveMinimum": 4}, {"minimum": 6, "exclusiveMinimum": 3}, '"minimum": 5 again at #/properties/a'),  # noqa: E501
+        ({"const": "x"}, {"enum": ["y"]}, '"const": "x" again at #/properties/a, and remove "enum" from #/properties/a'),  # noqa: E501
+        ({"enum": ["x", "y"]}, {"const": "x", "enum": ["x", "y", "z"]}, 'remove "const" from #/properties/a, and "enum": ["x","y"] again at #/properties/a'),  # noqa: E501
+    ],
+)  # fmt: skip
+def test_words_that_bound_the_same_are_mended_together_where_one_alone_does_not(old, new, fix):
+    (change,) = compare(of(a=old), of(a=new))
+    assert change.breaks(backward=True, forward=True)
+    assert change.fix == fix
+    assert all(f"{word} was" in change.why for word in old.keys() | new.keys())
+
+
+def test_a_word_that_another_draft_reads_otherwise_is_not_put_back():
+    old, new = D4 | of(a={"minimum": 1, "exclusiveMinimum": True}), D7 | of(a={"minimum": 2, "exclusiveMinimum": 2})
+    (change,) = compare(old, new)
+    assert change.fix == "keep what #/properties/a said before, or publish this as a new version"
+
+
 def test_what_only_silver_feels_is_undecided():
     old = of(a={"type": "number", "format": "decimal", "precision": 10, "scale": 2})
     new = of(a={"type": "number", "format": "decimal", "precision": 12, "scale": 4})
