@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from headrace.contracts.compatibility.inclusion import Inclusion
 
 _MOST_TRIES = 80
+_MOST_ALTERNATIVES = 12
 _MOST_VALIDATIONS = 6_000
 _HEAVIEST = 20_000
 """How many schemas one value is held against, for a validator to be asked at all: it cannot be stopped."""
@@ -84,12 +85,28 @@ class Refuter:
 
     def _around(self, value: Any, step: Step | None) -> Any:
         while step is not None and value is not NONE:
-            if isinstance(step.place, str):
-                value = self._sampler.object(step.facts, {step.place: value}, 0)
-            else:
-                value = self._sampler.array(step.facts, {step.place: value}, step.facts.min_items, 0)
+            value = self._with(value, step)
             step = step.above
         return value
+
+    def _with(self, value: Any, step: Step) -> Any:
+        """Return an object or an array with a value at its place.
+
+        It is one of the first alternative that allows it: a proof takes what is within them all for one question, and
+        what it found there may stand with one of them alone, as where `oneOf` asks for one property or another.
+        """
+        kind = "object" if isinstance(step.place, str) else "array"
+        known = [facts for facts in self._inclusion.alternatives.beside(step.facts) if kind in facts.types]
+        found = NONE
+        for facts in known[:_MOST_ALTERNATIVES]:
+            if isinstance(step.place, str):
+                made = self._sampler.object(facts, {step.place: value}, 0)
+            else:
+                made = self._sampler.array(facts, {step.place: value}, facts.min_items, 0)
+            if made is not NONE and (len(known) == 1 or holds(made, facts.parts) is not False):
+                return made
+            found = made if found is NONE else found
+        return found
 
 
 def without_forbidding(schema: Any) -> Any:

@@ -197,6 +197,7 @@ class Alternatives:
 
     def __init__(self) -> None:
         self._known: dict[frozenset[tuple[int, int]], list[Facts]] = {}
+        self._beside: dict[int, list[Facts]] = {}
         self.texts = Texts()
         """What this comparison has found out about patterns."""
 
@@ -208,7 +209,14 @@ class Alternatives:
             if node and node[0].document.budget.spent:
                 return found  # what is known too little is not to be kept for when there is time again
             self._known[known] = found
+            if len(found) > 1:
+                self._beside.update((id(facts.parts), found) for facts in found)
         return self._known[known]
+
+    def beside(self, facts: Facts) -> list[Facts]:
+        """Return the alternatives that some facts are one of, these facts first."""
+        others = self._beside.get(id(facts.parts), [])
+        return [facts, *(each for each in others if each.parts is not facts.parts)]
 
     def _expanded(self, node: Node, above: frozenset[tuple[int, int]], depth: int) -> list[Facts]:
         from headrace.contracts.compatibility.gather import gathered

@@ -55,7 +55,8 @@ def _fix(difference: Difference) -> str:
     if difference.aspect == "member":
         return _member(difference)
     word = difference.word
-    if difference.rule == "type-changed" and isinstance(difference.old, str) and isinstance(difference.new, str):
+    one = isinstance(difference.old, str) and isinstance(difference.new, str)
+    if difference.rule == "type-changed" and one and "/oneOf/" not in difference.at:  # where more may be too much
         both = text([difference.old, difference.new])
         return f'"type": {both} at {difference.at} lets old documents in; a field of another name suits all readers'
     if difference.aspect == "enum" and isinstance(difference.old, list) and isinstance(difference.new, list):

@@ -27,6 +27,8 @@ _LONGEST = 70_000
 _MOST = 60
 _MOST_LENGTHS = 24
 _MOST_LISTED = 12
+_LONG = 64
+"""Longer texts are not looked for in all that a pattern matches."""
 _MOST_PARTS = 2_000
 _LARGEST = 10**300
 """From here on a number has no neighbours that a float could be."""
@@ -133,6 +135,13 @@ class Sampler:
         for length in sorted(lengths) if own and len(lengths) < _MOST_LENGTHS else ():
             found = texts.beyond(mine, NOTHING, self._budget, length, length).found
             yield from () if found is None else (found,)
+        long = [length for length in lengths if max(facts.min_length, _LONG) < length <= facts.max_length]
+        for pattern in own:
+            for length in sorted(long)[:_MOST_LENGTHS]:
+                found = next(
+                    (each for each in strings.stretched(pattern, length) if strings.matches(pattern, each)), None
+                )
+                yield from () if found is None else (found,)
         for name in facts.formats:
             for length in lengths:
                 yield from strings.of_format(name, length)

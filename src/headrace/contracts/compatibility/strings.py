@@ -151,6 +151,14 @@ def like(pattern: str, limit: int = 8) -> Iterator[str]:
             yield found
 
 
+def stretched(pattern: str, length: int) -> Iterator[str]:
+    """Yield texts of a length that a pattern may match: samples of it, one character of which is there often."""
+    for sample in like(pattern, 3):
+        more = length - len(sample)
+        for at in range(len(sample) - 1, max(-1, len(sample) - 17), -1) if more >= 0 else ():
+            yield sample[:at] + sample[at] * more + sample[at:]
+
+
 def _written(tree: Any, seed: int, depth: int) -> Iterator[str]:
     """Write what each node of a parsed expression matches: `seed` turns the choices and the counts."""
     if depth > 40:

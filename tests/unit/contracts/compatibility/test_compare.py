@@ -45,6 +45,11 @@ def verdicts(old: Any, new: Any, model: Any = OPEN) -> tuple[Verdict, Verdict]:
     )
 
 
+def either(longest: int) -> dict[str, Any]:
+    within = {"type": "object", "properties": {"k": {"type": "string", "maxLength": longest}}, "required": ["k"]}
+    return of(one={"type": "string"}, other=within) | {"oneOf": [{"required": ["one"]}, {"required": ["other"]}]}
+
+
 LETTERS = {"type": "string", "pattern": "^[a-z]{1,3}$"}
 NESTED = of(customer=of(address=of(zip={"type": "string", "maxLength": 5})))
 NARROW = of(customer=of(address=of(zip={"type": "string", "maxLength": 4})))
@@ -98,6 +103,7 @@ PAIRS = [
     ("items that differ", of(a={"type": "array"}), of(a={"type": "array", "uniqueItems": True}), BAD, GOOD),
     ("one branch more", CHOICE, of(value={"oneOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]}), GOOD, BAD),  # noqa: E501
     ("branches told apart by a constant", ONE_OF_KINDS, THREE_KINDS, GOOD, BAD),
+    ("within the second of two choices", of(list={"type": "array", "items": either(9)}), of(list={"type": "array", "items": either(5)}), BAD, GOOD),  # noqa: E501
     ("not", of(a={"type": "string", "minLength": 3}), of(a={"not": {"type": "string", "maxLength": 2}}), GOOD, BAD),
     ("if and then", of(a={}) | {"if": {"required": ["a"]}, "then": {"required": ["b"]}}, of(a={}), GOOD, BAD),
     ("dependencies in both words", D7 | of(a={}) | {"dependencies": {"a": ["b"]}}, of(a={}) | {"dependentRequired": {"a": ["b"]}}, GOOD, GOOD),  # noqa: E501
@@ -159,6 +165,12 @@ def test_a_change_within_a_definition_is_told_once_and_there():
         ({"exclusiveMinimum": 1}, {"exclusiveMinimum": 2}, "exclusive-minimum-changed", '"exclusiveMinimum": 1 again'),
         ({"const": "x"}, {"const": "y"}, "const-changed", '"const": "x" again'),
         ({"enum": ["a", "B"]}, {"enum": ["a", "B"], "pattern": "^[a-z]$"}, "pattern-added", 'remove "pattern"'),
+        (
+            {"oneOf": [{"type": "null"}, {"type": "number"}]},
+            {"oneOf": [{"type": "string"}, {"type": "number"}]},
+            "type-changed",
+            '"type": "null" again',
+        ),
         ({"not": {"enum": ["a"]}}, {"not": {"enum": ["a", "b"]}}, "enum-extended", '"enum": ["a"] again'),
     ],
 )
@@ -177,7 +189,7 @@ def test_a_fix_names_what_was_changed_as_it_is_typed(old, new, rule, fix):
         ({"minimum": 5}, {"minimum": 4, "exclusiveMinimum": 6}, '"minimum": 5 again at #/properties/a, and remove "exclusiveMinimum" from #/properties/a'),  # noqa: E501
         ({"minimum": 5, "exclusiveMinimum": 4}, {"minimum": 6, "exclusiveMinimum": 3}, '"minimum": 5 again at #/properties/a'),  # noqa: E501
         ({"const": "x"}, {"enum": ["y"]}, '"const": "x" again at #/properties/a, and remove "enum" from #/properties/a'),  # noqa: E501
-        ({"enum": ["x", "y"]}, {"const": "x", "enum": ["x", "y", "z"]}, 'remove "const" from #/properties/a, and "enum": ["x","y"] again at #/properties/a'),  # noqa: E501
+        ({"enum": ["x", "y"]}, {"const": "x", "enum": ["x", "y", "z"]}, '"enum": ["x", "y"] again at #/properties/a, and remove "const" from #/properties/a'),  # noqa: E501
     ],
 )  # fmt: skip
 def test_words_that_bound_the_same_are_mended_together_where_one_alone_does_not(old, new, fix):
