@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from headrace.config.faults import did_you_mean
 from headrace.config.said_versions import said_of
 from headrace.contracts.flat import flattened
-from headrace.contracts.pii import may_match
+from headrace.contracts.spoken import may_match
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

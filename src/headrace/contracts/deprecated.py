@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace import words
 from headrace.contracts.contract import is_json
-from headrace.contracts.pii import members_of
-from headrace.contracts.refs import schemas_in, target
+from headrace.contracts.refs import schemas_in
+from headrace.contracts.spoken import beside, members_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Set
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 
 WORD = "deprecated"
 
-_SOMETIMES = ("anyOf", "oneOf")
-_ON_CONDITION = ("then", "else")
-_NAMED_CONDITIONS = ("dependentSchemas", "dependencies")
 _OTHERS = ("additionalProperties", "unevaluatedProperties")
 _REST = ("additionalItems", "unevaluatedItems")
 
@@ -112,20 +109,8 @@ def _all(declared: Iterable[Spoken], root: Mapping[str, Any]) -> Whole:
         if not isinstance(part, dict) or (id(part) in found and found[id(part)][1] >= always):
             continue
         found[id(part)] = (part, always)
-        waiting += [(each, always) for each in part.get("allOf", ())]
-        if isinstance(part.get("$ref"), str):
-            waiting.append((target(part["$ref"], root), always))
-        waiting += [(each, False) for each in _branches(part)]
+        waiting += [(each.schema, always and each.always) for each in beside(part, root) if not each.asking]
     return list(found.values())
-
-
-def _branches(part: Mapping[str, Any]) -> Iterator[Any]:
-    for word in _SOMETIMES:
-        yield from part.get(word, ())
-    for word in _ON_CONDITION:
-        yield part.get(word)
-    for word in _NAMED_CONDITIONS:
-        yield from part.get(word, {}).values()
 
 
 def _member(whole: Whole, name: str) -> list[Spoken]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from headrace.contracts.refs import subschemas, target
+from headrace.contracts.refs import subschemas
+from headrace.contracts.spoken import beside, members_of
 from headrace.errors import ContractError
 
 if TYPE_CHECKING:
@@ -21,11 +22,7 @@ MASK = "***"
 WORD = "x-pii"
 WORDS = (WORD, "pii", "policyTags", "policy_tags")
 _TWO_WAYS = {"true", "false", "yes", "no", "none", "null", "0", "1", ""}
-_HERE = ("allOf", "anyOf", "oneOf")
-_HERE_IF = ("if", "then", "else", "not")
-_NAMED_HERE = ("dependentSchemas", "dependencies")
 _ELEMENTS = ("items", "prefixItems", "additionalItems", "unevaluatedItems", "contains")
-_OTHERS = ("additionalProperties", "unevaluatedProperties")
 _DYNAMIC = {"$dynamicRef", "$recursiveRef"}
 
 Place = tuple["Mapping[str, Any]", ...]
@@ -122,7 +119,7 @@ class Pii:
             if id(part) in found:
                 continue
             found[id(part)] = part
-            waiting += [each for each in _same(part, self._root) if isinstance(each, dict)]
+            waiting += [each.schema for each in beside(part, self._root) if isinstance(each.schema, dict)]
         return tuple(found.values())
 
     def _reachable(self, place: Place) -> Iterable[Mapping[str, Any]]:
@@ -136,32 +133,8 @@ class Pii:
             yield part
             for _, each in subschemas(part):
                 if id(each) not in seen:
-                    waiting += [each, *(same for same in _same(each, self._root) if isinstance(same, dict))]
-
-
-def _same(part: Mapping[str, Any], root: Mapping[str, Any]) -> list[Any]:
-    parts = [each for word in _HERE for each in part.get(word, ())]
-    parts += [part[word] for word in _HERE_IF if word in part]
-    parts += [each for word in _NAMED_HERE for each in part.get(word, {}).values()]
-    if isinstance(part.get("$ref"), str):
-        parts.append(target(part["$ref"], root))
-    return parts
-
-
-def members_of(part: Mapping[str, Any], name: str) -> list[Any]:
-    """Return the schemas that declare a member of an object: by its name, by patterns, else as one of the others."""
-    found = [part["properties"][name]] if name in part.get("properties", {}) else []
-    found += [each for pattern, each in part.get("patternProperties", {}).items() if may_match(pattern, name)]
-    if not found:
-        found = [part[word] for word in _OTHERS if isinstance(part.get(word), dict)]
-    return found
-
-
-def may_match(pattern: str, name: str) -> bool:
-    """Return whether a pattern of `patternProperties` matches a name, as the validator says; one it cannot read may."""
-    from headrace.contracts.compatibility.strings import matches  # few schemas have patterns of names
-
-    return matches(pattern, name) is not False
+                    same = [other.schema for other in beside(each, self._root)]
+                    waiting += [each, *(other for other in same if isinstance(other, dict))]
 
 
 def _elements(part: Mapping[str, Any], index: int) -> list[Any]:  # noqa: ARG001 - any element may be any of them
