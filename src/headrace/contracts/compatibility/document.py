@@ -174,7 +174,7 @@ class Document:
 
     def _pointer(self, reference: str, found: Any) -> str:
         if reference.startswith("#/") or reference == "#":
-            return reference
+            return unquote(reference)
         from headrace.contracts.refs import subschemas
 
         return next((at for at, schema in subschemas(self.read) if schema is found), reference)

@@ -6,6 +6,9 @@ is for `counterexample` to find. What repeats, as in schemas that refer to thems
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.compatibility.arrays import array_doubts
@@ -174,7 +177,7 @@ class Inclusion:
         if is_number(size) and size > 0:
             wanted = step_of(size)
             own = [*facts.multiples, *([step_of(1)] if facts.integral else [])]
-            if not any((each / wanted).denominator == 1 for each in own):
+            if not own or (reduce(_both, own) / wanted).denominator != 1:
                 yield Doubt(part, "multipleOf", f"a number need not be a multiple of {size}", facts, step)
 
     def _string(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
@@ -361,6 +364,11 @@ def spellings(value: Any) -> tuple[Any, ...]:
     if isinstance(value, float) and value.is_integer():
         return value, int(value)
     return (value,)
+
+
+def _both(one: Fraction, other: Fraction) -> Fraction:
+    """Return the least of which all multiples of both are multiples: of 2.5 and 1 it is 5."""
+    return Fraction(math.lcm(one.numerator, other.numerator), math.gcd(one.denominator, other.denominator))
 
 
 def _named(part: Part) -> str | None:

@@ -192,7 +192,9 @@ def _verdict(findings: Sequence[Finding]) -> tuple[Verdict, Any]:
     examples = [finding.example for finding in findings if finding.example is not NONE]
     if not examples:
         return Verdict.UNDECIDED, None
-    return Verdict.BREAKING, min(examples, key=lambda example: (len(text(example)), text(example)))
+    if len(examples) == 1:
+        return Verdict.BREAKING, examples[0]
+    return Verdict.BREAKING, min(examples, key=lambda example: (len(written := text(example)), written))
 
 
 _EVENTS = (("old events", 0), ("new events", 1))

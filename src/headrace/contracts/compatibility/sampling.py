@@ -27,6 +27,7 @@ _LONGEST = 70_000
 _MOST = 60
 _MOST_LENGTHS = 24
 _MOST_LISTED = 12
+_MEMBERS_AT_ONCE = 512
 _LONG = 64
 """Longer texts are not looked for in all that a pattern matches."""
 _MOST_PARTS = 2_000
@@ -264,7 +265,7 @@ class Sampler:
 
     def object(self, facts: Facts, forced: dict[str, Any], depth: int, count: int = 0) -> Any:
         """Return an object with what is required and what is given; NONE where none is found."""
-        if not self._budget.spend():
+        if not self._budget.spend(1 + len(facts.required) // _MEMBERS_AT_ONCE):
             return NONE
         made = dict(forced)
         more = {each for name in forced for each in facts.dependents.get(name, ())} - facts.required

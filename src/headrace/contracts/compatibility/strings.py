@@ -53,7 +53,7 @@ def forget() -> None:
     _pattern.cache_clear()
 
 
-@lru_cache(256)
+@lru_cache(4096)
 def _pattern(pattern: str) -> Any:
     return _validator("pattern", pattern, 2020)
 

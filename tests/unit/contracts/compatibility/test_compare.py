@@ -103,6 +103,8 @@ PAIRS = [
     ("items that differ", of(a={"type": "array"}), of(a={"type": "array", "uniqueItems": True}), BAD, GOOD),
     ("one branch more", CHOICE, of(value={"oneOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]}), GOOD, BAD),  # noqa: E501
     ("branches told apart by a constant", ONE_OF_KINDS, THREE_KINDS, GOOD, BAD),
+    ("multiples of two numbers at once", of(a={"type": "integer", "multipleOf": 2.5}), of(a={"multipleOf": 5}), GOOD, BAD),  # noqa: E501
+    ("multiples of one of two", of(a={"allOf": [{"multipleOf": 2}, {"multipleOf": 0.3}]}), of(a={"multipleOf": 12}), BAD, GOOD),  # noqa: E501
     ("within the second of two choices", of(list={"type": "array", "items": either(9)}), of(list={"type": "array", "items": either(5)}), BAD, GOOD),  # noqa: E501
     ("not", of(a={"type": "string", "minLength": 3}), of(a={"not": {"type": "string", "maxLength": 2}}), GOOD, BAD),
     ("if and then", of(a={}) | {"if": {"required": ["a"]}, "then": {"required": ["b"]}}, of(a={}), GOOD, BAD),
@@ -157,6 +159,14 @@ def test_a_change_within_a_definition_is_told_once_and_there():
     new = old | {"$defs": {"m": {"type": "integer", "minimum": 5}}}
     (change,) = compare(old, new)
     assert (change.pointer, change.rule) == ("#/$defs/m", "minimum-raised")
+
+
+def test_a_place_has_one_name_however_references_spell_it():
+    old, new = (
+        of(a={"$ref": "#/$defs/100%25~1x"}) | {"$defs": {"100%/x": {"type": kind}}} for kind in ("string", "null")
+    )
+    (change,) = compare(old, new)
+    assert (change.pointer, change.rule, change.backward) == ("#/$defs/100%~1x", "type-changed", BAD)
 
 
 @pytest.mark.parametrize(
@@ -257,6 +267,18 @@ def test_what_many_required_properties_must_be_is_found_out_once_each():
     made = [sampler.object(facts, {name: 1}, 0) for name in names]
     assert [list(each) for each in made] == [[name, *(other for other in names if other != name)] for name in names]
     assert sorted(looked) == sorted(f"#/properties/{name}" for name in names)
+
+
+def test_a_document_that_shows_a_change_alone_is_not_written_out(monkeypatch: pytest.MonkeyPatch):
+    from headrace.contracts.compatibility import json_schema
+
+    written: list[int] = []
+    text = json_schema.text
+    monkeypatch.setattr(json_schema, "text", lambda value: written.append(len(str(value))) or text(value))
+    names = [f"f{n}" for n in range(40)]
+    old, new = (of(**{name: {"maxLength": longest} for name in names}) | {"required": names} for longest in (9, 8))
+    assert [change.backward for change in compare(old, new)] == [BAD] * 40
+    assert max(written) < 100
 
 
 def test_a_regular_expression_that_would_run_away_is_nobodys_problem():
