@@ -153,6 +153,8 @@ class Inclusion:
         yield from self._combined(facts, part, step)
 
     def _values(self, facts: Facts, part: Part, step: Step | None) -> Iterator[Doubt]:
+        if part.schema.keys() == {"$ref"} and part.document.followed(part.schema["$ref"]) is not None:
+            return  # what is refused is told where the reference leads
         values = facts.values or []
         said = list(zip(values, each_holds(values, (part,), literal=facts.literal), strict=True))
         refused = [value for value, found in said if found is False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.contracts.compatibility import strings
@@ -77,6 +78,8 @@ def _compared(
             place = _id(difference) if difference is not None else _place(finding.doubt)
             told.setdefault(place, ([], []))[side].append(finding)
     changes = [_change(causes.get(place, ()), both, before, after) for place, both in told.items()]
+    if not found and before.draft != after.draft:
+        changes = _of_the_draft(changes, before)
     changes += _columns(before, after, changes)
     return tuple(sorted(changes, key=lambda change: (change.pointer, change.rule)))
 
@@ -176,6 +179,13 @@ def _change(
         forward_example,
         fix_of(mends, first, backward, forward),
     )
+
+
+def _of_the_draft(changes: list[Change], before: Document) -> list[Change]:
+    """Return changes with what mends them where nothing but the draft is another: the same words mean less or more."""
+    was = before.schema.get("$schema")
+    fix = 'remove "$schema" from #' if was is None else f'"$schema": {text(was)} again at #'
+    return [replace(change, fix=fix) if change.fix else change for change in changes]
 
 
 def _tells_nobody(old: Any, new: Any) -> bool:

@@ -215,6 +215,14 @@ def test_a_word_that_another_draft_reads_otherwise_is_not_put_back():
     assert change.fix == "keep what #/properties/a said before, or publish this as a new version"
 
 
+def test_where_the_draft_alone_is_another_it_is_what_mends():
+    text = of(a={"type": "string", "format": "uuid"})
+    (change,) = compare(D7 | text, text)
+    assert change.backward is BAD
+    assert change.fix == '"$schema": "http://json-schema.org/draft-07/schema#" again at #'
+    assert [each.fix for each in compare(text, D7 | text)] == ['remove "$schema" from #']
+
+
 def test_what_only_silver_feels_is_undecided():
     old = of(a={"type": "number", "format": "decimal", "precision": 10, "scale": 2})
     new = of(a={"type": "number", "format": "decimal", "precision": 12, "scale": 4})
