@@ -189,8 +189,10 @@ class _Messages:
         examples: list[Any] = []
         for writer, side in enumerate((backward, forward)):
             holding = {} if is_left_out else {field.number: side.value}
-            message = self._sides[writer].message(self._both[writer], holding, {field.number})
-            examples.append(message if side.verdict is BAD else None)
+            is_shown = side.verdict is BAD
+            examples.append(
+                self._sides[writer].message(self._both[writer], holding, {field.number}) if is_shown else None
+            )
         pointer = f"#/{self._both[1].name}/{field.name}"
         return Change(pointer, rule, backward.verdict, forward.verdict, why, examples[0], examples[1], fix)
 

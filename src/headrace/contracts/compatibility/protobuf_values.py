@@ -25,6 +25,9 @@ class Values:
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
+        self._numbers: dict[str, dict[int, tuple[str, ...]]] = {}
+        self._names: dict[str, dict[int, str]] = {}
+        self._required: dict[str, dict[int, Any]] = {}
 
     def kind(self, field: Field) -> str:
         """Return what a value of a field is: a scalar's type, `enum`, `message` or `map`."""
@@ -36,11 +39,13 @@ class Values:
 
     def numbers(self, field: Field) -> Mapping[int, tuple[str, ...]]:
         """Return the numbers of the values of a field's enum, each with its names."""
-        enum = self.schema.enums.get(field.type)
-        found: dict[int, tuple[str, ...]] = {}
-        for name, number in (enum.values if enum else {"NULL_VALUE": 0}).items():
-            found[number] = (*found.get(number, ()), name)
-        return found
+        if field.type not in self._numbers:
+            enum = self.schema.enums.get(field.type)
+            found: dict[int, tuple[str, ...]] = {}
+            for name, number in (enum.values if enum else {"NULL_VALUE": 0}).items():
+                found[number] = (*found.get(number, ()), name)
+            self._numbers[field.type] = found
+        return self._numbers[field.type]
 
     def is_closed(self, field: Field) -> bool:
         """Whether a reader of a field passes over numbers that its enum does not declare."""
@@ -85,15 +90,17 @@ class Values:
 
     def message(self, message: Message, holding: Mapping[int, Any], without: Collection[int] = ()) -> dict[str, Any]:
         """Return a message whose fields of these numbers hold that, and all others that are required something."""
-        said = {each.json_name: holding[each.number] for each in message.fields if each.number in holding}
-        return self._asked(message, 0, {*holding, *without}) | said
+        if message.name not in self._names:
+            self._names[message.name] = {each.number: each.json_name for each in message.fields}
+            asked = (each for each in message.fields if each.label == "required")
+            self._required[message.name] = {each.number: self.one(each) for each in asked}
+        names = self._names[message.name]
+        asked_for = self._required[message.name].items()
+        found = {number: value for number, value in asked_for if number not in without} | dict(holding)
+        return {names[number]: value for number, value in found.items()}
 
-    def _asked(self, message: Message, depth: int, without: Collection[int] = ()) -> dict[str, Any]:
-        return {
-            each.json_name: self.one(each, depth)
-            for each in message.fields
-            if each.label == "required" and each.number not in without
-        }
+    def _asked(self, message: Message, depth: int) -> dict[str, Any]:
+        return {each.json_name: self.one(each, depth) for each in message.fields if each.label == "required"}
 
     def is_ever_written(self, field: Field) -> bool:
         """Whether a field is ever on the wire: without presence, one whose enum has only a 0 is not."""
