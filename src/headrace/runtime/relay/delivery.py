@@ -9,6 +9,7 @@ from collections import deque
 from typing import TYPE_CHECKING, TypeVar
 
 from headrace.bus.base import Once
+from headrace.connectors.endpoint import LONGEST_RETRY_AFTER_SECS
 from headrace.connectors.push import PushSpec
 from headrace.runtime.relay.rounds import Held, choose, held_after, next_due, pause_of, settle
 from headrace.runtime.relay.target import TOPIC_ROWS, Webhook, publish, sent
@@ -144,6 +145,7 @@ class ToEndpoint(Delivery):
             concurrency=self._concurrency,
             max_events=self._max_events,
             failures=self._failures,
+            longest=max(self._spec.retry.longest_delay.total_seconds(), LONGEST_RETRY_AFTER_SECS),
         )
         if not choice.attempts and not choice.behind:
             due = next_due(self._held)

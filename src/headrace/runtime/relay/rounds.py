@@ -99,13 +99,18 @@ class Held:
         return frozenset(each.row.key for each in self.letters.values())
 
 
-def choose(held: Held, fresh: Sequence[Row], now: float, *, concurrency: int, max_events: int, failures: int) -> Choice:
-    """Return what to send now. `failures` counts the rounds since the endpoint last answered: above zero it is down."""
+def choose(
+    held: Held, fresh: Sequence[Row], now: float, *, concurrency: int, max_events: int, failures: int, longest: float
+) -> Choice:
+    """Return what to send now. `failures` counts the rounds since the endpoint last answered: above zero it is down.
+
+    No letter waits for more than `longest` seconds; one that is to was noted by a clock that was set back since.
+    """
     ready = held.first_of_keys()
     keys = held.keys()
     if failures:
         return _probe(ready, keys, fresh, failures, full=len(held.letters) >= LETTERS)
-    due = [each for each in ready if each.next_at <= now][: max(1, concurrency // 2)]
+    due = [each for each in ready if not now < each.next_at <= now + longest][: max(1, concurrency // 2)]
     attempts = [Attempt((each.row,), each) for each in due]
     behind: list[Row] = []
     closed: set[str] = set()

@@ -26,7 +26,9 @@ def seqs(choice):
 
 
 def chosen(fresh, held=None, now=0.0, concurrency=4, max_events=1, failures=0):
-    return choose(held or Held(), fresh, now, concurrency=concurrency, max_events=max_events, failures=failures)
+    return choose(
+        held or Held(), fresh, now, concurrency=concurrency, max_events=max_events, failures=failures, longest=3_600
+    )
 
 
 def held(*letters):
@@ -66,6 +68,11 @@ def test_letters_are_tried_when_they_are_due_and_in_the_order_of_their_key():
     assert seqs(chosen([row(9)], waiting, now=10.0)) == [[0], [9]]
     assert seqs(chosen([row(9)], waiting, now=1.0)) == [[9]]
     assert next_due(waiting) == 5.0
+
+
+def test_a_letter_that_was_noted_by_a_clock_that_is_set_back_since_does_not_wait_for_that_time():
+    waiting = held(Letter(row(0), 1, 90_000.0, 90_060.0), Letter(row(1), 1, 3.0, 3_600.0))
+    assert seqs(chosen([row(9)], waiting, now=10.0)) == [[0], [9]]
 
 
 def test_while_nothing_succeeds_there_is_one_probe_at_a_time():
@@ -144,8 +151,9 @@ def test_whatever_the_endpoint_does_each_row_arrives_and_first_arrivals_of_a_key
         turn += 1
         now += 1000.0
         choice = choose(
-            waiting, outbox[position:], now, concurrency=concurrency, max_events=max_events, failures=failures
-        )
+            waiting, outbox[position:], now, concurrency=concurrency, max_events=max_events, failures=failures,
+            longest=3_600,
+        )  # fmt: skip
         under_way = [each.key for attempt in choice.attempts for each in attempt.rows[:1]]
         assert max_events > 1 or len(under_way) == len(set(under_way))
         answers = [OK if turn > healthy_after or chance.random() < 0.5 else FAILED for _ in choice.attempts]
