@@ -139,6 +139,7 @@ def test_what_is_refused_says_why_and_is_stored_nowhere(door, source, body, head
         (head(3) + b"[[[", False),
         (head(len(EVENT)) + EVENT, False),
     ],
+    ids=["no source", "a token nobody made", "XML", "large", "no path for it", "not JSON", "an event"],
 )
 def test_an_answer_before_its_body_came_says_that_it_is_the_last_of_its_connection(door, request_head, is_last):
     with door.connect() as connection:
