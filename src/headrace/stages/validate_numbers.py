@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EXACT_IN_DOUBLE = 2**53
 _LOSES = "|".join(
-    ["[0-9]{19}", "[0-9]{16}[eE]", *(rf"[0-9]{{{whole}}}[.][0-9]{{{15 - whole}}}" for whole in range(16))]
+    ["[0-9]{19}", "[0-9]{16}[eE]", *(rf"[0-9]{{{whole}}}[.][0-9]{{{15 - whole}}}" for whole in range(1, 15))]
 )
 """What a number has that is read as a double and has over 15 digits; texts may have it, too."""
 

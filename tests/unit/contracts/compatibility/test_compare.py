@@ -335,8 +335,9 @@ def test_who_loaded_two_contracts_compares_them_with_their_validators():
     old, new = ({"properties": {"a": {"type": kind}}} for kind in ("number", "integer"))
     was, now = (load_contract("orders", each, validators=asked).schema for each in (old, new))
     assert asked.of(was) is asked.of(was)
+    asked.asked.clear()
     (change,) = compare(was, now, validators=asked)
     assert change.backward_example["a"] % 1
-    assert set(asked.asked) == {id(was), id(now)}
+    assert asked.asked == [id(was), id(now)]
     assert compare(was, now) == (change,)
     assert compare(old, new, validators=asked) == (change,)
