@@ -104,6 +104,7 @@ PAIRS = [
     ("one branch more", CHOICE, of(value={"oneOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}]}), GOOD, BAD),  # noqa: E501
     ("branches told apart by a constant", ONE_OF_KINDS, THREE_KINDS, GOOD, BAD),
     ("multiples of two numbers at once", of(a={"type": "integer", "multipleOf": 2.5}), of(a={"multipleOf": 5}), GOOD, BAD),  # noqa: E501
+    ("multiples that share a factor", of(a={"allOf": [{"multipleOf": 4}, {"multipleOf": 6}]}), of(a={"multipleOf": 24}), BAD, GOOD),  # noqa: E501
     ("multiples of one of two", of(a={"allOf": [{"multipleOf": 2}, {"multipleOf": 0.3}]}), of(a={"multipleOf": 12}), BAD, GOOD),  # noqa: E501
     ("within the second of two choices", of(list={"type": "array", "items": either(9)}), of(list={"type": "array", "items": either(5)}), BAD, GOOD),  # noqa: E501
     ("not", of(a={"type": "string", "minLength": 3}), of(a={"not": {"type": "string", "maxLength": 2}}), GOOD, BAD),
