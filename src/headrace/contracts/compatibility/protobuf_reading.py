@@ -70,6 +70,8 @@ def _one_as(writer: Values, field: Field, reader: Values, wanted: Field) -> Side
     """Return what becomes of one value; where it breaks, of which."""
     kind, other = writer.kind(field), reader.kind(wanted)
     if not share_a_form(kind, other):
+        if kind == "enum" and set(writer.numbers(field)) == {0}:
+            return UNSURE  # all that it can say is 0, which may well be read where it is lost
         # The 1 of these is written as 2, which a bool reads as true.
         return Side(Verdict.BREAKING, 2 if kind in {"sint32", "sint64"} else writer.one(field))
     if kind in _RANGES:

@@ -45,6 +45,7 @@ PAIRS = [
     ("a known type", 'syntax="proto3"; import "google/protobuf/timestamp.proto"; message A { google.protobuf.Timestamp a = 1; }', text("int64 a = 1;").replace("package p;", ""), "type-changed", BAD, BAD, {"a": "2020-01-01T00:00:00Z"}),  # noqa: E501
     ("a default", text("optional int32 a = 1 [default = 5];", "proto2"), text("optional int32 a = 1;", "proto2"), "default-changed", UNSURE, UNSURE, None),  # noqa: E501
     ("a zero that is not written", text("int32 a = 1;"), text("optional int32 a = 1 [default = 5];", "proto2"), "default-changed", BAD, UNSURE, {}),  # noqa: E501
+    ("an enum that says nothing", text("optional E a = 1;", more="enum E { X = 0; }"), text("optional sint32 a = 1;", more="enum E { X = 0; }"), "type-changed", UNSURE, BAD, {"a": 2}),  # noqa: E501
     ("a group", text("optional group G = 1 { optional int32 x = 1; }", "proto2"), text("optional G g = 1; message G { optional int32 x = 1; }", "proto2"), "type-changed", BAD, BAD, {"g": {}}),  # noqa: E501
 ]  # fmt: skip
 
