@@ -85,15 +85,15 @@ def inside(path: Path, roots: tuple[Path, ...]) -> bool:
     return any(real.is_relative_to(root.resolve()) for root in roots)
 
 
-def read_text(path: Path, file: str) -> str:
-    """Return a file's text. Raises ConfigError where it cannot be read, is too large, or is not UTF-8."""
+def read_text(path: Path, file: str, smaller: str = "split it") -> str:
+    """Return a file's text. Raises ConfigError where it cannot be read, is not UTF-8, or is to be made `smaller`."""
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", at=f"{file}:1", fix="check its rights") from error
     if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(f"the file is larger than {MAX_FILE_BYTES:,} bytes", at=f"{file}:1", fix="split it")
+        raise ConfigError(f"the file is larger than {MAX_FILE_BYTES:,} bytes", at=f"{file}:1", fix=smaller)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -28,7 +28,7 @@ def read_schema(root: Path, file: str, bound: tuple[Path, ...]) -> dict[str, Any
         raise ConfigError(f"the schema file {file} leaves the project", at=file, fix="keep schemas in schemas/")
     if not path.is_file():
         return None
-    text = read_text(path, file)
+    text = read_text(path, file, f"keep what these events need of it: headrace add SOURCE --from {file}#DEFINITION")
     try:
         document = json.loads(text, object_pairs_hook=_once)
     except json.JSONDecodeError as error:
