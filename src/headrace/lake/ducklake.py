@@ -119,6 +119,8 @@ class DuckLake:
         if log.exists():  # SQLite says nothing where the disk keeps it from folding its log as it closes
             raise sqlite3.OperationalError("disk I/O error: the log of the new catalog is still beside it")
         sync(made)
+        remove(catalog)  # the log of one that was lost would be replayed into this one, also after a power cut
+        sync(self.folder)
         reach("lake.create.before")
         made.replace(catalog)
         sync(self.folder)

@@ -1,5 +1,6 @@
 """A reader beside the writer: it meets the catalog's locks, and does not give up at the first."""
 
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -141,6 +142,19 @@ def test_a_catalog_whose_log_is_still_beside_it_gets_no_name(tmp_path):
         readers[0].communicate()
     with open_reader(tmp_path) as lake:
         assert lake is None
+    DuckLake(tmp_path).close()
+    with open_reader(tmp_path) as lake:
+        assert "ops.batches" in lake.tables()
+
+
+def test_the_log_that_a_lost_catalog_left_is_not_replayed_into_the_next(tmp_path):
+    catalog, log = (tmp_path / f"{CATALOG}{end}" for end in ("", "-wal"))
+    with closing(sqlite3.connect(catalog)) as lost:
+        lost.execute("PRAGMA journal_mode = WAL")
+        lost.execute("CREATE TABLE other (x)")
+        left = log.read_bytes()
+    catalog.unlink()
+    log.write_bytes(left)  # as a kill leaves it
     DuckLake(tmp_path).close()
     with open_reader(tmp_path) as lake:
         assert "ops.batches" in lake.tables()
