@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 RUNS_KEPT = 200  # of each job
 MESSAGE_LENGTH = 2_000
+CORRECTED = dt.timedelta(minutes=1)  # by so much, a clock is set back every now and then
 _TABLES = """
 CREATE TABLE IF NOT EXISTS jobs (name TEXT PRIMARY KEY, since INTEGER NOT NULL, slot INTEGER);
 CREATE TABLE IF NOT EXISTS runs (
@@ -59,15 +60,19 @@ class JobHistory:
         )
 
     def know(self, names: Iterable[str], now: dt.datetime) -> None:
-        """Make jobs known, from now on where they are new. A past that lies in the future had another clock."""
+        """Make jobs known, from now on where they are new. A past that lies in the future had another clock.
+
+        But one that lies a moment ahead had this one, corrected since: its slots had their run.
+        """
         with self._open() as history:
             for name in names:
                 history.execute("INSERT INTO jobs VALUES (?, ?, NULL) ON CONFLICT DO NOTHING", (name, _number(now)))
-                history.execute(
+                set_back = history.execute(
                     "UPDATE jobs SET since = ?, slot = NULL WHERE name = ? AND max(since, coalesce(slot, 0)) > ?",
-                    (_number(now), name, _number(now)),
-                )
-                history.execute("DELETE FROM runs WHERE job = ? AND slot > ?", (name, _number(now)))
+                    (_number(now), name, _number(now + CORRECTED)),
+                ).rowcount
+                if set_back:
+                    history.execute("DELETE FROM runs WHERE job = ? AND slot > ?", (name, _number(now)))
 
     def past(self) -> dict[str, Past]:
         """Return what `due` needs to know of each job."""

@@ -208,6 +208,16 @@ def test_a_clock_that_was_wrong_does_not_stop_a_job_for_years(tmp_path):
     assert history.begin(one.name, run, START) is not None
 
 
+def test_a_clock_that_is_corrected_by_a_little_gives_no_slot_a_second_run(tmp_path):
+    one, history = job(), JobHistory(tmp_path)
+    history.know([one.name], START)
+    (run,) = due(START + 5 * MINUTE, {one.name: one}, history.past())
+    history.end(history.begin(one.name, run, START), "ok", "", START)
+    history.know([one.name], run.slot - dt.timedelta(seconds=1))
+    assert due(START + 5 * MINUTE, {one.name: one}, history.past()) == []
+    assert [each["status"] for each in history.runs()] == ["ok"]
+
+
 def test_a_clock_that_is_set_back_while_jobs_run_does_not_stop_them(tmp_path):
     calls, began, ran = count(), [START + dt.timedelta(days=4_000), START], threading.Semaphore(0)
 
