@@ -84,13 +84,16 @@ def topics(project: Project, positions: Sequence[Position] | None, *, deep: bool
 
 
 def _left_behind(project: Project, topic: str, source: str, found: LeftBehind) -> Damage:
+    today = project.sources.get(source)
+    why = "is no source any more" if today is None else f"takes topic {today.topic} now"
     return Damage(
         f"topic {topic}",
         topic_path(project.state / "bus", topic),
-        f"it grows for {source}, which is no source any more: {found.messages:,} messages are kept for it alone",
-        f"Nothing: every source that there is has taken them. Should {source} come back, it would not get them",
-        f"{source} has no place on the topic any more, and what all others have taken is deleted as usual",
-        fix=f"{REPAIR}, or put connectors/{source}.yaml back",
+        f"it grows for {source}, which {why}: {found.messages:,} messages are kept for it alone",
+        "Nothing: every source that takes the topic has them",
+        f"{source} has no place on the topic any more: should it come back, it does not get them; and what all others "
+        "have taken is deleted as usual",
+        fix=f"{REPAIR}, or put connectors/{source}.yaml back{'' if today is None else ' as it was'}",
         mend=partial(forget, project, topic, source, found),
     )
 

@@ -178,6 +178,10 @@ def test_a_topic_does_not_grow_for_ever_for_a_source_that_was_taken_away(tmp_pat
     assert (found.what, found.mend is not None) == ("topic orders", True)
     assert "20 messages are kept for it alone" in found.problem
     assert "connectors/audit.yaml" in found.fix
+    assert ("come back" in found.lost, "come back" in found.remedy) == (False, True)
+    file.write_text(text.replace("topic: orders", "topic: audits"))
+    (moved,) = examine(load_project(tmp_path))
+    assert "audit, which takes topic audits now" in moved.problem
     assert [refused for _, refused in repair(project)] == [""]
     clock.now = now()
     file.write_text(text)
