@@ -159,7 +159,7 @@ def show(output: Output, plan: dict[str, Any]) -> None:
     if not plan["refused"]:
         output.line(f"plan {plan['digest'][:16]}: headrace apply {shlex.quote(_nearby(plan['file']))}")
         return
-    output.line(f"plan {plan['digest'][:16]}: apply refuses it", "bold red")
+    output.line(f"plan {plan['digest'][:16]} ({_nearby(plan['file'])}): apply refuses it", "bold red")
     for each in plan["refused"]:
         output.wrapped(each["why"] if each["at"] == "plan" else f"{each['at']}: {each['why']}", "  ")
         output.wrapped(f"fix: {each['fix']}", "    ")

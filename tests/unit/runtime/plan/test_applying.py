@@ -182,7 +182,8 @@ def test_a_plan_says_what_apply_will_refuse_and_what_to_type(project, capsys):
         assert told["why"].startswith(why)
         with suppress(SystemExit):
             main(["plan", *options, "--project", str(project.root)])
-        last = capsys.readouterr().out.partition("apply refuses it")[2]
+        head, _, last = capsys.readouterr().out.partition("apply refuses it")
+        assert ".json): " in head, "which is applied once what keeps it from that is over"
         assert " ".join(told["why"].split()) in " ".join(last.split())
         assert f"fix: {told['fix']}" in " ".join(last.split())
         assert "headrace apply" not in last
