@@ -104,8 +104,6 @@ def _document(
     pages: Callable[[Source, LakeReader, int, int, bool], Iterator[list[dict[str, Any]]]],
 ) -> dict[str, Any]:
     newest = START
-    if lake is not None and "ops.batches" not in lake.tables():
-        lake = None  # an `up` is making it at this moment
     if lake is not None:
         lake.pin()  # what several queries say of one message must be of one commit
         counted = lake.rows("SELECT max(next_seq) AS next FROM lake.ops.batches WHERE source = ?", [source.id])
