@@ -85,7 +85,9 @@ class Datasets:
         schema = spec.schema_
         if not spec.ingestion.tables:
             if schema is None or (schema.file is None and schema.inline is None and schema.iglu is None):
-                self._bronze_only(("schema",), f"schemas/{spec.source_id}.json")
+                usual = f"schemas/{spec.source_id}.json"
+                fix = f"write {usual} and name it in `schema: {{file: {usual}}}`"
+                self._bronze_only(("schema",), f"'{spec.source_id}'", fix)
                 self._steps.end([])
                 return ()
             said = (name for name in ("file", "inline", "iglu") if getattr(schema, name) is not None)
@@ -122,7 +124,7 @@ class Datasets:
         usual = f"schemas/{name}.json"
         root = self._layers.root
         if table.schema_file is None and not (root / usual).is_file() and not version_files(root, usual):
-            self._bronze_only(key, usual, f"the table '{table.name}'")
+            self._bronze_only(key, f"the table '{table.name}'", f"write {usual}, or name another in its `schema_file:`")
             return None
         return self._dataset(name, table.schema_file or usual, None, key, table)
 
@@ -132,10 +134,8 @@ class Datasets:
         except ValueError:
             return ""  # told where it stands
 
-    def _bronze_only(self, key: Key, file: str, what: str = "") -> None:
-        what = what or f"'{self._spec.source_id}'"
+    def _bronze_only(self, key: Key, what: str, fix: str) -> None:
         message = f"{what} has no schema: its messages stay in bronze, unvalidated"
-        fix = f"write {file} and name it in `schema: {{file: {file}}}`"
         self.faults.append(self._origin.warning(key, message, fix))
 
     def _dataset(
