@@ -171,11 +171,14 @@ def _unreadable(error: Exception) -> LakeError:
 
 
 def _is_of_a_file(error: duckdb.Error) -> bool:
-    """Say whether a data file is damaged: what reads the head of one raises no class of DuckDB's own, nor names it."""
+    """Say whether a data file is damaged: what reads the head of one raises no class of DuckDB's own, nor names it.
+
+    Of functions, one does so, too: `list_reduce`, for an empty list without a first value.
+    """
     import duckdb
 
     of_reading = isinstance(error, duckdb.IOException | duckdb.InvalidInputException) and ".parquet" in str(error)
-    return of_reading or type(error) is duckdb.Error
+    return of_reading or (type(error) is duckdb.Error and "list_reduce" not in str(error))
 
 
 def _complaint(error: duckdb.Error, sql: str) -> QueryError:

@@ -74,6 +74,11 @@ def test_a_damaged_data_file_is_no_fault_of_the_query(tmp_path, damage):
     assert DOCTOR in told.value.fix
 
 
+def test_a_fault_of_the_query_is_no_damaged_file_though_its_error_has_no_class(state):
+    with pytest.raises(QueryError, match="list_reduce on an empty input list"):
+        rows(state, "select list_reduce(list_filter([id], lambda x: x < 0), lambda a, b: a + b) from silver.orders")
+
+
 def test_an_answer_says_what_it_read(state):
     answer = reader(state).run("select id from silver.orders order by id desc", limit=2)
     assert [row["id"] for row in answer.rows.to_pylist()] == [999, 998]
