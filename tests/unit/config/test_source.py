@@ -209,7 +209,7 @@ def test_what_does_not_resolve_and_what_nothing_acts_on_are_warnings(platform):
         assert expected in said
     assert not any("serving.ml_features" in message for _, _, message in said)
     bare = next(fault for fault in faults if "the table 'accounts' has no schema" in fault.message)
-    assert bare.fix == "write schemas/ledger_accounts.json, or name another in its `schema_file:`"
+    assert bare.fix == "write schemas/ledger__accounts.json, or name another in its `schema_file:`"
     missing = next(fault for fault in faults if "schemas/meters.json does not exist" in fault.message)
     assert (missing.file, missing.line) == ("connectors/meters.yaml", 5)
 
