@@ -48,7 +48,7 @@ def format_of(source: Path | BinaryIO | str, given: str | None = None) -> str:
         raise InputError(f"there is no format {given!r}", at="--format", fix=fix)
     if not isinstance(source, (Path, str)):
         return "ndjson"
-    if Path(source).is_dir():
+    if isinstance(source, Path) and source.is_dir():
         raise InputError("this is a folder", at=str(source), fix="name a file in it")
     suffixes = [suffix.lower() for suffix in Path(source).suffixes[-2:]]
     if suffixes and suffixes[-1] in COMPRESSIONS:

@@ -477,3 +477,7 @@ def test_a_missing_file_and_a_folder_are_told(tmp_path):
     (tmp_path / "b.jsonl").mkdir()
     assert "is a folder" in before_the_error(tmp_path / "b.jsonl")[1].message
     assert "is a folder" in before_the_error(tmp_path)[1].message
+
+
+def test_what_is_open_already_is_known_by_a_name_that_no_file_here_could_have():
+    assert payloads(io.BytesIO(b"1\n"), name=f"{'x' * 300}.ndjson") == [b"1"]
