@@ -1,7 +1,8 @@
-"""Two versions of a Protobuf text, compared as what is on the wire; what only its JSON form feels is undecided."""
+"""Two versions of a Protobuf text, compared as what is on the wire; names, which its JSON form has, are undecided."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headrace.contracts.compatibility.change import Change, Verdict
@@ -126,7 +127,7 @@ class _Messages:
         if (was.type, was.key, was.delimited, kinds[0]) != (now.type, now.key, now.delimited, kinds[1]):
             why = f"{now.name} was {_spelt(was)} and is {_spelt(now)}"
             why += "" if share_a_form(*kinds) and was.delimited == now.delimited else ": another form on the wire"
-            why += ": not every value fits" if share_a_form(*kinds) and BAD in {each.verdict for each in sides} else ""
+            why += _lost(self._sides, was, now) if share_a_form(*kinds) else ""
             fix = f"keep {_spelt(was)}, or take a new number" if any(side.verdict is not GOOD for side in sides) else ""
             yield self._change(now, "type-changed", *sides, why, fix)
         elif (was.label == "repeated") != (now.label == "repeated"):
@@ -177,11 +178,8 @@ class _Messages:
         there = self._fields[writer]
         read = (each.number for each in self._both[1 - writer].fields if each.oneof == name)
         own = [there[each] for each in read if each in there and self._sides[writer].is_ever_written(there[each])]
-        for place, one in enumerate(own):
-            for other in own[place + 1 :]:
-                if not one.oneof or one.oneof != other.oneof:
-                    return one, other
-        return ()
+        both = (other for other in own[1:] if not own[0].oneof or other.oneof != own[0].oneof)
+        return next(((own[0], other) for other in both), ())
 
     def _change(
         self, field: Field, rule: str, backward: Side, forward: Side, why: str, fix: str, *, is_left_out: bool = False
@@ -197,5 +195,19 @@ class _Messages:
         return Change(pointer, rule, backward.verdict, forward.verdict, why, examples[0], examples[1], fix)
 
 
+def _lost(sides: tuple[Values, Values], was: Field, now: Field) -> str:
+    """Return what is lost of a field's values where its type and, it may be, its label change."""
+    before, after = sides
+    alone = (
+        read_as(before, was, after, replace(now, label=was.label)),
+        read_as(after, now, before, replace(was, label=now.label)),
+    )
+    why = ["not every value fits"] if BAD in {each.verdict for each in alone} else []
+    if (was.label == "repeated") != (now.label == "repeated") and not (was.key or now.key):
+        why.append("of several values one is read")
+    return f": {', and '.join(why)}" if why else ""
+
+
 def _spelt(field: Field) -> str:
-    return f"map<{field.key}, {field.type}>" if field.key else field.type
+    kind = f"map<{field.key}, {field.type}>" if field.key else field.type
+    return f"repeated {kind}" if field.label == "repeated" else kind

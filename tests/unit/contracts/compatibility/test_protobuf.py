@@ -81,6 +81,18 @@ def test_only_what_a_message_holds_counts():
     assert len(compare_protobuf(old, new)) == 2
 
 
+def test_a_list_of_others_that_becomes_single_says_what_is_lost():
+    old, new = text("repeated int32 a = 1;"), text("int64 a = 1;")
+    (change,) = compare_protobuf(old, new)
+    assert change.why == "a was repeated int32 and is int64: not every value fits, and of several values one is read"
+    assert (change.fix, change.backward_example) == ("keep repeated int32, or take a new number", {"a": [1, 1]})
+    (change,) = compare_protobuf(text("string a = 1;", "proto3"), text("repeated bytes a = 1;"))
+    assert change.why.endswith("not every value fits, and of several values one is read")
+    more = "enum E { X = 0; Y = 1; }"
+    (change,) = compare_protobuf(text("repeated E a = 1;", more=more), text("bool a = 1;", more=more))
+    assert change.why == "a was repeated p.E and is bool: of several values one is read"
+
+
 def test_the_wire_feels_no_names():
     old = text("int32 a = 1; E e = 2;", more="enum E { X = 0; Y = 1; Z = 2; }")
     new = text("int32 b = 1; E e = 2;", more="enum E { X = 0; W = 1; }")
