@@ -31,6 +31,11 @@ def draft_of(declared: Any, otherwise: int) -> int:
     return next((year for word, year in YEARS.items() if f"/{word}/" in str(declared)), otherwise)
 
 
+def is_known(word: str, draft: int) -> bool:
+    """Whether a keyword binds in a draft; what is no keyword of any is known to all."""
+    return _SINCE.get(word, 0) <= draft <= _UNTIL.get(word, draft)
+
+
 def as_read(schema: Any, draft: int, base: str | None = None, *, root: bool = True) -> Any:
     """Return a copy of a schema without what its draft does not know.
 
@@ -45,7 +50,7 @@ def as_read(schema: Any, draft: int, base: str | None = None, *, root: bool = Tr
         return {"$ref": f"{base}#"}
     found: dict[str, Any] = {}
     for word, value in schema.items():
-        if not _SINCE.get(word, 0) <= draft <= _UNTIL.get(word, draft) or (base is not None and word in _ANCHORS):
+        if not is_known(word, draft) or (base is not None and word in _ANCHORS):
             continue
         if word == "format" and isinstance(value, str) and not strings.asserted(value, draft):
             continue

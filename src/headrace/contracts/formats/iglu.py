@@ -6,6 +6,8 @@ import copy
 import re
 from typing import TYPE_CHECKING, Any
 
+from headrace.contracts.compatibility.drafts import draft_of, is_known
+from headrace.contracts.compatibility.strings import asserted
 from headrace.contracts.formats.bundle import bundled
 from headrace.contracts.formats.form import Exported, Imported
 from headrace.contracts.refs import subschemas
@@ -43,6 +45,7 @@ def write(schema: Mapping[str, Any], name: str, vendor: str, version: str = "1-0
     if not _VERSION.fullmatch(version):
         raise ContractError(f"{version!r} is no version of Iglu", fix="write MODEL-REVISION-ADDITION, such as 1-0-0")
     found = Exported()
+    draft = draft_of(schema.get("$schema"), 2020)
     body = copy.deepcopy(dict(schema))
     body.pop("$schema", None)
     known = str(body.pop("x-iglu", ""))
@@ -51,15 +54,18 @@ def write(schema: Mapping[str, Any], name: str, vendor: str, version: str = "1-0
     if "$defs" in body:
         body["definitions"] = {**body.pop("$defs"), **body.get("definitions", {})}
     for at, part in list(subschemas(body)):
-        _older(part, at, found)
+        _older(part, at, found, draft)
     own = {"vendor": vendor, "name": name, "format": "jsonschema", "version": version}
     found.document = {"$schema": SELF_DESCRIBING, "self": own, **body}
     return found
 
 
-def _older(part: dict[str, Any], at: str, found: Exported) -> None:
-    """Say in draft 4 what later drafts say otherwise."""
+def _older(part: dict[str, Any], at: str, found: Exported, draft: int) -> None:
+    """Say in draft 4 what a later draft says otherwise. What that one passes over is left out."""
     part.pop("$schema", None)
+    is_alone = draft <= 7 and isinstance(part.get("$ref"), str)
+    for word in [word for word in part if not is_known(word, draft) or (is_alone and not _says_nothing(word))]:
+        part.pop(word)
     if "const" in part:
         part["enum"] = [part.pop("const")]
     for word, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
@@ -77,7 +83,7 @@ def _older(part: dict[str, Any], at: str, found: Exported) -> None:
             part["additionalItems"] = rest
     if isinstance(part.get("$ref"), str):
         part["$ref"] = part["$ref"].replace("#/$defs/", "#/definitions/")
-        if not all(word in _BESIDE or word.startswith("x-") for word in part):
+        if not all(map(_says_nothing, part)):
             # What stands beside a reference counts for nothing in draft 4.
             part["allOf"] = [{"$ref": part.pop("$ref")}, *part.get("allOf", ())]
     for word in ("allOf", "anyOf", "oneOf"):
@@ -88,16 +94,22 @@ def _older(part: dict[str, Any], at: str, found: Exported) -> None:
     for word in ("properties", "patternProperties", "definitions"):
         for name, each in part.get(word, {}).items():
             part[word][name] = _plain(each)
+    if isinstance(part.get("items"), list):
+        part["items"] = [_plain(each) for each in part["items"]]
     if isinstance(part.get("items"), bool):
         found.drop(at, f"items: {part.pop('items')}")
     _depend(part)
-    if part.get("format") == "uuid":
+    if part.get("format") == "uuid" and asserted("uuid", draft):
         found.drop(at, "format: uuid, which draft 4 does not assert")
     if part.get("required") == []:
         part.pop("required")
     for word in _LATER & part.keys():
         part.pop(word)
         found.drop(at, f"{word}, which draft 4 has not")
+
+
+def _says_nothing(word: str) -> bool:
+    return word in _BESIDE or word.startswith("x-")
 
 
 def _depend(part: dict[str, Any]) -> None:

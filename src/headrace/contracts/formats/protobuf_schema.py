@@ -207,9 +207,9 @@ class _Writer:
             inner = flat.get("additionalProperties")
             kinds = set(words_of(flat["type"])) - {"null"} if "type" in flat else set()
             if kinds == {"object"} and isinstance(inner, dict):
-                self._tell_null(inner, f"{at}/additionalProperties", "map")
                 type_, nested, label = self._type(inner, name, f"{at}/additionalProperties", depth, scope)
                 if label != "repeated " and not type_.startswith("map<"):
+                    self._tell_null(inner, f"{at}/additionalProperties", "map")
                     return f"map<string, {type_}>", nested, ""
                 self._found.drop(at, "what a map holds that is itself a map or a list: google.protobuf.Value")
             self.imports.add("struct")

@@ -9,7 +9,7 @@ import pytest
 from headrace.contracts.formats import avro, bigquery, iglu, odcs, protobuf_schema
 from headrace.contracts.formats.known import FORMS, as_text, form_of, read_document, read_protobuf
 from headrace.contracts.formats.protobuf import json_name_of, parse
-from headrace.contracts.load import compiled, load_contract
+from headrace.contracts.load import DRAFTS, compiled, load_contract
 from headrace.errors import ContractError
 
 SHARED = Path(__file__).parents[5] / "shared" / "data" / "schemas"
@@ -150,6 +150,10 @@ def test_that_lists_and_maps_of_protobuf_hold_no_null_is_told():
         "#/properties/a/items: null: a list holds none",
         "#/properties/b/additionalProperties: null: a map holds none",
     ]
+    nested = {"type": "object", "additionalProperties": {"type": ["array", "null"], "items": {"type": "string"}}}
+    found = protobuf_schema.write({"type": "object", "properties": {"a": nested}}, "m")
+    assert "map<string, google.protobuf.Value>" in found.document
+    assert not any("null" in each for each in found.dropped)
 
 
 def test_names_in_protobuf_are_apart_as_protoc_asks():
@@ -317,6 +321,28 @@ def test_iglu_says_in_draft_4_what_later_drafts_say_otherwise():
     ]
     assert body["properties"]["b"]["$ref"] == "#/definitions/A"
     assert found.dropped == ["#/properties/e: format: uuid, which draft 4 does not assert"]
+
+
+@pytest.mark.parametrize(
+    ("draft", "schema", "documents"),
+    [
+        ("draft-07", {"properties": {"a": {"$ref": "#/$defs/A", "maxLength": 2}}, "$defs": {"A": {}}}, [{"a": "abc"}]),
+        ("draft-07", {"dependentRequired": {"a": ["b"]}}, [{"a": 1}]),
+        ("draft-04", {"properties": {"a": {"const": 1}}}, [{"a": 2}]),
+        (
+            "draft/2020-12",
+            {"properties": {"a": {"prefixItems": [True, {"type": "string"}], "additionalItems": False}}},
+            [{"a": [1, "x", 2]}, {"a": [1, 2]}],
+        ),
+    ],
+)
+def test_iglu_leaves_out_what_the_draft_of_the_contract_passes_over(draft, schema, documents):
+    schema = {"$schema": DRAFTS[draft], **schema}
+    found = iglu.write(schema, "x", "v")
+    body = {word: part for word, part in found.document.items() if word != "$schema"}
+    validator = jsonschema_rs.Draft4Validator(body)
+    assert [validator.is_valid(each) for each in documents] == [compiled(schema).is_valid(each) for each in documents]
+    assert found.dropped == []
 
 
 @shared
