@@ -183,7 +183,11 @@ def _one(character: str) -> tuple[str, Class]:
 
 
 def listed_by(tree: Any, most: int) -> list[str] | None:
-    """Return the texts that a whole pattern lists, as `^(new|paid)$` does; None where it is no such list, or longer."""
+    """Return the texts that a whole pattern lists, as `^(new|paid)$` does.
+
+    None where it is no such list, or has more than `most` characters and texts in all: `(a|b)` sixteen times over is
+    short, and lists 65,536 texts.
+    """
     if tree[0] != "all" or len(tree[1]) < 2 or tree[1][0] != ("begin",) or tree[1][-1] != ("end",):
         return None
     return _texts(("all", tree[1][1:-1]), most)
@@ -195,18 +199,45 @@ def _texts(node: Any, most: int) -> list[str] | None:
         of = rest[0]
         plain = not of.names and not of.denied and len(of.ranges) == 1 and of.ranges[0][0] == of.ranges[0][1]
         return [chr(of.ranges[0][0])] if plain else None
-    if word not in {"one", "all"}:
-        return None
-    found: list[str] = [""] if word == "all" else []
-    for each in rest[0]:
+    if word == "one":
+        return _either(rest[0], most)
+    return _row(rest[0], most) if word == "all" else None
+
+
+def _either(parts: list[Any], most: int) -> list[str] | None:
+    found: list[str] = []
+    size = 0
+    for each in parts:
         texts = _texts(each, most)
-        if texts is None or (len(found) * len(texts) if word == "all" else len(found) + len(texts)) > most:
+        if texts is None or (size := size + _size(texts)) > most:
             return None
-        if word == "one":
-            found += texts
-        else:
-            found = [first + then for first in found for then in texts]
+        found += texts
     return found
+
+
+def _row(parts: list[Any], most: int) -> list[str] | None:
+    found: list[str] | None = [""]
+    plain: list[str] = []
+    for each in parts:
+        texts = _texts(each, most)
+        if texts is not None and len(texts) == 1:
+            plain += texts  # written at once: a long text is not made anew for each of its characters
+            continue
+        found, plain = _followed(_followed(found, ["".join(plain)], most), texts, most), []
+        if found is None:
+            return None
+    return _followed(found, ["".join(plain)], most)
+
+
+def _followed(first: list[str] | None, then: list[str] | None, most: int) -> list[str] | None:
+    if first is None or then is None:
+        return None
+    size = len(first) * _size(then) + len(then) * sum(map(len, first))
+    return [one + other for one in first for other in then] if size <= most else None
+
+
+def _size(texts: list[str]) -> int:
+    return len(texts) + sum(map(len, texts))
 
 
 def lengths_of(node: Any) -> tuple[int, float]:
@@ -224,6 +255,17 @@ def lengths_of(node: Any) -> tuple[int, float]:
     if word == "all":
         return sum(least for least, _ in each), sum(most for _, most in each)
     return min(least for least, _ in each), max(most for _, most in each)
+
+
+def states_of(node: Any) -> int:
+    """Return about how many states a machine has that reads a part of a pattern."""
+    word, *rest = node
+    if word in {"one", "all"}:
+        return 1 + sum(map(states_of, rest[0]))
+    if word == "counted":
+        times: int = rest[1] + 1 if rest[2] is None else rest[2]
+        return 2 + (states_of(rest[0]) + 1) * times
+    return 1
 
 
 def is_anchored(node: Any) -> bool:

@@ -12,7 +12,7 @@ from headrace.contracts.compatibility.expression import LAST, Class, Unread, beg
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_MOST_STATES = 1_200
+MOST_STATES = 1_200
 
 
 class Machine:
@@ -90,7 +90,7 @@ class Machine:
         return found
 
     def _state(self) -> int:
-        if len(self._free) >= _MOST_STATES:
+        if len(self._free) >= MOST_STATES:
             raise Unread
         self._free.append([])
         self._anchored.append([])

@@ -12,8 +12,8 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from headrace.contracts.compatibility.alphabet import symbols_of
-from headrace.contracts.compatibility.expression import Unread, is_anchored, lengths_of, listed_by, tree_of
-from headrace.contracts.compatibility.machine import Machine
+from headrace.contracts.compatibility.expression import Unread, is_anchored, lengths_of, listed_by, states_of, tree_of
+from headrace.contracts.compatibility.machine import MOST_STATES, Machine
 from headrace.contracts.compatibility.strings import SHAPES, matches
 
 if TYPE_CHECKING:
@@ -23,7 +23,10 @@ NOTHING = r"[^\s\S]"
 """What matches no text at all."""
 
 _MOST_LENGTH = 64
-_MOST_LISTED = 100_000
+_MOST_LISTED = 50_000
+"""How many characters a list of texts may have, however short the pattern is that lists them."""
+_TIMES_AS_LONG = 16
+"""How many times as many as its pattern it may have otherwise: what is kept of a schema is bounded by its size."""
 _AT_ONCE = 16
 """How many states of machines are gone on from in one step."""
 
@@ -107,6 +110,10 @@ class Texts:
         lists = [each for each in map(self._list, narrow) if each is not None]
         if lists:
             return self._tried(frozenset.intersection(*lists), narrow, wide, least, most, budget)
+        left = budget.steps_of_texts()
+        making = sum(map(self._states, (*narrow, wide))) // _AT_ONCE
+        if making > left:
+            return _SPENT  # a machine that nobody has steps to go through is not made
         target = self._machine(wide)
         if target is None:
             return _UNREAD
@@ -115,9 +122,8 @@ class Texts:
             symbols = symbols_of({each for machine in machines for each in machine.classes})
         except Unread:
             return _UNREAD
-        left = budget.steps_of_texts()
-        found, steps = _search(machines, symbols, least, most, left)
-        budget.spend_on_texts(steps)
+        found, steps = _search(machines, symbols, least, most, left - making)
+        budget.spend_on_texts(making + steps)
         return found
 
     def _tried(
@@ -146,7 +152,7 @@ class Texts:
         """Return the texts that a pattern lists; None where it is no list."""
         if pattern not in self._lists:
             tree = self._tree(pattern) if "|" in pattern else None
-            texts = None if tree is None else listed_by(tree, _MOST_LISTED)
+            texts = None if tree is None else listed_by(tree, max(_MOST_LISTED, _TIMES_AS_LONG * len(pattern)))
             self._lists[pattern] = None if texts is None else frozenset(texts)
         return self._lists[pattern]
 
@@ -158,6 +164,11 @@ class Texts:
             except Unread:
                 self._machines[pattern] = None
         return self._machines[pattern]
+
+    def _states(self, pattern: str) -> int:
+        """Return about how many states the machine of a pattern has, which need not be made yet."""
+        tree = self._tree(pattern)
+        return 0 if tree is None else min(states_of(tree), MOST_STATES)
 
     def _tree(self, pattern: str) -> Any:
         if pattern not in self._trees:

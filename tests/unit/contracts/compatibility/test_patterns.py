@@ -4,6 +4,7 @@ import pytest
 
 from headrace.contracts.compatibility import Verdict, compare, strings
 from headrace.contracts.compatibility.budget import TEXTS, Budget
+from headrace.contracts.compatibility.expression import listed_by, tree_of
 from headrace.contracts.compatibility.patterns import NOTHING, Texts
 
 WITHIN = [
@@ -176,3 +177,17 @@ def test_what_a_pattern_lists_is_tried_text_by_text():
     assert Texts().within(frozenset({wide, "^[^v]"}), NOTHING, Budget())
     assert not within("^(a|b", "^(a|b)$")
     assert not within("a|b", "^(a|b)$")
+
+
+def test_a_machine_that_nobody_has_steps_to_go_through_is_not_made():
+    texts, budget = Texts(), Budget()
+    budget.spend_on_texts(TEXTS - 16 * 40)
+    assert texts.beyond(frozenset({"^[a-z]{9,900}$"}), "^[a-z]*x$", budget).spent
+    assert texts._machines == {}
+    assert texts.within(frozenset({"^[ab]$"}), "^[a-c]$", budget)
+
+
+def test_a_short_pattern_lists_no_more_than_is_asked_for():
+    assert listed_by(tree_of("^x-(a|b)((c|)|d)$"), 99) == ["x-ac", "x-a", "x-ad", "x-bc", "x-b", "x-bd"]
+    assert len(listed_by(tree_of(f"^{'(a|b)' * 8}{'c' * 100}$"), 256 * 109) or ()) == 256
+    assert listed_by(tree_of(f"^{'(a|b)' * 8}{'c' * 100}$"), 256 * 109 - 1) is None
