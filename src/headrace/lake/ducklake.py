@@ -314,9 +314,10 @@ class DuckLake:
     def deploy(self, datasets: Sequence[Dataset]) -> None:
         """Create or extend silver tables for these contracts; all of them, or none."""
         self._check_thread()
-        known = self._definitions.evolving(datasets)
-        with _mapped("deploy", self.folder), self._transaction():
-            self._definitions.evolve(known)
+        with _mapped("deploy", self.folder):
+            known = self._definitions.evolving(datasets)
+            with self._transaction():
+                self._definitions.evolve(known)
         self._knowledge.keep_only(datasets)
 
     def deployed(self) -> dict[str, Any] | None:

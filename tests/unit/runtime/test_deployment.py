@@ -1,12 +1,14 @@
 """A deployment records the files that its digest covers, as they were loaded, and what the contracts were."""
 
 import json
+from contextlib import closing
 
 import pytest
 
 from headrace.config.lint import lint
 from headrace.config.project import load_project
 from headrace.errors import ContractError, LakeError
+from headrace.lake.ducklake import DuckLake
 from headrace.runtime import applied, building
 from headrace.runtime.deployment import undeployable
 from headrace.sqlite_file import DOCTOR
@@ -76,6 +78,14 @@ def test_a_damaged_record_of_contracts_is_told_as_what_it_is(tmp_path):
     with pytest.raises(LakeError) as refused:
         building.bring_in(project)
     assert DOCTOR in refused.value.fix
+
+
+def test_a_catalog_that_fails_as_its_tables_are_looked_at_is_told_as_the_lakes_trouble(tmp_path):
+    project = project_of(tmp_path)
+    with closing(DuckLake(project.state / "lake")) as lake:
+        lake._connection.execute("DETACH lake")
+        with pytest.raises(LakeError, match="the lake refused"):
+            lake.deploy(project.source("orders").datasets)
 
 
 def test_what_was_applied_may_not_change_and_what_to_type_is_told(tmp_path):
