@@ -258,10 +258,11 @@ def _in_silver(
     there = lake.tables()
     rows = {}
     known = {each.name: {field.name for field in each.columns() if is_json(field)} for each in source.datasets}
+    gone = {} if known.keys() >= set(names) else lake.json_columns()
     for name in names:
         if f"silver.{name}" not in there:
             continue
-        texts = known[name] if name in known else lake.json_columns().get(name, frozenset())
+        texts = known[name] if name in known else gone.get(name, frozenset())
         for row in lake.rows(f'SELECT * FROM lake.silver."{name}" WHERE "{SEQ}" BETWEEN ? AND ?', [start, end]):
             rows[row[SEQ]] = _became(
                 name,
