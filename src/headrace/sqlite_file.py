@@ -7,6 +7,7 @@ owner says what its file is in a `Kind`; `SqliteFile` serves one that needs no m
 
 from __future__ import annotations
 
+import datetime as dt
 import itertools
 import random
 import shutil
@@ -29,6 +30,7 @@ NEARLY_FULL_BYTES = 1 << 20
 _LOOK_SECS = 10.0
 DOCTOR = "headrace doctor"
 """What to type where a file is damaged."""
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _AGAIN_SECS = (0.0005, 0.003)
 
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
@@ -202,6 +204,16 @@ def _found(path: Path, mode: Literal["ro", "rw"], *, whole: bool) -> str:
     with closing(connect(path, mode, _LOOK_SECS)) as connection:
         connection.execute("SELECT 1 FROM sqlite_master").fetchone()
         return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0]) if whole else "ok"
+
+
+def micros_of(instant: dt.datetime) -> int:
+    """Return an instant as a file keeps it: microseconds of UTC."""
+    return (instant - _EPOCH) // dt.timedelta(microseconds=1)
+
+
+def instant_of(micros: int) -> dt.datetime:
+    """Return the instant that a file keeps as a number."""
+    return _EPOCH + dt.timedelta(microseconds=micros)
 
 
 def aside_of(path: Path) -> Path:

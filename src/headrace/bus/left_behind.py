@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
 from headrace.bus.topic_file import TOPIC
-from headrace.sqlite_file import connect, mapped, transaction
+from headrace.sqlite_file import connect, mapped, micros_of, transaction
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Set
     from pathlib import Path
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class LeftBehind(NamedTuple):
@@ -35,7 +33,7 @@ def left_behind(path: Path, wanted: Set[str], before: dt.datetime) -> list[LeftB
         oldest = connection.execute("SELECT first_offset, ingest_time FROM chunks ORDER BY 1 LIMIT 1").fetchone()
         (epoch,) = connection.execute("SELECT epoch FROM topic").fetchone()
     acked = min((cursor for name, cursor in cursors.items() if name in wanted), default=0)
-    if oldest is None or oldest[1] >= (before - _EPOCH) // dt.timedelta(microseconds=1):
+    if oldest is None or oldest[1] >= micros_of(before):
         return []
     return [
         LeftBehind(name, epoch, acked - since, acked)

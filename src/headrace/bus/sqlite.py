@@ -20,6 +20,7 @@ from headrace.bus.deliveries import Deliveries, Nacks, Span, counted
 from headrace.bus.topic_file import TopicFile, topic_path
 from headrace.errors import BusError, InternalError, SpaceError
 from headrace.fault_points import reach
+from headrace.sqlite_file import instant_of, micros_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sized
@@ -92,7 +93,7 @@ class SqliteBus:
         encoded = list(chunks.encode(batch.slice(known)))  # before the lock is taken: processes compress side by side
         with file.writing(patience_secs) as connection:
             first, last_taken = connection.execute("SELECT next_offset, last_ingest_time FROM topic").fetchone()
-            taken = _taken(_micros(self._clock()), last_taken)
+            taken = _taken(micros_of(self._clock()), last_taken)
             if once is not None:
                 if (now_known := _repeated(connection, once, batch.num_rows, topic)) != known:
                     encoded = list(chunks.encode(batch.slice(now_known)))  # somebody else published them meanwhile
@@ -226,7 +227,7 @@ class SqliteBus:
             taken = connection.execute(
                 "SELECT ingest_time FROM chunks WHERE first_offset <= ? ORDER BY first_offset DESC LIMIT 1", (cursor,)
             ).fetchone()
-        return Lag(messages, _instant(taken[0]) if messages and taken else None)
+        return Lag(messages, instant_of(taken[0]) if messages and taken else None)
 
     def close(self) -> None:
         """Close the files of all topics; the bus may still be used and opens them again."""
@@ -303,7 +304,7 @@ class SqliteBus:
             self.publish(subscription.dead_letter_topic, chunks.dead_letters(dead))
 
     def _retain(self, file: TopicFile) -> None:
-        before = _micros(self._clock() - self._retention)
+        before = micros_of(self._clock() - self._retention)
         with contextlib.suppress(SpaceError), file.noting() as connection:
             acked = connection.execute("SELECT min(cursor) FROM subscriptions").fetchone()[0]
             upto = size = 0
@@ -396,13 +397,4 @@ def _taken(clock: int, last: int) -> int:
     return clock if last - clock > _AHEAD else max(clock, last)
 
 
-def _micros(instant: dt.datetime) -> int:
-    return (instant - _EPOCH) // dt.timedelta(microseconds=1)
-
-
-def _instant(micros: int) -> dt.datetime:
-    return _EPOCH + dt.timedelta(microseconds=micros)
-
-
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _AHEAD = 3_600_000_000  # microseconds

@@ -148,7 +148,7 @@ class Maintenance:
             if not unread:
                 return 0
             reach("lake.compact.before")
-            with transaction(self._folder / "data" / of.schema / of.table):
+            with transaction(self._folder / DATA / of.schema / of.table):
                 (files,) = self._connection.execute(f"SELECT coalesce(sum(files_processed), 0) FROM {call}").fetchall()
             reach("lake.compact.after")
         return int(files[0])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from headrace.errors import BusyError, LakeError
 from headrace.file_lock import FileLock
 from headrace.runtime.jobs.slots import Past
-from headrace.sqlite_file import Kind, once_open
+from headrace.sqlite_file import Kind, instant_of, micros_of, once_open
 
 if TYPE_CHECKING:
     import sqlite3
@@ -40,8 +40,6 @@ HISTORY = Kind(
     lost="the past is then not known, and each job is due when its next slot comes",
     tables=_TABLES,
 )
-_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 class JobHistory:
@@ -66,13 +64,13 @@ class JobHistory:
         """
         with self._open() as history:
             for name in names:
-                history.execute("INSERT INTO jobs VALUES (?, ?, NULL) ON CONFLICT DO NOTHING", (name, _number(now)))
+                history.execute("INSERT INTO jobs VALUES (?, ?, NULL) ON CONFLICT DO NOTHING", (name, micros_of(now)))
                 set_back = history.execute(
                     "UPDATE jobs SET since = ?, slot = NULL WHERE name = ? AND max(since, coalesce(slot, 0)) > ?",
-                    (_number(now), name, _number(now + CORRECTED)),
+                    (micros_of(now), name, micros_of(now + CORRECTED)),
                 ).rowcount
                 if set_back:
-                    history.execute("DELETE FROM runs WHERE job = ? AND slot > ?", (name, _number(now)))
+                    history.execute("DELETE FROM runs WHERE job = ? AND slot > ?", (name, micros_of(now)))
 
     def past(self) -> dict[str, Past]:
         """Return what `due` needs to know of each job."""
@@ -83,7 +81,7 @@ class JobHistory:
                 "ON r.id = (SELECT max(id) FROM runs WHERE job = j.name AND (slot = j.slot OR status = 'running'))"
             ).fetchall()
         return {
-            name: Past(_required(since), _instant(slot), attempt or 0, status or "", _instant(ended_at))
+            name: Past(instant_of(since), _instant(slot), attempt or 0, status or "", _instant(ended_at))
             for name, since, slot, attempt, status, ended_at in rows
         }
 
@@ -92,7 +90,7 @@ class JobHistory:
 
         A run without a slot was asked for by somebody.
         """
-        slot = None if run is None else _number(run.slot)
+        slot = None if run is None else micros_of(run.slot)
         attempt, missed = (1, 0) if run is None else (run.attempt, run.missed)
         with self._open() as history:
             if slot is not None:
@@ -103,7 +101,7 @@ class JobHistory:
             begun = history.execute(
                 "INSERT INTO runs (job, slot, attempt, missed, process, started_at, status) "
                 "VALUES (?, ?, ?, ?, ?, ?, 'running') ON CONFLICT DO NOTHING RETURNING id",
-                (job, slot, attempt, missed, os.getpid(), _number(now)),
+                (job, slot, attempt, missed, os.getpid(), micros_of(now)),
             ).fetchall()
         return int(begun[0][0]) if begun else None
 
@@ -119,7 +117,7 @@ class JobHistory:
                     return
             history.execute(
                 "UPDATE runs SET status = ?, message = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL",
-                (status, message[:MESSAGE_LENGTH], _number(now), number),
+                (status, message[:MESSAGE_LENGTH], micros_of(now), number),
             )
             history.execute(
                 "DELETE FROM runs WHERE job = (SELECT job FROM runs WHERE id = ?1) AND id NOT IN (SELECT id FROM runs "
@@ -170,17 +168,9 @@ class JobHistory:
         return once_open(self._path, HISTORY)
 
 
-def _number(instant: dt.datetime) -> int:
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def _required(number: int) -> dt.datetime:
-    return _EPOCH + number * _MICROSECOND
-
-
 def _instant(number: int | None) -> dt.datetime | None:
-    return None if number is None else _required(number)
+    return None if number is None else instant_of(number)
 
 
 def _text(number: int | None) -> str | None:
-    return None if number is None else _required(number).isoformat()
+    return None if number is None else instant_of(number).isoformat()
